@@ -1,0 +1,146 @@
+"""A job as the rooms hand it to each other: asked for, claimed, ended, and as the store tells it.
+
+Times are whole microseconds since 1970 in UTC (``_us`` marks a span of time, also microseconds);
+payloads (``args``, ``result``, ``error``, ``tags``, ``meta``) are JSON texts.
+"""
+
+from __future__ import annotations
+
+from msgspec import Struct
+
+from jobpipe.model.state import FINAL, Reason, State
+
+MIN_PRIORITY, MAX_PRIORITY = -100, 100
+MAX_NAME_LENGTH = 200
+"""Longest name of a task or a queue, and longest idempotency key, in characters."""
+
+
+class NewJob(Struct, frozen=True, kw_only=True):
+    """One request to run a task, complete and checked: what ``enqueue`` stores."""
+
+    task: str
+    args: str
+    """The JSON object of the arguments, by parameter name."""
+    queue: str = "default"
+    priority: int = 0
+    delay_us: int | None = None
+    """Earliest start, counted from the moment of storing; not together with ``run_at``."""
+    run_at: int | None = None
+    expires_in_us: int | None = None
+    max_attempts: int = 5
+    max_losses: int = 3
+    timeout_us: int | None = None
+    idempotency_key: str | None = None
+    tags: str | None = None
+    meta: str | None = None
+
+
+class Enqueued(Struct, frozen=True):
+    """The store's answer to one ``NewJob``."""
+
+    id: int
+    state: State
+    created: bool
+    """False when an earlier request with the same idempotency key made the job."""
+
+
+class Lane(Struct, frozen=True, order=True):
+    """One (queue, priority): the line in which jobs wait by rank."""
+
+    queue: str
+    priority: int
+
+
+class Claimed(Struct, frozen=True):
+    """One attempt that a worker holds: all it needs to run the job."""
+
+    id: int
+    token: int
+    attempt: int
+    task: str
+    queue: str
+    priority: int
+    args: str
+    max_attempts: int
+    timeout_us: int | None
+    expired: bool
+    rank: int
+    claim_id: int
+    meta: str | None
+
+
+class Finish(Struct, frozen=True, kw_only=True):
+    """How an attempt ended, ready to be written: guarded by (id, token)."""
+
+    id: int
+    token: int
+    state: State
+    """Where the job goes: a final state, retrying, scheduled (a snooze) or parked."""
+    reason: Reason | None = None
+    outcome: str
+    """What the attempt came to, for the history: see ``Outcome`` in ``policy.outcome``."""
+    result: str | None = None
+    error: str | None = None
+    delay_us: int | None = None
+    """For retrying and scheduled: how long the job waits from now on."""
+    charged: bool = True
+    """False takes the attempt back from the count (snooze, parked, expired)."""
+    duration_us: int = 0
+    ended_at_ns: int = 0
+    """Monotonic clock of the worker when the run ended; becomes the age of the outcome."""
+
+
+class JobRecord(Struct, frozen=True, kw_only=True):
+    """A job as it stands in the store."""
+
+    id: int
+    task: str
+    args: str
+    queue: str
+    priority: int
+    state: State
+    reason: Reason | None
+    attempt: int
+    max_attempts: int
+    losses: int
+    reruns: int
+    token: int
+    created_at: int
+    run_at: int | None
+    due_at: int | None
+    queued_at: int | None
+    started_at: int | None
+    finished_at: int | None
+    expires_at: int | None
+    cancel_requested_at: int | None
+    timeout_us: int | None
+    result: str | None
+    error: str | None
+    tags: str | None
+    meta: str | None
+    idempotency_key: str | None
+    worker: str | None
+    worker_pid: int | None
+
+    @property
+    def is_final(self) -> bool:
+        return self.state in FINAL
+
+
+class AttemptRecord(Struct, frozen=True, kw_only=True):
+    """One run of a job, from the history."""
+
+    job_id: int
+    token: int
+    number: int
+    """Which charged attempt this was, from 1; after a re-run counted from 1 again."""
+    outcome: str
+    """``succeeded``, ``failed``, ``timed_out``, ``snoozed``, ``cancelled``, ``lost``, ``parked``,
+    ``expired`` or ``running``."""
+    reason: Reason | None
+    worker: str | None
+    host: str | None
+    pid: int | None
+    started_at: int | None
+    finished_at: int | None
+    error: str | None

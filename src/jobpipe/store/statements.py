@@ -1,0 +1,65 @@
+"""Reads a dialect's ``sql/*.sql``: named statements with named parameters.
+
+A file holds statements, each under a header ``-- name: claim`` and comment lines that say why.
+``{p}`` stands before every table name: the schema on PostgreSQL, the prefix on SQLite. A
+parameter is written ``:name``; a cast is written ``CAST(:name AS type)``.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from importlib.resources import files
+
+HEADER = re.compile(r"^-- name: ([a-z_]+)\s*$", re.MULTILINE)
+PARAMETER = re.compile(r"(?<![:\w]):([a-z_]+)\b")
+COMMENT = re.compile(r"^\s*--.*$", re.MULTILINE)
+
+
+@dataclass(frozen=True, slots=True)
+class Prepared:
+    """A statement in the form that one driver sends."""
+
+    name: str
+    sql: str
+    parameters: tuple[str, ...]
+    """Names in the order of their first appearance."""
+
+
+def load(package: str, prefix: str) -> dict[str, str]:
+    """Return the statements of ``package``'s ``sql`` folder by name, ``{p}`` filled in.
+
+    Raises ValueError when two statements share a name.
+    """
+    statements: dict[str, str] = {}
+    for file in sorted(files(package).joinpath("sql").iterdir(), key=lambda file: file.name):
+        if file.name.endswith(".sql"):
+            for name, sql in parse(file.read_text(encoding="utf-8")):
+                if name in statements:
+                    raise ValueError(f"two statements are named {name}")
+                statements[name] = sql.replace("{p}", prefix)
+    return statements
+
+
+def parse(text: str) -> list[tuple[str, str]]:
+    """Split a file into (name, statement without comments) pairs."""
+    pieces = HEADER.split(text)[1:]
+    return [
+        (name, COMMENT.sub("", body).strip().rstrip(";").strip())
+        for name, body in zip(pieces[::2], pieces[1::2], strict=True)
+    ]
+
+
+def prepare(
+    statements: Mapping[str, str], placeholder: Callable[[str, int], str]
+) -> dict[str, Prepared]:
+    """Rewrite every ``:name`` as ``placeholder(name, position from 1)``."""
+    return {name: _prepare(name, sql, placeholder) for name, sql in statements.items()}
+
+
+def _prepare(name: str, sql: str, placeholder: Callable[[str, int], str]) -> Prepared:
+    order = tuple(dict.fromkeys(PARAMETER.findall(sql)))
+    position = {parameter: index for index, parameter in enumerate(order, start=1)}
+    rewritten = PARAMETER.sub(lambda m: placeholder(m[1], position[m[1]]), sql)
+    return Prepared(name, rewritten, order)
