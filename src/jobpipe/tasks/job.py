@@ -1,0 +1,132 @@
+"""The handle of a stored job: what ``enqueue`` returns and ``jp.job(id)`` finds.
+
+A handle remembers what it read last and asks the application for everything else.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Generic, Protocol, Self, TypeVar
+
+from jobpipe.model.job import JobRecord
+from jobpipe.model.state import State
+from jobpipe.tasks import wire
+from jobpipe.tasks.codec import decode_result
+from jobpipe.tasks.signature import Signature
+
+R = TypeVar("R")
+
+
+class JobVerbs(Protocol):
+    """What an application does for its handles, in pairs."""
+
+    def job_result(self, job: Job[R], timeout: float | None) -> R: ...
+    async def job_aresult(self, job: Job[R], timeout: float | None) -> R: ...  # noqa: ASYNC109
+    def job_refresh(self, job: Job[Any]) -> JobRecord: ...
+    async def job_arefresh(self, job: Job[Any]) -> JobRecord: ...
+    def job_cancel(self, job: Job[Any]) -> JobRecord: ...
+    async def job_acancel(self, job: Job[Any]) -> JobRecord: ...
+    def job_rerun(self, job: Job[Any]) -> JobRecord: ...
+    async def job_arerun(self, job: Job[Any]) -> JobRecord: ...
+
+
+class Job(Generic[R]):
+    """One stored request to run a task; ``R`` is the type of its result."""
+
+    __slots__ = ("_record", "_signature", "_state", "_verbs", "id")
+
+    def __init__(
+        self,
+        verbs: JobVerbs,
+        id: int,
+        state: State,
+        *,
+        record: JobRecord | None = None,
+        signature: Signature | None = None,
+    ) -> None:
+        self.id = id
+        self._verbs = verbs
+        self._state = state
+        self._record = record
+        self._signature = signature
+
+    def __repr__(self) -> str:
+        return f"<Job {self.id} {self._state}>"
+
+    @property
+    def state(self) -> State:
+        """The state as last read; ``refresh()`` reads it anew."""
+        return self._state
+
+    @property
+    def record(self) -> JobRecord | None:
+        """All columns as last read, or None before the first ``refresh()``."""
+        return self._record
+
+    @property
+    def attempt(self) -> int:
+        """How many attempts have been charged, as last read."""
+        return self._record.attempt if self._record else 0
+
+    @property
+    def error(self) -> dict[str, Any] | None:
+        """The last failure (``type``, ``message``, ``traceback``), as last read."""
+        return self._read(self._record.error) if self._record else None
+
+    @property
+    def tags(self) -> list[str]:
+        """The tags, as last read."""
+        return (self._read(self._record.tags) if self._record else None) or []
+
+    @property
+    def meta(self) -> dict[str, Any]:
+        """The metadata, as last read."""
+        return (self._read(self._record.meta) if self._record else None) or {}
+
+    def result(self, timeout: float | None = None) -> R:
+        """Wait until the job is final and return its result.
+
+        Raises JobFailed, JobCancelled, or WaitTimeout after ``timeout`` seconds.
+        """
+        return self._verbs.job_result(self, timeout)
+
+    async def aresult(self, timeout: float | None = None) -> R:  # noqa: ASYNC109
+        """Wait like ``result``, without blocking the event loop."""
+        return await self._verbs.job_aresult(self, timeout)
+
+    def refresh(self) -> Self:
+        """Read the job anew."""
+        return self.seen(self._verbs.job_refresh(self))
+
+    async def arefresh(self) -> Self:
+        """Read the job anew, without blocking the event loop."""
+        return self.seen(await self._verbs.job_arefresh(self))
+
+    def cancel(self) -> Self:
+        """Cancel the job if it waits; ask it to stop if it runs."""
+        return self.seen(self._verbs.job_cancel(self))
+
+    async def acancel(self) -> Self:
+        """Cancel like ``cancel``, without blocking the event loop."""
+        return self.seen(await self._verbs.job_acancel(self))
+
+    def rerun(self) -> Self:
+        """Run a final job once more: same id, attempts from 0, history kept."""
+        return self.seen(self._verbs.job_rerun(self))
+
+    async def arerun(self) -> Self:
+        """Re-run like ``rerun``, without blocking the event loop."""
+        return self.seen(await self._verbs.job_arerun(self))
+
+    def seen(self, record: JobRecord) -> Self:
+        """Remember what was read (for the application)."""
+        self._record, self._state = record, record.state
+        return self
+
+    def decode(self, text: str | None) -> R:
+        """Return a stored result as the type that the task declares (for the application)."""
+        result: R = decode_result(self._signature, "null" if text is None else text)
+        return result
+
+    @staticmethod
+    def _read(text: str | None) -> Any:
+        return None if text is None else wire.read(text)

@@ -1,0 +1,150 @@
+# The first overload is the narrower one on purpose: a coroutine function is an AsyncTask.
+# mypy: disable-error-code="overload-overlap"
+"""The tasks of an application by name, and the decorator that declares them.
+
+A registry is an object: nothing here is global. A name belongs to one task only.
+"""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Coroutine, Iterator, Sequence
+from datetime import timedelta
+from difflib import get_close_matches
+from typing import Any, Literal, ParamSpec, TypeAlias, TypeVar, overload
+
+from jobpipe.errors import ConfigError, UnknownTask
+from jobpipe.policy.retry import RetryDelays
+from jobpipe.tasks.spec import declare
+from jobpipe.tasks.task import AnyTask, AsyncTask, Enqueuer, Task
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+DeclaredTask: TypeAlias = AnyTask[..., Any]
+
+
+class Registry:
+    """The declared tasks by name."""
+
+    def __init__(self) -> None:
+        self._tasks: dict[str, DeclaredTask] = {}
+
+    def __iter__(self) -> Iterator[DeclaredTask]:
+        return iter([self._tasks[name] for name in sorted(self._tasks)])
+
+    def __len__(self) -> int:
+        return len(self._tasks)
+
+    def __contains__(self, name: object) -> bool:
+        return name in self._tasks
+
+    def add(self, *tasks: DeclaredTask) -> None:
+        """Add the tasks, all or none; raises ConfigError when a name is taken."""
+        for task in tasks:
+            other = self._tasks.get(task.name, task)
+            if other is not task:
+                raise ConfigError(
+                    f"two tasks are named {task.name}: {_place(other)} and {_place(task)}",
+                    help="Give one of them another name: @task(name=...).",
+                )
+        self._tasks.update((task.name, task) for task in tasks)
+
+    def get(self, name: str) -> DeclaredTask:
+        """Return the task; raises UnknownTask, which tells the nearest names."""
+        task = self._tasks.get(name)
+        if task is None:
+            near = get_close_matches(name, self._tasks, n=3)
+            hint = f"; did you mean {' or '.join(near)}?" if near else ""
+            raise UnknownTask(f"no task is named {name[:200]!r}{hint}")
+        return task
+
+
+def _place(task: DeclaredTask) -> str:
+    code = inspect.unwrap(task.function).__code__
+    return f"{task.function.__module__} line {code.co_firstlineno}"
+
+
+class Declaration:
+    """A decorator that waits for its function."""
+
+    def __init__(self, home: TaskDeclarations, options: dict[str, Any]) -> None:
+        self._home = home
+        self._options = options
+
+    @overload
+    def __call__(self, function: Callable[P, Coroutine[Any, Any, R]], /) -> AsyncTask[P, R]: ...
+    @overload
+    def __call__(self, function: Callable[P, R], /) -> Task[P, R]: ...
+    def __call__(self, function: Callable[..., Any], /) -> DeclaredTask:
+        return self._home._declared(function, self._options)
+
+
+class TaskDeclarations:
+    """The part of an application, and of ``Tasks``, that declares tasks."""
+
+    registry: Registry
+    _owner: TaskDeclarations | None = None
+
+    def _enqueuer(self) -> Enqueuer | None:
+        return self._owner._enqueuer() if self._owner else None
+
+    @overload
+    def task(self, function: Callable[P, Coroutine[Any, Any, R]], /) -> AsyncTask[P, R]: ...
+    @overload
+    def task(self, function: Callable[P, R], /) -> Task[P, R]: ...
+    @overload
+    def task(
+        self,
+        function: None = None,
+        /,
+        *,
+        name: str | None = None,
+        queue_name: str = "default",
+        priority: int = 0,
+        max_attempts: int | None = None,
+        retry_delays: RetryDelays | Sequence[float] | str | None = None,
+        timeout: float | timedelta | None = None,
+        executor: Literal["async", "thread"] | None = None,
+        version: int = 1,
+        retry_on: type[BaseException] | Sequence[type[BaseException]] = (),
+        give_up_on: type[BaseException] | Sequence[type[BaseException]] = (),
+        on_loss: Literal["retry", "fail"] = "retry",
+        store_result: bool = True,
+    ) -> Declaration: ...
+    def task(self, function: Callable[..., Any] | None = None, /, **options: Any) -> Any:
+        """Declare a function as a task: bare (``@jp.task``) or with options (``@jp.task(...)``)."""
+        if function is None:
+            return Declaration(self, options)
+        return self._declared(function, options)
+
+    def include(self, tasks: Tasks) -> None:
+        """Take over tasks that were declared elsewhere; later ones follow by themselves."""
+        if tasks._owner is not None and tasks._owner is not self:
+            raise ConfigError("these tasks are included in another application already")
+        if any(home is tasks for home in self._homes()):
+            raise ConfigError("tasks cannot include themselves")
+        for home in self._homes():
+            home.registry.add(*tasks.registry)
+        tasks._owner = self
+
+    def _homes(self) -> list[TaskDeclarations]:
+        homes = [self]
+        while homes[-1]._owner is not None:
+            homes.append(homes[-1]._owner)
+        return homes
+
+    def _declared(self, function: Callable[..., Any], options: dict[str, Any]) -> DeclaredTask:
+        spec = declare(function, **options)
+        kind = AsyncTask if spec.executor == "async" else Task
+        task: DeclaredTask = kind(spec, function, self)
+        for home in reversed(self._homes()):
+            home.registry.add(task)
+        return task
+
+
+class Tasks(TaskDeclarations):
+    """Tasks declared before their application exists: ``jp.include(tasks)`` brings them in."""
+
+    def __init__(self) -> None:
+        self.registry = Registry()

@@ -1,0 +1,210 @@
+"""What a task declares about itself: checked when it is declared, then never changed.
+
+A wrong option is a ConfigError that names the task, the option, the value and what is allowed.
+"""
+
+from __future__ import annotations
+
+import inspect
+import math
+import re
+import sys
+import unicodedata
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import timedelta
+from pathlib import Path
+from typing import Any, Literal, TypeAlias
+
+from jobpipe.errors import ConfigError
+from jobpipe.model.job import MAX_NAME_LENGTH, MAX_PRIORITY, MIN_PRIORITY
+from jobpipe.policy.retry import RetryDelays, parse_delays
+from jobpipe.tasks.codec import show
+
+Executor: TypeAlias = Literal["async", "thread"]
+OnLoss: TypeAlias = Literal["retry", "fail"]
+
+QUEUE = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.\-/]{0,199}")
+QUEUE_ALLOWED = "1 to 200 of the characters A-Z a-z 0-9 _ . - /, the first a letter, digit or _"
+NAME_ALLOWED = f"1 to {MAX_NAME_LENGTH} characters, none of them a control character"
+MAX_SECONDS = 100 * 365 * 86400.0
+"""Longest span of time in any option: a hundred years."""
+MAX_ATTEMPTS = 1_000_000
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TaskSpec:
+    """The options of a task; ``None`` means that the setting decides."""
+
+    name: str
+    queue: str = "default"
+    priority: int = 0
+    max_attempts: int | None = None
+    retry_delays: RetryDelays | None = None
+    timeout_seconds: float | None = None
+    executor: Executor = "thread"
+    retry_on: tuple[type[BaseException], ...] = ()
+    """The failures worth another attempt; empty: every ``Exception``."""
+    give_up_on: tuple[type[BaseException], ...] = ()
+    on_loss: OnLoss = "retry"
+    store_result: bool = True
+    version: int = 1
+
+
+def declare(
+    function: Callable[..., Any],
+    *,
+    name: str | None = None,
+    queue_name: str = "default",
+    priority: int = 0,
+    max_attempts: int | None = None,
+    retry_delays: RetryDelays | Sequence[float] | str | None = None,
+    timeout: float | timedelta | None = None,
+    executor: str | None = None,
+    version: int = 1,
+    retry_on: type[BaseException] | Sequence[type[BaseException]] = (),
+    give_up_on: type[BaseException] | Sequence[type[BaseException]] = (),
+    on_loss: str = "retry",
+    store_result: bool = True,
+) -> TaskSpec:
+    """Check the options of a task; raises ConfigError."""
+    check = _Check(str(default_name(function)))
+    check.function(function)
+    check.task = name = check.name(default_name(function) if name is None else name)
+    return TaskSpec(
+        name=name,
+        queue=check.queue(queue_name),
+        priority=check.whole("priority", priority, MIN_PRIORITY, MAX_PRIORITY),
+        max_attempts=None
+        if max_attempts is None
+        else check.whole("max_attempts", max_attempts, 1, MAX_ATTEMPTS),
+        retry_delays=check.delays(retry_delays),
+        timeout_seconds=None if timeout is None else check.timeout(timeout),
+        executor=check.executor(executor, inspect.iscoroutinefunction(function)),
+        retry_on=check.failures("retry_on", retry_on),
+        give_up_on=check.failures("give_up_on", give_up_on),
+        on_loss=check.on_loss(on_loss),
+        store_result=check.flag("store_result", store_result),
+        version=check.whole("version", version, 1, 2**31 - 1),
+    )
+
+
+def default_name(function: Callable[..., Any]) -> str:
+    """Return ``module.qualname``; a script is named by its file, not ``__main__``."""
+    module = getattr(function, "__module__", None) or "unknown"
+    if module == "__main__":
+        file = getattr(sys.modules.get("__main__"), "__file__", None)
+        module = Path(file).stem if file else module
+    return f"{module}.{getattr(function, '__qualname__', type(function).__qualname__)}"
+
+
+def is_name(text: object) -> bool:
+    """Tell whether ``text`` may name a task, a tag or a key."""
+    return (
+        isinstance(text, str)
+        and 0 < len(text) <= MAX_NAME_LENGTH
+        and bool(text.strip())
+        and not any(unicodedata.category(character) in ("Cc", "Cs") for character in text)
+    )
+
+
+def is_queue(text: object) -> bool:
+    """Tell whether ``text`` may name a queue."""
+    return isinstance(text, str) and QUEUE.fullmatch(text) is not None
+
+
+def is_whole(value: object, low: int, high: int) -> bool:
+    """Tell whether ``value`` is a whole number (no bool) within the bounds."""
+    return isinstance(value, int) and not isinstance(value, bool) and low <= value <= high
+
+
+def seconds(value: object) -> float | None:
+    """Return a span of time in seconds, or None when it is none or longer than allowed."""
+    if isinstance(value, timedelta):
+        value = value.total_seconds()
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return None
+    return float(value) if math.isfinite(value) and abs(value) <= MAX_SECONDS else None
+
+
+@dataclass
+class _Check:
+    """Checks one option after the other, in the name of one task."""
+
+    task: str
+
+    def refusal(self, option: str, value: object, allowed: str) -> ConfigError:
+        return ConfigError(
+            f"task {self.task}: {option}={show(value)} is refused; allowed: {allowed}"
+        )
+
+    def function(self, function: Callable[..., Any]) -> None:
+        if not (inspect.isfunction(function) or inspect.ismethod(function)):
+            raise self.refusal("function", function, "a function made by `def` or `async def`")
+        if inspect.isgeneratorfunction(function) or inspect.isasyncgenfunction(function):
+            raise self.refusal("function", function, "a function that returns; this one yields")
+
+    def name(self, value: Any) -> str:
+        if is_name(value):
+            return str(value)
+        raise self.refusal("name", value, NAME_ALLOWED)
+
+    def queue(self, value: Any) -> str:
+        if is_queue(value):
+            return str(value)
+        raise self.refusal("queue_name", value, QUEUE_ALLOWED)
+
+    def whole(self, option: str, value: Any, low: int, high: int) -> int:
+        if is_whole(value, low, high):
+            return int(value)
+        raise self.refusal(option, value, f"a whole number from {low} to {high}")
+
+    def timeout(self, value: Any) -> float:
+        span = seconds(value)
+        if span is not None and span >= 1e-6:
+            return span
+        raise self.refusal("timeout", value, "seconds above 0 (at most 100 years), or a timedelta")
+
+    def delays(self, value: Any) -> RetryDelays | None:
+        if value is None or not isinstance(value, str | Sequence):
+            return self._delays_object(value)
+        try:
+            return parse_delays(value)
+        except (ValueError, TypeError, ConfigError) as error:
+            raise ConfigError(f"task {self.task}: retry_delays={show(value)}: {error}") from error
+
+    def _delays_object(self, value: Any) -> RetryDelays | None:
+        if value is None or isinstance(value, RetryDelays):
+            return value
+        raise self.refusal(
+            "retry_delays", value, "seconds such as (1, 5, 30), or exponential:base:cap"
+        )
+
+    def executor(self, value: Any, is_async: bool) -> Executor:
+        fitting: Executor = "async" if is_async else "thread"
+        if value is None or value == fitting:
+            return fitting
+        if value == "process":
+            raise self.refusal(
+                "executor", value, f"{fitting!r} (processes come in a later version)"
+            )
+        kind = "an `async def` runs on the event loop" if is_async else "a `def` runs in a thread"
+        raise self.refusal("executor", value, f"{fitting!r} ({kind})")
+
+    def failures(self, option: str, value: Any) -> tuple[type[BaseException], ...]:
+        classes = (value,) if isinstance(value, type) else value
+        if isinstance(classes, Sequence) and all(
+            isinstance(each, type) and issubclass(each, BaseException) for each in classes
+        ):
+            return tuple(classes)
+        raise self.refusal(option, value, "exception classes")
+
+    def on_loss(self, value: Any) -> OnLoss:
+        if value in ("retry", "fail"):
+            return "fail" if value == "fail" else "retry"
+        raise self.refusal("on_loss", value, "'retry' or 'fail'")
+
+    def flag(self, option: str, value: Any) -> bool:
+        if isinstance(value, bool):
+            return value
+        raise self.refusal(option, value, "True or False")

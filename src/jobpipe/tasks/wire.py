@@ -1,0 +1,135 @@
+"""Which values cross the wire as JSON, by the declared type, and how.
+
+The limits are judged here on the JSON text alone, so a verdict is the same on every store.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from functools import cache
+from pathlib import PurePath
+from typing import Any
+
+import msgspec
+
+MAX_DEPTH = 64
+"""Deepest nesting of lists and objects, counted from the object of all arguments."""
+MIN_INT, MAX_INT = -(2**63), 2**64 - 1
+SUPPORTED = (
+    "str, int, float, bool, None, bytes, datetime, date, time, timedelta, UUID, Decimal, Path, "
+    "Enum, list, tuple, set, frozenset, dict, dataclasses, TypedDict, NamedTuple, msgspec structs, "
+    "their unions, and Any"
+)
+
+_STRING = re.compile(rb'"[^"\\]*(?:\\.[^"\\]*)*"', re.DOTALL)
+_NUL = re.compile(rb"(?<!\\)(?:\\\\)*\\u0000")
+_LONG = re.compile(rb"[0-9]{19}")
+_LONG_INT = re.compile(rb"(?<![0-9.eE+-])-?[0-9]{19,}(?![0-9.eE])")
+_BRACKETS = bytes.maketrans(b"[{]}", b"(())")
+_NOT_BRACKETS = bytes(byte for byte in range(256) if byte not in b"[{]}")
+
+
+def to_wire(value: Any) -> Any:
+    """Tell msgspec how to write what it does not know itself."""
+    if isinstance(value, PurePath):
+        return str(value)
+    raise NotImplementedError(f"a value of type {type(value).__qualname__} has no JSON form")
+
+
+def from_wire(kind: type, value: Any) -> Any:
+    """Tell msgspec how to read what it does not know itself."""
+    if issubclass(kind, PurePath):
+        if not isinstance(value, str):
+            raise ValueError(f"Expected `str`, got `{type(value).__name__}`")
+        return kind(value)
+    raise NotImplementedError(f"type {kind.__qualname__} has no JSON form")
+
+
+encode = msgspec.json.Encoder(enc_hook=to_wire).encode
+
+
+def decoder(kind: Any) -> msgspec.json.Decoder[Any]:
+    """Return a strict decoder of values of the type ``kind``."""
+    return msgspec.json.Decoder(kind, dec_hook=from_wire)
+
+
+def why_unsupported(kind: Any) -> str | None:
+    """Say why values declared as ``kind`` cannot travel, or None when they can."""
+    try:
+        description = msgspec.inspect.type_info(kind)
+    except Exception as error:  # user classes may raise anything while they are inspected
+        return str(error)
+    todo: list[Any] = [description]
+    seen: set[int] = set()
+    while todo:
+        node = todo.pop()
+        if isinstance(node, tuple | list):
+            todo.extend(node)
+        elif isinstance(node, msgspec.inspect.Type | msgspec.inspect.Field):
+            if id(node) in seen:
+                continue
+            seen.add(id(node))
+            if isinstance(node, msgspec.inspect.RawType | msgspec.inspect.ExtType):
+                return f"type {type(node).__name__.removesuffix('Type')} is not supported"
+            if isinstance(node, msgspec.inspect.CustomType) and not _is_path(node.cls):
+                return f"type {getattr(node.cls, '__qualname__', node.cls)} is not supported"
+            todo.extend(getattr(node, name) for name in node.__struct_fields__)
+    return None
+
+
+def _is_path(kind: Any) -> bool:
+    return isinstance(kind, type) and issubclass(kind, PurePath)
+
+
+def why_refused(data: bytes) -> str | None:
+    """Say what in the JSON text ``data`` a store might not keep, or None when all is well."""
+    if b"\\u0000" in data and _NUL.search(data):
+        return "it holds a NUL character (\\u0000)"
+    if too_deep(data):
+        return f"it is nested deeper than {MAX_DEPTH} levels"
+    if too_long_int(data):
+        return f"it holds an integer outside {MIN_INT}..{MAX_INT}"
+    return None
+
+
+def too_deep(data: bytes) -> bool:
+    """Tell whether lists and objects in the JSON text nest deeper than ``MAX_DEPTH``."""
+    if data.count(b"[") + data.count(b"{") <= MAX_DEPTH:
+        return False
+    brackets = _STRING.sub(b"", data).translate(_BRACKETS, _NOT_BRACKETS)
+    for _ in range(MAX_DEPTH):  # each pass removes exactly the innermost level
+        brackets = brackets.replace(b"()", b"")
+        if not brackets:
+            return False
+    return True
+
+
+def too_long_int(data: bytes) -> bool:
+    """Tell whether the JSON text holds an integer that not every reader can hold."""
+    if not _LONG.search(data):
+        return False
+    numbers = _LONG_INT.findall(_STRING.sub(b'""', data))
+    return any(
+        len(number) > len(str(MIN_INT)) or not MIN_INT <= int(number) <= MAX_INT
+        for number in numbers
+    )
+
+
+@cache
+def _plain() -> msgspec.json.Decoder[Any]:
+    return msgspec.json.Decoder()
+
+
+def read(text: str) -> Any:
+    """Read JSON that we wrote, also where it holds escaped lone surrogates.
+
+    Raises ValueError when the text is not JSON.
+    """
+    try:
+        return _plain().decode(text)
+    except (msgspec.DecodeError, UnicodeEncodeError):
+        try:
+            return json.loads(text)
+        except RecursionError as error:
+            raise ValueError("the JSON text is nested too deep") from error
