@@ -1,0 +1,23 @@
+# Everything runs in .venv, which the scripts make when it is missing or out of date.
+# Only relative paths are used, so that the folder may have spaces in its name.
+
+SHELL := /bin/sh
+.DEFAULT_GOAL := help
+.PHONY: help run test lint clean
+
+help: ## List the targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' Makefile
+
+run: ## Install what is missing and show jobs at work (the quickstart)
+	@python="$$(sh scripts/find_python.sh)" && "$$python" scripts/setup_venv.py
+	@.venv/bin/python examples/quickstart/main.py
+
+test: ## Install what is missing and run every check and every test
+	@python="$$(sh scripts/find_python.sh)" && "$$python" scripts/check.py test
+
+lint: ## Run the static checks alone: format, rules, types, import walls
+	@python="$$(sh scripts/find_python.sh)" && "$$python" scripts/check.py lint
+
+clean: ## Remove .venv, caches and built files
+	@rm -rf .venv .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache build dist
+	@find src tests examples scripts -type d -name __pycache__ -prune -exec rm -rf {} + 2>/dev/null || true
