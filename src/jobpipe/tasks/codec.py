@@ -35,19 +35,19 @@ def encode_args(signature: Signature, args: Sequence[Any], kwargs: Mapping[str, 
 
     Raises InvalidArguments when they do not fit the signature or do not survive JSON.
     """
+    decoder, fields = signature.decoder, signature.fields
     bound = signature.bind(args, kwargs)
     try:
         data = wire.encode(bound)
         if wire.why_refused(data) is None:
-            back = signature.decoder.decode(data)
-            fields = signature.fields
+            back = decoder.decode(data)
             for name, value in bound.items():
                 if (getattr(back, fields[name]) == value) is not True:
                     break
             else:
                 return data.decode()
-    except Exception as error:  # whatever it was (user code may run in ==), it is named there
-        raise _refusal(signature, bound) from error
+    except Exception:  # whatever it was (user code may run in ==), the refusal names it
+        raise _refusal(signature, bound) from None
     raise _refusal(signature, bound)
 
 
@@ -63,14 +63,16 @@ def check_size(task: str, part: str, text: str, limit: int) -> None:
 def decode_args(signature: Signature, text: str) -> tuple[tuple[Any, ...], dict[str, Any]]:
     """Return the positional and keyword arguments of the call that ``text`` stands for.
 
-    Raises Undecodable when the text does not fit the signature.
+    Raises Undecodable when the text does not fit the signature, ConfigError when the signature
+    itself has types that cannot be stored.
     """
+    decoder = signature.decoder
     try:
-        values = signature.decoder.decode(text)
-    except (ValueError, RecursionError) as error:
+        values = decoder.decode(text)
+    except Exception as error:  # a __post_init__ of the user's may raise anything
         raise Undecodable(
-            f"task {signature.task}: the stored arguments do not fit: {error}"
-        ) from error
+            f"task {signature.task}: the stored arguments do not fit: {_brief(error)}"
+        ) from None
     unset = msgspec.UNSET
     bound = {
         name: value
@@ -90,10 +92,14 @@ def encode_result(value: Any, limit: int) -> str:
     """
     try:
         data = _result_bytes(value)
+        if len(data) > limit:
+            raise Unstorable(f"the result needs {len(data)} bytes; at most {limit} are allowed")
+        if b"null" in data:  # which is also how msgspec writes NaN and the infinities
+            _refuse_nan(msgspec.to_builtins(value, enc_hook=wire.to_wire))
+    except Unstorable:
+        raise
     except Exception as error:  # encoding may run user code, and nest without end
         raise Unstorable(f"the result cannot be stored as JSON: {_brief(error)}") from error
-    if len(data) > limit:
-        raise Unstorable(f"the result needs {len(data)} bytes; at most {limit} are allowed")
     if wire.too_deep(data):
         raise Unstorable(f"the result is nested deeper than {wire.MAX_DEPTH} levels")
     if wire.too_long_int(data):
@@ -110,11 +116,11 @@ def decode_result(signature: Signature | None, text: str) -> Any:
         return wire.read(text)
     try:
         return signature.result_decoder.decode(text)
-    except (msgspec.DecodeError, UnicodeEncodeError):
+    except Exception:  # another type, an escaped surrogate, or user code that raised
         plain = wire.read(text)
     try:
         return msgspec.convert(plain, signature.returns, str_keys=True, dec_hook=wire.from_wire)
-    except (msgspec.ValidationError, TypeError, ValueError):
+    except Exception:
         return plain
 
 
@@ -183,13 +189,10 @@ def _trouble(value: Any, decoder: msgspec.json.Decoder[Any]) -> str | None:
 
 def _result_bytes(value: Any) -> bytes:
     try:
-        data = wire.encode(value)
+        return wire.encode(value)
     except UnicodeEncodeError:
         plain = msgspec.to_builtins(value, str_keys=True, enc_hook=wire.to_wire)
         return json.dumps(plain, allow_nan=False, separators=(",", ":")).encode()
-    if b"null" in data:  # which is also how msgspec writes NaN and the infinities
-        _refuse_nan(msgspec.to_builtins(value, enc_hook=wire.to_wire))
-    return data
 
 
 def _refuse_nan(plain: Any) -> None:

@@ -1,5 +1,6 @@
 # The first overload is the narrower one on purpose: a coroutine function is an AsyncTask.
 # mypy: disable-error-code="overload-overlap"
+# pyright: reportOverlappingOverload=false
 """The tasks of an application by name, and the decorator that declares them.
 
 A registry is an object: nothing here is global. A name belongs to one task only.
@@ -124,12 +125,12 @@ class TaskDeclarations:
             raise ConfigError("these tasks are included in another application already")
         if any(home is tasks for home in self._homes()):
             raise ConfigError("tasks cannot include themselves")
-        for home in self._homes():
+        for home in reversed(self._homes()):  # the outermost knows every name, so all or none
             home.registry.add(*tasks.registry)
         tasks._owner = self
 
     def _homes(self) -> list[TaskDeclarations]:
-        homes = [self]
+        homes: list[TaskDeclarations] = [self]
         while homes[-1]._owner is not None:
             homes.append(homes[-1]._owner)
         return homes

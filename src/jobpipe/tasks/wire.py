@@ -130,6 +130,10 @@ def read(text: str) -> Any:
         return _plain().decode(text)
     except (msgspec.DecodeError, UnicodeEncodeError):
         try:
-            return json.loads(text)
+            return json.loads(text, parse_constant=_no_constant)
         except RecursionError as error:
             raise ValueError("the JSON text is nested too deep") from error
+
+
+def _no_constant(text: str) -> None:
+    raise ValueError(f"{text} is not JSON")
