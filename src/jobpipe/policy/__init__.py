@@ -1,0 +1,1 @@
+"""The judgements: pure functions and frozen values, no input or output, no clock."""
