@@ -47,7 +47,7 @@ def main(goal: str) -> int:
 
 def _layer(name: str, began: float, *, passed: bool) -> str:
     verdict = "ok" if passed else "FAILED"
-    return f"{name:<14} {time.perf_counter() - began:7.1f} s  {verdict}"
+    return f"{name:<20} {time.perf_counter() - began:7.1f} s  {verdict}"
 
 
 if __name__ == "__main__":

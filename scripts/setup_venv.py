@@ -63,7 +63,7 @@ def _dev_group() -> list[str]:
 
 
 def _pip_install(requirements: list[str]) -> None:
-    flags = ["--quiet", "--no-input", "--disable-pip-version-check", "--root-user-action=ignore"]
+    flags = ["-qq", "--no-input", "--disable-pip-version-check", "--root-user-action=ignore"]
     subprocess.run(
         [PYTHON, "-m", "pip", "install", *flags, *requirements],
         cwd=ROOT,

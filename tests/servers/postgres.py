@@ -68,6 +68,8 @@ class PostgresServer:
 
     def start(self) -> None:
         """Start on the same port and data, and wait until it answers; started is fine."""
+        if self._process is not None and self._process.ended:
+            self.stop()
         if self._process is None:
             settings = self._settings | {"unix_socket_directories": str(self._folder.path)}
             flags = [f"--{name}={value}" for name, value in settings.items()]

@@ -27,7 +27,6 @@ PORTS = range(20_000, 32_000)
 
 GUARD = """
 import os, shutil, signal, sys
-signal.signal(signal.SIGINT, signal.SIG_IGN)
 if not sys.stdin.buffer.read(1):
     try:
         os.kill(int(sys.argv[1]), signal.SIGQUIT)
@@ -106,14 +105,21 @@ class ServerProcess:
         self._guard = subprocess.Popen(
             [sys.executable, "-I", "-c", GUARD, str(self.pid), str(folder.path)],
             stdin=subprocess.PIPE,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
             start_new_session=True,
         )
+
+    @property
+    def ended(self) -> bool:
+        """Whether the process is gone, whoever ended it."""
+        return self._process.poll() is not None
 
     def wait_until(self, ready: Callable[[], bool]) -> None:
         """Wait until ``ready`` says so; fail when the process ends or takes too long."""
         deadline = time.monotonic() + READY_SECONDS
         while not ready():
-            if self._process.poll() is not None or time.monotonic() > deadline:
+            if self.ended or time.monotonic() > deadline:
                 self.end(signal.SIGKILL)
                 raise RuntimeError(f"{self.name} did not start:\n{self._log_tail()}")
             time.sleep(STEP_SECONDS)
@@ -127,10 +133,6 @@ class ServerProcess:
             self._process.kill()
             self._process.wait()
         finally:
-            self._dismiss_guard()
-
-    def _dismiss_guard(self) -> None:
-        if self._guard.poll() is None:
             self._guard.communicate(b"d")
 
     def _log_tail(self) -> str:

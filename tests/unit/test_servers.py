@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import signal
 from contextlib import closing
 
 import psycopg
@@ -43,6 +45,15 @@ def test_a_restart_keeps_port_and_data(mode: str) -> None:
         assert server.pid != before
         with closing(psycopg.connect(url)) as connection:
             assert connection.execute("SELECT n FROM kept").fetchone() == (7,)
+
+
+def test_a_killed_server_starts_again() -> None:
+    with PostgresServer() as server:
+        assert server.pid is not None
+        os.kill(server.pid, signal.SIGQUIT)
+        os.waitid(os.P_PID, server.pid, os.WEXITED | os.WNOWAIT)
+        server.start()
+        psycopg.connect(server.url()).close()
 
 
 def test_backends_are_cut_by_database(postgres_server: PostgresServer, postgres_url: str) -> None:
