@@ -1,0 +1,42 @@
+"""The settings as the rest of Jobpipe sees them: one frozen value, complete and checked."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from jobpipe.policy.retention import Retention
+from jobpipe.policy.retry import RetryDelays
+
+
+@dataclass(frozen=True, slots=True)
+class QueueSlots:
+    """A queue that a worker takes, and how many of its slots that queue may fill (None: all)."""
+
+    name: str
+    slots: int | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Settings:
+    """Every setting of one process; ``config/declared.py`` says what each means."""
+
+    url: str = field(repr=False)
+    pooler: str
+    listen_url: str | None = field(repr=False)
+    schema: str
+    table_prefix: str
+    app: str | None
+    queues: tuple[QueueSlots, ...]
+    concurrency: int
+    max_queued: int | None
+    max_attempts: int
+    retry_delays: RetryDelays
+    timeout_seconds: float | None
+    poll_seconds: float
+    lease_seconds: float
+    shutdown_seconds: float
+    retention: Retention
+    max_payload: int
+    log_level: str
+    log_format: str
+    failpoints: str
