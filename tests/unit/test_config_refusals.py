@@ -220,7 +220,7 @@ def test_a_directory_instead_of_a_file_is_refused(name: str, tmp_path: Path) -> 
     "content,reason",
     [
         ("url = ", "Invalid value"),
-        ("url = 's3cret\nx = 1", "line 1"),
+        ("url = 's3cret\n", "Expected"),
         ("url = postgresql://ann:s3cret@host/db\n", "line 1"),
         ("a = 1\na = 2\n", "line 2"),
         pytest.param("a = " + "9" * 5000, "beyond all bounds", id="huge"),

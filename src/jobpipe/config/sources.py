@@ -119,8 +119,9 @@ def shown(setting: Setting, raw: object) -> str:
 
 
 def shorten(text: str) -> str:
-    """The text, cut where an error would grow too long to be read."""
-    return text if len(text) <= MAX_SHOWN else text[:MAX_SHOWN] + "..."
+    """The text, with its middle left out where an error would grow too long to be read."""
+    half = MAX_SHOWN // 2
+    return text if len(text) <= MAX_SHOWN else f"{text[:half]}...{text[-half:]}"
 
 
 def _unknown(known: Mapping[str, Setting], name: str, raw: object, origin: Origin) -> str:
