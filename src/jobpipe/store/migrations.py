@@ -1,0 +1,73 @@
+"""The numbered migrations of a dialect, and what a store still needs of them.
+
+A migration is a file ``NNNN_name.sql`` that is never changed once released. The store keeps a row
+for each applied one. A store that is newer than this program is refused: an older program could
+break what it does not know.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from importlib.resources import files
+
+from jobpipe.errors import ConfigError
+
+
+@dataclass(frozen=True, slots=True)
+class Migration:
+    """One step of the schema."""
+
+    version: int
+    name: str
+    sql: str
+
+
+@dataclass(frozen=True, slots=True)
+class SchemaStatus:
+    """How far a store's schema is."""
+
+    applied: tuple[int, ...]
+    pending: tuple[Migration, ...]
+    known: int
+    """The newest version that this program knows."""
+
+    @property
+    def current(self) -> int:
+        return max(self.applied, default=0)
+
+    @property
+    def is_newer(self) -> bool:
+        return self.current > self.known
+
+
+def load(package: str, prefix: str) -> tuple[Migration, ...]:
+    """Return the migrations of ``package`` in order, ``{p}`` filled in."""
+    found = [
+        Migration(
+            version=int(file.name[:4]),
+            name=file.name[5:-4],
+            sql=file.read_text(encoding="utf-8").replace("{p}", prefix),
+        )
+        for file in files(package).joinpath("migrations").iterdir()
+        if file.name.endswith(".sql")
+    ]
+    return tuple(sorted(found, key=lambda migration: migration.version))
+
+
+def compare(applied: Sequence[int], migrations: Sequence[Migration]) -> SchemaStatus:
+    """Tell which of the migrations a store with these versions still needs."""
+    return SchemaStatus(
+        applied=tuple(sorted(applied)),
+        pending=tuple(step for step in migrations if step.version not in applied),
+        known=max(step.version for step in migrations),
+    )
+
+
+def refuse_newer(status: SchemaStatus) -> None:
+    """Raise ConfigError when the store was made by a newer Jobpipe."""
+    if status.is_newer:
+        raise ConfigError(
+            f"the store's schema has version {status.current}, this Jobpipe knows {status.known}",
+            help="Install the Jobpipe version that made this schema, or a newer one.",
+        )

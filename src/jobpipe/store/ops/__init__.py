@@ -1,0 +1,1 @@
+"""Each operation of the store once, as a generator of named statements."""

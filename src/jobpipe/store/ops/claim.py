@@ -1,0 +1,88 @@
+"""Take queued jobs to run them; give back what was not started."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from msgspec import Struct
+
+from jobpipe.model.job import Claimed, Lane
+from jobpipe.store import rows
+from jobpipe.store.port import Batch, Mode, Op, Row, Statement, operation
+
+LANE_COLUMNS = ("queue", "priority", "after")
+
+
+class Held(Struct, frozen=True):
+    """A claim that a worker has not ended yet."""
+
+    id: int
+    token: int
+    rank: int
+    claim_id: int = 0
+
+
+class Queued(Struct, frozen=True):
+    """A job that came (back) into the queue: where, and at what rank."""
+
+    id: int
+    lane: Lane
+    rank: int
+
+
+@operation(Mode.READ)
+def peek(lanes: Sequence[Lane]) -> Op[bool]:
+    """Tell whether any of the lanes has a queued job."""
+    found = yield Statement("peek", batch=_lane_batch(lanes, {}))
+    return bool(found)
+
+
+@operation(Mode.ONE)
+def claim(
+    worker: int,
+    lanes: Sequence[Lane],
+    limit: int,
+    *,
+    after: dict[Lane, int],
+    done: Sequence[int],
+) -> Op[list[Claimed]]:
+    """Take at most ``limit`` jobs from the lanes, in their order, each by rank.
+
+    ``after`` is the frontier: per lane the rank beyond which to look. ``done`` are records of
+    earlier claims of this worker that are no longer needed.
+    """
+    params = {"worker": worker, "limit": limit, "done": list(done)}
+    found = yield Statement("claim", params, batch=_lane_batch(lanes, after))
+    assert len(found) <= limit, f"claimed {len(found)} jobs, asked for {limit}"
+    place = {lane: index for index, lane in enumerate(lanes)}
+    jobs = [rows.claimed(row) for row in found]
+    return sorted(jobs, key=lambda job: (place[Lane(job.queue, job.priority)], job.rank))
+
+
+@operation(Mode.READ)
+def held(worker: int) -> Op[list[Held]]:
+    """List what the store believes this worker runs."""
+    found = yield Statement("held", {"worker": worker})
+    return [Held(row["id"], row["token"], row["rank"], row["claim_id"]) for row in found]
+
+
+@operation(Mode.ONE)
+def give_back(claims: Sequence[Held]) -> Op[list[Queued]]:
+    """Queue jobs again that were claimed and not started: uncharged, at their old rank."""
+    batch = Batch(("id", "token", "rank"), [(c.id, c.token, c.rank) for c in sorted(claims, key=_id)])
+    returned = yield Statement("give_back", batch=batch)
+    return [queued(row) for row in returned if row["rank"] is not None]
+
+
+def queued(row: Row) -> Queued:
+    return Queued(row["id"], Lane(row["queue"], row["priority"]), row["rank"])
+
+
+def _id(claim: Held) -> int:
+    return claim.id
+
+
+def _lane_batch(lanes: Sequence[Lane], after: dict[Lane, int]) -> Batch:
+    return Batch(
+        LANE_COLUMNS, [(lane.queue, lane.priority, after.get(lane, 0)) for lane in lanes]
+    )

@@ -1,0 +1,179 @@
+"""Store new jobs: queued if they may run now, scheduled if they wait for their time.
+
+An idempotency key is taken in the same transaction; who comes second gets the first one's job.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable, Sequence
+
+from jobpipe.errors import DuplicateKey, QueueFull, StoreUnavailable
+from jobpipe.model.job import Enqueued, Lane, NewJob
+from jobpipe.model.state import State
+from jobpipe.store.port import Batch, Mode, Op, Operation, Statement, operation
+
+COLUMNS = (
+    "id",
+    "task",
+    "queue",
+    "priority",
+    "args",
+    "delay_us",
+    "run_at",
+    "expires_in_us",
+    "max_attempts",
+    "max_losses",
+    "timeout_us",
+    "idempotency_key",
+    "tags",
+    "meta",
+)
+
+KEY_TRIES = 3
+"""How often a key is tried again whose job was pruned between two looks at it."""
+
+
+def enqueue(
+    jobs: Sequence[NewJob], *, known_lanes: Iterable[Lane] = (), max_queued: int | None = None
+) -> Operation[list[Enqueued]]:
+    """Return the operation that stores the jobs, all or none, and answers in their order.
+
+    ``known_lanes`` are lanes that are sure to be in the store already. Raises DuplicateKey when
+    an idempotency key belongs to another request, QueueFull when a queue would then hold more
+    than ``max_queued`` waiting jobs.
+    """
+    lanes = {Lane(job.queue, job.priority) for job in jobs}.difference(known_lanes)
+    keyed = any(job.idempotency_key is not None for job in jobs)
+    if not lanes and not keyed and max_queued is None:
+        return enqueue_plain(jobs)
+    return enqueue_checked(jobs, lanes, max_queued)
+
+
+@operation(Mode.ONE)
+def enqueue_plain(jobs: Sequence[NewJob]) -> Op[list[Enqueued]]:
+    """Store jobs that need no key, no bound and no new lane: one statement."""
+    return (yield from _insert(jobs, [None] * len(jobs)))
+
+
+@operation(Mode.TRANSACTION)
+def enqueue_checked(
+    jobs: Sequence[NewJob], new_lanes: Iterable[Lane], max_queued: int | None
+) -> Op[list[Enqueued]]:
+    """Store jobs after looking at bounds and keys, and note lanes that are new."""
+    lanes = [(lane.queue, lane.priority) for lane in sorted(new_lanes)]
+    if lanes:
+        yield Statement("note_lanes", batch=Batch(("queue", "priority"), lanes))
+    if any(job.idempotency_key is not None for job in jobs):
+        answers = yield from _with_keys(jobs, max_queued)
+    else:
+        yield from _check_bounds(jobs, max_queued)
+        answers = yield from _insert(jobs, [None] * len(jobs))
+    return answers
+
+
+def _check_bounds(jobs: Sequence[NewJob], max_queued: int | None) -> Op[None]:
+    if max_queued is None:
+        return
+    for queue in sorted({job.queue for job in jobs}):
+        rows = yield Statement("count_waiting", {"queue": queue, "bound": max_queued})
+        wanted = sum(job.queue == queue for job in jobs)
+        if rows[0]["n"] + wanted > max_queued:
+            raise QueueFull(
+                f"queue {queue!r} holds {rows[0]['n']} waiting jobs; {wanted} more would pass"
+                f" its bound of {max_queued}"
+            )
+
+
+def _with_keys(jobs: Sequence[NewJob], max_queued: int | None) -> Op[list[Enqueued]]:
+    prints = {}
+    for job in jobs:
+        if job.idempotency_key is not None:
+            mark = fingerprint(job)
+            if prints.setdefault(job.idempotency_key, mark) != mark:
+                raise _duplicate(job.idempotency_key)
+    ids, earlier = yield from _hold_keys(jobs, prints)
+    fresh = [index for index, id in enumerate(ids) if id is not None]
+    yield from _check_bounds([jobs[index] for index in fresh], max_queued)
+    stored = yield from _insert([jobs[i] for i in fresh], [ids[i] for i in fresh])
+    answers = dict(zip(fresh, stored, strict=True))
+    by_key = {jobs[i].idempotency_key: answer for i, answer in answers.items()}
+    for index, job in enumerate(jobs):
+        if index not in answers:
+            first = by_key.get(job.idempotency_key)
+            state = first or earlier[str(job.idempotency_key)]
+            answers[index] = Enqueued(state.id, state.state, created=False)
+    return [answers[index] for index in range(len(jobs))]
+
+
+def _hold_keys(
+    jobs: Sequence[NewJob], prints: dict[str, str]
+) -> Op[tuple[list[int | None], dict[str, Enqueued]]]:
+    """Give an id to each job that is to be stored, and find the jobs of keys that were taken."""
+    rows = yield Statement("reserve_ids", {"n": len(jobs)})
+    first = rows[0]["first"]
+    ids: list[int | None] = list(range(first, first + len(jobs)))
+    wanted = {}
+    for index, job in enumerate(jobs):
+        if job.idempotency_key is not None:
+            if job.idempotency_key in wanted:
+                ids[index] = None
+            wanted.setdefault(job.idempotency_key, index)
+    earlier: dict[str, Enqueued] = {}
+    open_keys = dict(wanted)
+    for _ in range(KEY_TRIES):
+        held = [(key, ids[index], prints[key]) for key, index in sorted(open_keys.items())]
+        batch = Batch(("key", "job_id", "fingerprint"), held)
+        won = {row["key"] for row in (yield Statement("hold_keys", batch=batch))}
+        lost = [key for key in open_keys if key not in won]
+        open_keys = {}
+        if lost:
+            found = {row["key"]: row for row in (yield Statement("read_keys", {"keys": lost}))}
+            open_keys = {key: wanted[key] for key in lost if key not in found}
+            for key, row in found.items():
+                if row["fingerprint"] != prints[key]:
+                    raise _duplicate(key)
+                ids[wanted[key]] = None
+                earlier[key] = Enqueued(row["job_id"], State(row["state"]), created=False)
+        if not open_keys:
+            return ids, earlier
+    raise StoreUnavailable("an idempotency key kept changing hands; nothing was stored")
+
+
+def _insert(jobs: Sequence[NewJob], ids: Sequence[int | None]) -> Op[list[Enqueued]]:
+    if not jobs:
+        return []
+    columns = [
+        (
+            id,
+            job.task,
+            job.queue,
+            job.priority,
+            job.args,
+            job.delay_us,
+            job.run_at,
+            job.expires_in_us,
+            job.max_attempts,
+            job.max_losses,
+            job.timeout_us,
+            job.idempotency_key,
+            job.tags,
+            job.meta,
+        )
+        for id, job in zip(ids, jobs, strict=True)
+    ]
+    rows = yield Statement("enqueue", batch=Batch(COLUMNS, columns))
+    # Ids are given out in the order of the input, so their order is the jobs' order.
+    answers = sorted((row["id"], row["state"]) for row in rows)
+    return [Enqueued(id, State(state), created=True) for id, state in answers]
+
+
+def fingerprint(job: NewJob) -> str:
+    """Return what a repeated key is compared by: the task and its arguments."""
+    return hashlib.sha256(f"{job.task}\n{job.args}".encode()).hexdigest()
+
+
+def _duplicate(key: str) -> DuplicateKey:
+    return DuplicateKey(
+        f"idempotency key {key!r} belongs to a request with another task or arguments"
+    )

@@ -1,0 +1,74 @@
+"""Write how attempts ended: each guarded by its token, many in one statement."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from msgspec import Struct
+
+from jobpipe.model.job import Finish
+from jobpipe.model.state import State
+from jobpipe.store.port import Batch, Mode, Op, Statement, operation
+
+COLUMNS = (
+    "id",
+    "token",
+    "state",
+    "reason",
+    "outcome",
+    "result",
+    "error",
+    "delay_us",
+    "charged",
+    "duration_us",
+    "age_us",
+)
+
+
+class Finished(Struct, frozen=True):
+    """One outcome that the store took."""
+
+    id: int
+    state: State
+    cancel_requested: bool
+    """Somebody asked for a cancel while it ran."""
+
+
+@operation(Mode.ONE)
+def finish(outcomes: Sequence[Finish], now_ns: int) -> Op[list[Finished]]:
+    """Record the outcomes; those whose attempt is no longer current are missing in the answer.
+
+    ``now_ns`` is the monotonic clock that ``ended_at_ns`` was read from.
+    """
+    batch = [
+        (
+            end.id,
+            end.token,
+            end.state,
+            end.reason,
+            end.outcome,
+            end.result,
+            end.error,
+            end.delay_us,
+            end.charged,
+            end.duration_us,
+            max(0, (now_ns - end.ended_at_ns) // 1000),
+        )
+        for end in sorted(outcomes, key=lambda end: end.id)
+    ]
+    written = yield Statement("finish", batch=Batch(COLUMNS, batch))
+    return [
+        Finished(row["id"], State(row["state"]), bool(row["cancel_requested"])) for row in written
+    ]
+
+
+@operation(Mode.READ)
+def already_written(outcomes: Sequence[Finish]) -> Op[set[int]]:
+    """Tell which outcomes stand in the store although no answer came (a connection broke)."""
+    wanted = {end.id: end for end in outcomes}
+    found = yield Statement("read_tokens", {"ids": sorted(wanted)})
+    return {
+        row["id"]
+        for row in found
+        if row["token"] == wanted[row["id"]].token and row["state"] == wanted[row["id"]].state
+    }

@@ -1,0 +1,59 @@
+"""What people do to single jobs and to queues: cancel, re-run, pause, resume."""
+
+from __future__ import annotations
+
+from jobpipe.errors import InvalidTransition, JobNotFound
+from jobpipe.model.state import FINAL, Reason, State
+from jobpipe.store.ops.claim import Queued, queued
+from jobpipe.store.port import Mode, Op, Row, Statement, operation
+
+
+@operation(Mode.TRANSACTION)
+def cancel(id: int, reason: Reason) -> Op[State]:
+    """Cancel a waiting job, or ask for the cancel of a running one.
+
+    Returns the state after it: ``running`` means that its worker has been asked. Raises
+    JobNotFound; InvalidTransition when the job has ended.
+    """
+    job = yield from _lock(id)
+    state = State(job["state"])
+    if state in FINAL:
+        raise InvalidTransition(f"job {id} has {state}; only a job that has not ended is cancelled")
+    if state is State.RUNNING:
+        yield Statement("request_cancel", {"id": id})
+        return state
+    yield Statement("cancel_waiting", {"id": id, "reason": reason})
+    return State.CANCELLED
+
+
+@operation(Mode.TRANSACTION)
+def rerun(id: int) -> Op[Queued]:
+    """Queue an ended or parked job anew: same id, attempts from 0, history kept.
+
+    Raises JobNotFound; InvalidTransition when the job has not ended.
+    """
+    job = yield from _lock(id)
+    state = State(job["state"])
+    if state not in FINAL and state is not State.PARKED:
+        raise InvalidTransition(f"job {id} is {state}; only a job that has ended is re-run")
+    found = yield Statement("rerun", {"id": id})
+    return queued(found[0])
+
+
+@operation(Mode.ONE)
+def pause_queue(name: str, reason: str | None) -> Op[None]:
+    """Stop workers from taking jobs of this queue; what runs goes on."""
+    yield Statement("pause_queue", {"name": name, "reason": reason})
+
+
+@operation(Mode.ONE)
+def resume_queue(name: str) -> Op[None]:
+    """Let workers take jobs of this queue again."""
+    yield Statement("resume_queue", {"name": name})
+
+
+def _lock(id: int) -> Op[Row]:
+    found = yield Statement("lock_job", {"id": id})
+    if not found:
+        raise JobNotFound(f"there is no job {id}")
+    return found[0]

@@ -1,0 +1,97 @@
+"""What keeps a store in order: promote what is due, expire, unpark, prune, fold the counters."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from msgspec import Struct
+
+from jobpipe.model.state import FINAL, State
+from jobpipe.store.ops.claim import Queued, queued
+from jobpipe.store.port import Mode, Op, Row, Statement, operation
+
+
+class Pruned(Struct, frozen=True):
+    """How far a step of pruning came."""
+
+    deleted: int
+    position: int
+    """Where the next step goes on; 0 when the walk came to its end."""
+
+
+@operation(Mode.READ)
+def next_due() -> Op[int | None]:
+    """Return the microseconds until a job falls due or expires (negative: overdue), or None."""
+    found = yield Statement("next_due")
+    due: int | None = found[0]["due_in_us"]
+    return due
+
+
+@operation(Mode.ONE)
+def promote(limit: int) -> Op[list[Queued]]:
+    """Queue up to ``limit`` jobs whose time has come; returns those that are queued now."""
+    moved = yield Statement("promote", {"limit": limit})
+    return [queued(row) for row in moved if row["state"] == State.QUEUED]
+
+
+@operation(Mode.ONE)
+def expire(limit: int) -> Op[int]:
+    """Fail up to ``limit`` queued jobs that nobody started in time; returns how many."""
+    return len((yield Statement("expire", {"limit": limit})))
+
+
+@operation(Mode.READ)
+def find_parked(tasks: Sequence[str], reasons: Sequence[str], limit: int) -> Op[list[int]]:
+    """List parked jobs that a worker with these tasks could run."""
+    params = {"tasks": list(tasks), "reasons": list(reasons), "limit": limit}
+    return [row["id"] for row in (yield Statement("find_parked", params))]
+
+
+@operation(Mode.ONE)
+def unpark(ids: Sequence[int]) -> Op[list[Queued]]:
+    """Queue parked jobs again."""
+    return [queued(row) for row in (yield Statement("unpark", {"ids": sorted(ids)}))]
+
+
+@operation(Mode.ONE)
+def take_duty(name: str, every_us: int) -> Op[int | None]:
+    """Take a duty that is due, for one round; returns its stored position, None if not due."""
+    found = yield Statement("take_duty", {"name": name, "every_us": every_us})
+    return found[0]["position"] if found else None
+
+
+@operation(Mode.TRANSACTION)
+def prune(after: int, limit: int, keep_us: Mapping[State, int | None]) -> Op[Pruned]:
+    """Look at ``limit`` jobs beyond the id ``after`` and delete those kept long enough.
+
+    ``keep_us`` says how long a job in each final state is kept; None keeps it for ever.
+    """
+    slice_ = yield Statement("old_jobs", {"after": after, "limit": limit})
+    old = []
+    for row in slice_:
+        keep = keep_us.get(State(row["state"])) if row["state"] in FINAL else None
+        if keep is not None and row["finished_at"] <= row["now"] - keep:
+            old.append(row["id"])
+    deleted = (yield Statement("prune", {"ids": old})) if old else []
+    spans = [keep for keep in keep_us.values() if keep is not None]
+    at_end = len(slice_) < limit or not spans or _too_young(slice_[-1], min(spans))
+    position = 0 if at_end else slice_[-1]["id"]
+    yield Statement("note_position", {"name": "prune", "position": position})
+    return Pruned(len(deleted), position)
+
+
+def _too_young(row: Row, shortest: int) -> bool:
+    """Whatever was created after this row is younger still, so the walk may end."""
+    return bool(row["created_at"] > row["now"] - shortest)
+
+
+@operation(Mode.ONE)
+def prune_workers(age_us: int) -> Op[int]:
+    """Forget workers that ended longer ago than any job is kept."""
+    return len((yield Statement("prune_workers", {"age_us": age_us})))
+
+
+@operation(Mode.ONE)
+def rollup() -> Op[int]:
+    """Fold the appended counters; returns how many rows there were to fold."""
+    return len((yield Statement("rollup")))

@@ -1,0 +1,135 @@
+"""A worker's own row: its lease, what it must hear of, and the taking back after its death."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import msgspec
+from msgspec import Struct
+
+from jobpipe.model.job import Lane
+from jobpipe.model.state import State
+from jobpipe.model.worker import NewWorker, WorkerRecord
+from jobpipe.store.ops.claim import Queued, queued
+from jobpipe.store.port import Mode, Op, Statement, operation
+
+SWEEP_MAX = 10
+"""Most dead workers taken care of in one sweep."""
+
+Frontier = dict[Lane, int]
+
+
+class Control(Struct, frozen=True):
+    """What a worker hears of once a second."""
+
+    cancels: frozenset[tuple[int, int]]
+    """(job, token) pairs of running jobs that somebody asked to cancel."""
+    lanes: frozenset[Lane]
+    paused: frozenset[str]
+    frontier: Frontier
+    """The highest ranks that other workers have seen claimed."""
+
+
+class Swept(Struct, frozen=True):
+    """What a sweep did about one dead worker."""
+
+    worker: str
+    worker_id: int
+    queued: tuple[Queued, ...]
+    failed: int
+
+
+@operation(Mode.ONE)
+def register(worker: NewWorker, lease_us: int) -> Op[int]:
+    """Enter a worker's incarnation and return its id."""
+    params = {
+        "name": worker.name,
+        "host": worker.host,
+        "pid": worker.pid,
+        "pid_started": worker.pid_started,
+        "slots": worker.slots,
+        "queues": msgspec.json.encode(worker.queues).decode(),
+        "lease_us": lease_us,
+    }
+    found = yield Statement("register", params)
+    worker_id: int = found[0]["id"]
+    return worker_id
+
+
+@operation(Mode.ONE)
+def renew(worker: int, lease_us: int, frontier: Mapping[Lane, int]) -> Op[bool]:
+    """Renew the lease; False when the worker was swept and has no right to its jobs any more."""
+    published = [(lane.queue, lane.priority, rank) for lane, rank in frontier.items()]
+    text = msgspec.json.encode(published).decode() if published else None
+    params = {"worker": worker, "lease_us": lease_us, "frontier": text}
+    return bool((yield Statement("renew", params)))
+
+
+@operation(Mode.READ)
+def control(worker: int) -> Op[Control]:
+    """Read cancels for this worker, lanes, paused queues and the others' frontiers."""
+    found = yield Statement("control", {"worker": worker})
+    frontier: Frontier = {}
+    for row in found:
+        if row["kind"] == "frontier":
+            for queue, priority, rank in msgspec.json.decode(row["name"]):
+                lane = Lane(queue, priority)
+                frontier[lane] = max(rank, frontier.get(lane, 0))
+    return Control(
+        cancels=frozenset((row["a"], row["b"]) for row in found if row["kind"] == "cancel"),
+        lanes=frozenset(Lane(row["name"], row["a"]) for row in found if row["kind"] == "lane"),
+        paused=frozenset(row["name"] for row in found if row["kind"] == "paused"),
+        frontier=frontier,
+    )
+
+
+@operation(Mode.READ)
+def workers() -> Op[list[WorkerRecord]]:
+    """List the workers that have not ended."""
+    found = yield Statement("workers")
+    return [
+        WorkerRecord(
+            id=row["id"],
+            name=row["name"],
+            host=row["host"],
+            pid=row["pid"],
+            pid_started=row["pid_started"],
+            slots=row["slots"],
+            queues=row["queues"],
+            started_at=row["started_at"],
+            seen_at=row["seen_at"],
+            lease_until=row["lease_until"],
+            expired=bool(row["expired"]),
+        )
+        for row in found
+    ]
+
+
+@operation(Mode.TRANSACTION)
+def sweep(known_dead: Sequence[int]) -> Op[list[Swept]]:
+    """Take back what workers hold whose lease has ended, or that are known to be dead.
+
+    Each job counts one loss and no attempt, and is queued at its old rank; at its limit of
+    losses it fails.
+    """
+    dead = yield Statement("dead_workers", {"ids": list(known_dead), "limit": SWEEP_MAX})
+    swept = []
+    for worker in dead:
+        label = f"{worker['name']} (pid {worker['pid']} on {worker['host']})"
+        error = {
+            "type": "WorkerLost",
+            "message": f"worker {label} died or lost touch while it held this job",
+            "traceback": "",
+        }
+        params = {"worker": worker["id"], "error": msgspec.json.encode(error).decode()}
+        taken = yield Statement("take_back", params)
+        yield Statement("end_worker", {"worker": worker["id"]})
+        back = tuple(queued(row) for row in taken if row["state"] == State.QUEUED)
+        swept.append(Swept(label, worker["id"], back, len(taken) - len(back)))
+    return swept
+
+
+@operation(Mode.ONE)
+def end_worker(worker: int) -> Op[None]:
+    """Note that a worker ended in good order: it holds nothing any more."""
+    yield Statement("end_worker", {"worker": worker})

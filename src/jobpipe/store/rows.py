@@ -1,0 +1,78 @@
+"""Rows of the store become values here and nowhere else."""
+
+from __future__ import annotations
+
+from jobpipe.model.job import AttemptRecord, Claimed, JobRecord
+from jobpipe.model.state import Reason, State
+from jobpipe.store.port import Row
+
+
+def claimed(row: Row) -> Claimed:
+    return Claimed(
+        row["id"],
+        row["token"],
+        row["attempt"],
+        row["task"],
+        row["queue"],
+        row["priority"],
+        row["args"],
+        row["max_attempts"],
+        row["timeout_us"],
+        bool(row["expired"]),
+        row["rank"],
+        row["claim_id"],
+        row["meta"],
+    )
+
+
+def job(row: Row) -> JobRecord:
+    return JobRecord(
+        id=row["id"],
+        task=row["task"],
+        args=row["args"],
+        queue=row["queue"],
+        priority=row["priority"],
+        state=State(row["state"]),
+        reason=_reason(row["reason"]),
+        attempt=row["attempt"],
+        max_attempts=row["max_attempts"],
+        losses=row["losses"],
+        reruns=row["reruns"],
+        token=row["token"],
+        created_at=row["created_at"],
+        run_at=row["run_at"],
+        due_at=row["due_at"],
+        queued_at=row["queued_at"],
+        started_at=row["started_at"],
+        finished_at=row["finished_at"],
+        expires_at=row["expires_at"],
+        cancel_requested_at=row["cancel_requested_at"],
+        timeout_us=row["timeout_us"],
+        result=row["result"],
+        error=row["error"],
+        tags=row["tags"],
+        meta=row["meta"],
+        idempotency_key=row["idempotency_key"],
+        worker=row["worker"],
+        worker_pid=row["worker_pid"],
+    )
+
+
+def attempt(row: Row) -> AttemptRecord:
+    return AttemptRecord(
+        job_id=row["job_id"],
+        token=row["token"],
+        number=row["number"],
+        outcome=row["outcome"],
+        reason=_reason(row["reason"]),
+        worker=row["worker"],
+        host=row["host"],
+        pid=row["pid"],
+        started_at=row["started_at"],
+        finished_at=row["finished_at"],
+        error=row["error"],
+    )
+
+
+def _reason(word: str | None) -> Reason | None:
+    return None if word is None else Reason(word)

@@ -1,0 +1,209 @@
+"""The SQLite store: writes go through the writer thread, reads through connections beside it.
+
+A database in memory has one connection, so there reads go through the writer thread too.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import queue
+import sqlite3
+import threading
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
+from typing import Any, TypeVar
+
+from jobpipe.clock import Clock, wall_clock
+from jobpipe.store.migrations import Migration, SchemaStatus, load
+from jobpipe.store.port import Capabilities, Mode, Operation
+from jobpipe.store.sqlite import schema
+from jobpipe.store.sqlite.checkpoint import Checkpointer
+from jobpipe.store.sqlite.connection import connect, execute, patiently, scripts
+from jobpipe.store.sqlite.errors import translate
+from jobpipe.store.sqlite.locks import WorkerLocks
+from jobpipe.store.sqlite.writer import Writer
+from jobpipe.store.statements import load as load_statements
+from jobpipe.store.stepping import step
+
+T = TypeVar("T")
+
+MEMORY = ":memory:"
+ASYNC_READERS = 4
+"""Threads that read for the event loop."""
+
+PACKAGE = "jobpipe.store.sqlite"
+
+
+class SqliteStore:
+    """One database file (or ``:memory:``); safe to use from many threads and after a fork."""
+
+    def __init__(
+        self, path: str, *, table_prefix: str = "jobpipe_", clock: Clock = wall_clock
+    ) -> None:
+        self.path = path if path == MEMORY else os.path.abspath(path)
+        self.texts = load_statements(PACKAGE, table_prefix)
+        self.capabilities = Capabilities(
+            dialect="sqlite",
+            frontier=False,
+            peek=True,
+            exclusive_writer=True,
+            shared=path != MEMORY,
+        )
+        self.worker_locks = WorkerLocks(self.path) if path != MEMORY else None
+        self._statements = scripts(self.texts)
+        self._migrations = load(PACKAGE, table_prefix)
+        self._clock = clock
+        self._gate = threading.Lock()
+        self._writer: Writer | None = None
+        self._readers: queue.SimpleQueue[sqlite3.Connection] = queue.SimpleQueue()
+        self._process = os.getpid()
+        self._inherited: object = None
+        self._closed = False
+
+    def run(self, operation: Operation[T]) -> T:
+        """Run an operation and wait for it; see ``port.Store``."""
+        if operation.mode is Mode.READ and self.capabilities.shared:
+            return self.read(operation)
+        return self.writer().submit(operation).result()
+
+    def read(self, operation: Operation[T]) -> T:
+        """Run a reading operation on this thread."""
+        self._discard_after_fork()
+        try:
+            connection = self._reader()
+        except sqlite3.Error as error:
+            raise translate(error, self.path) from error
+        try:
+            result: T = patiently(partial(self._drive, connection, operation))
+        except sqlite3.Error as error:
+            connection.close()
+            raise translate(error, self.path) from error
+        self._readers.put(connection)
+        return result
+
+    def writer(self) -> Writer:
+        """Return the writer, started on first use and anew in a forked process."""
+        self._discard_after_fork()
+        with self._gate:
+            if self._writer is None or (self._closed and self.capabilities.shared):
+                self._closed = False
+                after_commit = (
+                    Checkpointer(self.path).after_commit
+                    if self.capabilities.shared
+                    else _no_checkpoint
+                )
+                self._writer = Writer(self.path, self._open, self._drive, after_commit)
+            return self._writer
+
+    def watch(self) -> DataVersion:
+        """Return a probe that tells whether another connection has committed since it looked."""
+        return DataVersion(connect(self.path, read_only=True))
+
+    def schema_status(self) -> SchemaStatus:
+        """Tell how far the schema is, without changing it (no file is made)."""
+        if self.capabilities.shared and not os.path.exists(self.path):
+            return schema.compare([], self._migrations)
+        return self._outside(partial(schema.status, migrations=self._migrations))
+
+    def migrate(self) -> tuple[Migration, ...]:
+        """Apply the missing migrations and return them; safe to call from many processes."""
+        if not self.capabilities.shared:
+            self.writer()
+            return ()
+        return self._outside(
+            partial(schema.migrate, migrations=self._migrations, now=self._clock())
+        )
+
+    def check(self) -> list[str]:
+        """Return what SQLite's own integrity check finds; empty when all is well."""
+        rows = self._outside(
+            lambda connection, _: connection.execute("PRAGMA integrity_check").fetchall()
+        )
+        return [row[0] for row in rows if row[0] != "ok"]
+
+    def close(self) -> None:
+        """Commit what waits and close every connection; a later use opens them again."""
+        with self._gate:
+            writer, self._closed = self._writer, True
+        if writer is not None:
+            writer.close()
+        while not self._readers.empty():
+            self._readers.get().close()
+
+    def _drive(self, connection: sqlite3.Connection, operation: Operation[Any]) -> Any:
+        now = self._clock()
+        statements = self._statements
+        return step(operation, lambda s: execute(connection, statements[s.name], s, now))
+
+    def _open(self) -> sqlite3.Connection:
+        connection = connect(self.path)
+        if not self.capabilities.shared:
+            schema.migrate(connection, self._statements, self._migrations, self._clock())
+        return connection
+
+    def _outside(self, action: Any) -> Any:
+        try:
+            connection = connect(self.path)
+            try:
+                return patiently(partial(action, connection, self._statements))
+            finally:
+                connection.close()
+        except sqlite3.Error as error:
+            raise translate(error, self.path) from error
+
+    def _reader(self) -> sqlite3.Connection:
+        try:
+            return self._readers.get_nowait()
+        except queue.Empty:
+            return connect(self.path, read_only=True)
+
+    def _discard_after_fork(self) -> None:
+        if self._process != os.getpid():
+            self._process = os.getpid()
+            # The parent's connections stay referenced: closing them here would touch its locks.
+            self._inherited = (self._writer, self._readers)
+            self._writer, self._readers = None, queue.SimpleQueue()
+
+
+class DataVersion:
+    """A connection of its own, asked again and again; used by one thread."""
+
+    def __init__(self, connection: sqlite3.Connection) -> None:
+        self._connection = connection
+        self._seen = self._read()
+
+    def has_changed(self) -> bool:
+        """Tell whether another connection committed since the last call."""
+        before, self._seen = self._seen, self._read()
+        return before != self._seen
+
+    def close(self) -> None:
+        self._connection.close()
+
+    def _read(self) -> int:
+        version: int = self._connection.execute("PRAGMA data_version").fetchone()[0]
+        return version
+
+
+class SqliteAsyncStore:
+    """The same database for an event loop; closing it leaves the ``SqliteStore`` open."""
+
+    def __init__(self, store: SqliteStore) -> None:
+        self.capabilities = store.capabilities
+        self._store = store
+        self._threads = ThreadPoolExecutor(ASYNC_READERS, thread_name_prefix="jobpipe-reader")
+
+    async def run(self, operation: Operation[T]) -> T:
+        """Run an operation without blocking the loop; see ``port.AsyncStore``."""
+        if operation.mode is Mode.READ and self.capabilities.shared:
+            loop = asyncio.get_running_loop()
+            return await loop.run_in_executor(self._threads, self._store.read, operation)
+        return await asyncio.wrap_future(self._store.writer().submit(operation))
+
+    async def close(self) -> None:
+        self._threads.shutdown(wait=False)
+
+
+def _no_checkpoint(_connection: sqlite3.Connection) -> None:
+    """A database in memory has no log."""

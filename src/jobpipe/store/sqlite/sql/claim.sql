@@ -1,0 +1,64 @@
+-- name: peek
+-- Looking is a read, so an idle worker never asks for the write lock.
+SELECT 1 AS ready
+FROM json_each(:rows) AS lane
+CROSS JOIN {p}job AS j INDEXED BY {p}job_claim
+    ON j.queue = lane.value ->> 0 AND j.priority = lane.value ->> 1 AND j.rank IS NOT NULL
+LIMIT 1
+
+-- name: claim
+-- The loops give the order (lanes as asked, then rank) and stop at the limit: no sort.
+DELETE FROM {p}claim WHERE id IN (SELECT value FROM json_each(:done));
+INSERT INTO {p}claim (worker_id, jobs)
+SELECT :worker, json_group_array(json_array(id, token + 1, rank))
+FROM (
+    SELECT j.id, j.token, j.rank
+    FROM json_each(:rows) AS lane
+    CROSS JOIN {p}job AS j INDEXED BY {p}job_claim
+        ON j.queue = lane.value ->> 0 AND j.priority = lane.value ->> 1 AND j.rank IS NOT NULL
+    LIMIT :limit
+)
+HAVING count(*) > 0;
+UPDATE {p}job
+SET state = 'running', rank = NULL, waiting_key = NULL, token = token + 1,
+    attempt = attempt + 1, worker_id = :worker, started_at = :now
+WHERE id IN (
+    SELECT held.value ->> 0
+    FROM {p}claim AS c, json_each(c.jobs) AS held
+    WHERE c.id = last_insert_rowid() AND changes() = 1
+);
+SELECT
+    j.id, j.token, j.attempt, j.task, j.queue, j.priority, j.args, j.max_attempts, j.timeout_us,
+    j.meta, coalesce(j.expires_at <= :now, false) AS expired,
+    held.value ->> 2 AS rank, c.id AS claim_id
+FROM {p}claim AS c, json_each(c.jobs) AS held
+CROSS JOIN {p}job AS j ON j.id = held.value ->> 0
+WHERE c.id = last_insert_rowid() AND changes() > 0
+
+-- name: held
+-- What the records say this worker holds and has not ended: (job, token, old rank).
+SELECT j.id, j.token, held.value ->> 2 AS rank, c.id AS claim_id
+FROM {p}claim AS c, json_each(c.jobs) AS held
+CROSS JOIN {p}job AS j ON j.id = held.value ->> 0
+WHERE c.worker_id = :worker AND j.token = held.value ->> 1 AND j.state = 'running'
+
+-- name: give_back
+-- Uncharged, at its old rank; a job that was to be cancelled is cancelled instead.
+INSERT INTO {p}tally (queue, state, n)
+SELECT j.queue, 'cancelled', count(*)
+FROM json_each(:rows) AS given
+CROSS JOIN {p}job AS j ON j.id = given.value ->> 0
+WHERE j.token = given.value ->> 1 AND j.state = 'running' AND j.cancel_requested_at IS NOT NULL
+GROUP BY j.queue;
+UPDATE {p}job
+SET state = iif(cancel_requested_at IS NULL, 'queued', 'cancelled'),
+    reason = iif(cancel_requested_at IS NULL, NULL, 'by_user'),
+    shelf = iif(cancel_requested_at IS NULL, NULL, 'cancelled'),
+    finished_at = iif(cancel_requested_at IS NULL, NULL, :now),
+    rank = iif(cancel_requested_at IS NULL, given.rank, NULL),
+    attempt = attempt - 1, worker_id = NULL, started_at = NULL
+FROM (
+    SELECT value ->> 0 AS id, value ->> 1 AS token, value ->> 2 AS rank FROM json_each(:rows)
+) AS given
+WHERE {p}job.id = given.id AND {p}job.token = given.token AND {p}job.state = 'running'
+RETURNING id, queue, priority, rank

@@ -1,0 +1,70 @@
+-- name: note_lanes
+-- Lanes are only added; a row twice would do no harm.
+INSERT INTO {p}lane (queue, priority)
+SELECT DISTINCT value ->> 0, value ->> 1
+FROM json_each(:rows)
+WHERE NOT EXISTS (
+    SELECT 1 FROM {p}lane WHERE queue = value ->> 0 AND priority = value ->> 1
+)
+
+-- name: count_waiting
+-- Bounded: looks at no more rows than the bound that it is compared with.
+SELECT
+    (SELECT count(*) FROM (
+        SELECT 1 FROM {p}job WHERE queue = :queue AND rank IS NOT NULL LIMIT :bound
+    )) + (SELECT count(*) FROM (
+        SELECT 1 FROM {p}job WHERE queue = :queue AND due_at IS NOT NULL LIMIT :bound
+    )) + (SELECT count(*) FROM (
+        SELECT 1 FROM {p}job WHERE shelf = 'blocked' AND queue = :queue LIMIT :bound
+    )) AS n
+
+-- name: reserve_ids
+-- The writer is alone, so the ids after the last one stay free until it commits.
+SELECT coalesce(max(seq), 0) + 1 AS first FROM sqlite_sequence WHERE name = '{p}job'
+
+-- name: hold_keys
+INSERT INTO {p}idempotency (key, job_id, fingerprint)
+SELECT value ->> 0, value ->> 1, value ->> 2 FROM json_each(:rows) WHERE true
+ON CONFLICT (key) DO NOTHING
+RETURNING key, job_id
+
+-- name: read_keys
+SELECT k.key, k.job_id, k.fingerprint, j.state
+FROM json_each(:keys) AS wanted
+CROSS JOIN {p}idempotency AS k ON k.key = wanted.value
+JOIN {p}job AS j ON j.id = k.job_id
+
+-- name: enqueue
+-- A job that may run now gets its id as its rank.
+INSERT INTO {p}job (
+    id, task, queue, priority, args, max_attempts, max_losses, timeout_us, idempotency_key,
+    tags, meta, created_at, run_at, expires_at, state, rank, queued_at, due_at
+)
+SELECT
+    id, task, queue, priority, args, max_attempts, max_losses, timeout_us, idempotency_key,
+    tags, meta, :now, run_at, :now + expires_in_us,
+    iif(run_at > :now, 'scheduled', 'queued'),
+    iif(run_at > :now, NULL, id),
+    iif(run_at > :now, NULL, :now),
+    iif(run_at > :now, min(run_at, coalesce(:now + expires_in_us, run_at)), NULL)
+FROM (
+    SELECT
+        coalesce(value ->> 0, last.id + key + 1) AS id,
+        value ->> 1 AS task,
+        value ->> 2 AS queue,
+        value ->> 3 AS priority,
+        value ->> 4 AS args,
+        coalesce(value ->> 6, :now + (value ->> 5)) AS run_at,
+        value ->> 7 AS expires_in_us,
+        value ->> 8 AS max_attempts,
+        value ->> 9 AS max_losses,
+        value ->> 10 AS timeout_us,
+        value ->> 11 AS idempotency_key,
+        value ->> 12 AS tags,
+        value ->> 13 AS meta
+    FROM json_each(:rows)
+    CROSS JOIN (
+        SELECT coalesce(max(seq), 0) AS id FROM sqlite_sequence WHERE name = '{p}job'
+    ) AS last
+)
+RETURNING id, state

@@ -1,0 +1,97 @@
+-- name: job
+SELECT j.*, w.name AS worker, w.pid AS worker_pid
+FROM {p}job AS j LEFT JOIN {p}worker AS w ON w.id = j.worker_id
+WHERE j.id = :id
+
+-- name: outcome
+-- Little enough to be asked again and again by somebody who waits.
+SELECT state FROM {p}job WHERE id = :id
+
+-- name: newest
+-- Newest first through a slice of the key; filters that no index serves.
+SELECT j.*, w.name AS worker, w.pid AS worker_pid
+FROM (
+    SELECT * FROM {p}job WHERE id < :before ORDER BY id DESC LIMIT :scan
+) AS j
+LEFT JOIN {p}worker AS w ON w.id = j.worker_id
+WHERE (:state IS NULL OR j.state = :state)
+    AND (:queue IS NULL OR j.queue = :queue)
+    AND (:task IS NULL OR j.task = :task)
+ORDER BY j.id DESC
+
+-- name: slice_end
+SELECT min(id) AS last, count(*) AS n
+FROM (SELECT id FROM {p}job WHERE id < :before ORDER BY id DESC LIMIT :scan)
+
+-- name: shelved
+SELECT j.*, w.name AS worker, w.pid AS worker_pid
+FROM {p}job AS j LEFT JOIN {p}worker AS w ON w.id = j.worker_id
+WHERE j.shelf = :state AND j.id < :before
+    AND (:queue IS NULL OR j.queue = :queue)
+    AND (:task IS NULL OR j.task = :task)
+ORDER BY j.id DESC
+LIMIT :limit
+
+-- name: waiting_ids
+-- Ids of all that is queued or waits for a time, up to a bound: sorted here, not by an index.
+SELECT id FROM (SELECT id FROM {p}job WHERE rank IS NOT NULL AND :state = 'queued' LIMIT :bound)
+UNION ALL
+SELECT id FROM (SELECT id FROM {p}job WHERE due_at IS NOT NULL AND :state <> 'queued' LIMIT :bound)
+
+-- name: running_ids
+SELECT held.value ->> 0 AS id FROM {p}claim AS c, json_each(c.jobs) AS held
+
+-- name: jobs_by_id
+SELECT j.*, w.name AS worker, w.pid AS worker_pid
+FROM json_each(:ids) AS wanted
+CROSS JOIN {p}job AS j ON j.id = wanted.value
+LEFT JOIN {p}worker AS w ON w.id = j.worker_id
+WHERE (:state IS NULL OR j.state = :state)
+    AND (:queue IS NULL OR j.queue = :queue)
+    AND (:task IS NULL OR j.task = :task)
+ORDER BY j.id DESC
+
+-- name: attempts
+SELECT * FROM {p}attempt WHERE job_id = :id ORDER BY token
+
+-- name: counts
+-- Final states from the kept counters, the others by reads that stop at the bound.
+SELECT queue, state, sum(n) AS n FROM {p}tally GROUP BY queue, state
+UNION ALL
+SELECT queue, 'queued', count(*) FROM (
+    SELECT queue FROM {p}job WHERE rank IS NOT NULL LIMIT :bound
+) GROUP BY queue
+UNION ALL
+SELECT queue, state, count(*) FROM (
+    SELECT queue, state FROM {p}job WHERE due_at IS NOT NULL LIMIT :bound
+) GROUP BY queue, state
+UNION ALL
+SELECT queue, shelf, count(*) FROM (
+    SELECT queue, shelf FROM {p}job WHERE shelf = 'parked' LIMIT :bound
+) GROUP BY queue, shelf
+UNION ALL
+SELECT queue, shelf, count(*) FROM (
+    SELECT queue, shelf FROM {p}job WHERE shelf = 'blocked' LIMIT :bound
+) GROUP BY queue, shelf
+UNION ALL
+SELECT j.queue, 'running', count(*)
+FROM {p}claim AS c, json_each(c.jobs) AS held
+CROSS JOIN {p}job AS j ON j.id = held.value ->> 0
+WHERE j.token = held.value ->> 1 AND j.state = 'running'
+GROUP BY j.queue
+
+-- name: queues
+SELECT name, max(paused_at) AS paused_at, max(paused_reason) AS paused_reason
+FROM (
+    SELECT queue AS name, NULL AS paused_at, NULL AS paused_reason FROM {p}lane
+    UNION ALL
+    SELECT name, paused_at, paused_reason FROM {p}queue
+)
+GROUP BY name
+ORDER BY name
+
+-- name: store_id
+SELECT id FROM {p}store
+
+-- name: ping
+SELECT :now AS now

@@ -1,0 +1,48 @@
+-- name: lock_job
+SELECT id, state, token, worker_id, attempt, queue FROM {p}job WHERE id = :id
+
+-- name: cancel_waiting
+INSERT INTO {p}tally (queue, state, n) SELECT queue, 'cancelled', 1 FROM {p}job WHERE id = :id;
+UPDATE {p}job
+SET state = 'cancelled', reason = :reason, shelf = 'cancelled', finished_at = :now,
+    rank = NULL, due_at = NULL, waiting_key = NULL,
+    cancel_requested_at = coalesce(cancel_requested_at, :now)
+WHERE id = :id
+RETURNING id
+
+-- name: request_cancel
+INSERT INTO {p}cancel_request (job_id, token, worker_id)
+SELECT id, token, worker_id FROM {p}job WHERE id = :id
+ON CONFLICT (job_id) DO UPDATE SET token = excluded.token, worker_id = excluded.worker_id;
+UPDATE {p}job SET cancel_requested_at = coalesce(cancel_requested_at, :now)
+WHERE id = :id RETURNING id
+
+-- name: rerun
+-- The last attempt goes into the history first; then the job begins anew behind all others.
+INSERT INTO {p}attempt (
+    job_id, token, number, outcome, reason, worker, host, pid, started_at, finished_at, error
+)
+SELECT
+    j.id, j.token, j.attempt, j.state, j.reason, w.name, w.host, w.pid,
+    j.started_at, j.finished_at, j.error
+FROM {p}job AS j LEFT JOIN {p}worker AS w ON w.id = j.worker_id
+WHERE j.id = :id AND j.token > 0
+ON CONFLICT (job_id, token) DO NOTHING;
+INSERT INTO {p}tally (queue, state, n)
+SELECT queue, state, -1 FROM {p}job WHERE id = :id AND finished_at IS NOT NULL;
+UPDATE {p}job
+SET state = 'queued', reason = NULL, shelf = NULL, attempt = 0, losses = 0, reruns = reruns + 1,
+    result = NULL, error = NULL, started_at = NULL, finished_at = NULL,
+    cancel_requested_at = NULL, run_at = NULL, queued_at = :now, worker_id = NULL,
+    expires_at = :now + (expires_at - created_at),
+    rank = (SELECT seq FROM sqlite_sequence WHERE name = '{p}job')
+WHERE id = :id
+RETURNING id, queue, priority, rank
+
+-- name: pause_queue
+INSERT INTO {p}queue (name, paused_at, paused_reason) VALUES (:name, :now, :reason)
+ON CONFLICT (name) DO UPDATE SET paused_at = :now, paused_reason = :reason
+RETURNING name
+
+-- name: resume_queue
+UPDATE {p}queue SET paused_at = NULL, paused_reason = NULL WHERE name = :name RETURNING name

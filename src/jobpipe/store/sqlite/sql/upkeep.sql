@@ -1,0 +1,133 @@
+-- name: next_due
+-- Microseconds until something falls due (a start or an expiry); below zero: it is overdue.
+SELECT min(at) - :now AS due_in_us
+FROM (
+    SELECT (
+        SELECT due_at FROM {p}job WHERE queue = lane.queue AND due_at IS NOT NULL
+        ORDER BY due_at LIMIT 1
+    ) AS at
+    FROM (SELECT DISTINCT queue FROM {p}lane) AS lane
+    UNION ALL
+    SELECT (
+        SELECT expires_at FROM {p}job WHERE rank IS NOT NULL AND expires_at IS NOT NULL
+        ORDER BY expires_at LIMIT 1
+    )
+)
+
+-- name: promote
+-- What is due becomes queued behind all that is queued; what expired or was to be cancelled ends.
+INSERT INTO {p}tally (queue, state, n)
+SELECT queue, iif(cancel_requested_at IS NULL, 'failed', 'cancelled'), count(*)
+FROM (
+    SELECT j.queue, j.cancel_requested_at, j.expires_at
+    FROM (SELECT DISTINCT queue FROM {p}lane) AS lane
+    CROSS JOIN {p}job AS j INDEXED BY {p}job_due
+        ON j.queue = lane.queue AND j.due_at <= :now
+    LIMIT :limit
+)
+WHERE cancel_requested_at IS NOT NULL OR expires_at <= :now
+GROUP BY 1, 2;
+UPDATE {p}job
+SET state = CASE
+        WHEN cancel_requested_at IS NOT NULL THEN 'cancelled'
+        WHEN expires_at <= :now THEN 'failed'
+        ELSE 'queued'
+    END,
+    reason = CASE
+        WHEN cancel_requested_at IS NOT NULL THEN 'by_user'
+        WHEN expires_at <= :now THEN 'expired'
+    END,
+    shelf = CASE
+        WHEN cancel_requested_at IS NOT NULL THEN 'cancelled'
+        WHEN expires_at <= :now THEN 'failed'
+    END,
+    finished_at = iif(cancel_requested_at IS NOT NULL OR expires_at <= :now, :now, NULL),
+    rank = iif(
+        cancel_requested_at IS NOT NULL OR expires_at <= :now,
+        NULL,
+        (SELECT seq FROM sqlite_sequence WHERE name = '{p}job')
+    ),
+    queued_at = iif(cancel_requested_at IS NOT NULL OR expires_at <= :now, queued_at, :now),
+    due_at = NULL
+WHERE id IN (
+    SELECT j.id
+    FROM (SELECT DISTINCT queue FROM {p}lane) AS lane
+    CROSS JOIN {p}job AS j INDEXED BY {p}job_due
+        ON j.queue = lane.queue AND j.due_at <= :now
+    LIMIT :limit
+)
+RETURNING id, queue, priority, state, rank
+
+-- name: expire
+INSERT INTO {p}tally (queue, state, n)
+SELECT queue, 'failed', count(*)
+FROM (
+    SELECT queue FROM {p}job
+    WHERE rank IS NOT NULL AND expires_at <= :now ORDER BY expires_at, id LIMIT :limit
+)
+GROUP BY 1;
+UPDATE {p}job
+SET state = 'failed', reason = 'expired', shelf = 'failed', finished_at = :now, rank = NULL
+WHERE id IN (
+    SELECT id FROM {p}job
+    WHERE rank IS NOT NULL AND expires_at <= :now ORDER BY expires_at, id LIMIT :limit
+)
+RETURNING id
+
+-- name: find_parked
+SELECT id FROM {p}job
+WHERE shelf = 'parked' AND reason IN (SELECT value FROM json_each(:reasons))
+    AND task IN (SELECT value FROM json_each(:tasks))
+LIMIT :limit
+
+-- name: unpark
+UPDATE {p}job
+SET state = 'queued', reason = NULL, shelf = NULL, error = NULL, queued_at = :now,
+    rank = (SELECT seq FROM sqlite_sequence WHERE name = '{p}job')
+WHERE state = 'parked' AND id IN (SELECT value FROM json_each(:ids))
+RETURNING id, queue, priority, rank
+
+-- name: take_duty
+-- One worker at a time walks; it starts where the last walk ended.
+UPDATE {p}duty SET next_at = :now + :every_us
+WHERE name = :name AND next_at <= :now
+RETURNING position
+
+-- name: note_position
+UPDATE {p}duty SET position = :position WHERE name = :name RETURNING position
+
+-- name: old_jobs
+SELECT id, state, created_at, finished_at, :now AS now
+FROM {p}job WHERE id > :after ORDER BY id LIMIT :limit
+
+-- name: prune
+-- The guard is repeated: a job that was re-run meanwhile stays.
+INSERT INTO {p}tally (queue, state, n)
+SELECT queue, state, -count(*) FROM {p}job
+WHERE id IN (SELECT value FROM json_each(:ids)) AND finished_at IS NOT NULL
+GROUP BY 1, 2;
+DELETE FROM {p}idempotency
+WHERE key IN (
+    SELECT idempotency_key FROM {p}job
+    WHERE id IN (SELECT value FROM json_each(:ids)) AND finished_at IS NOT NULL
+);
+DELETE FROM {p}attempt
+WHERE job_id IN (
+    SELECT id FROM {p}job
+    WHERE id IN (SELECT value FROM json_each(:ids)) AND finished_at IS NOT NULL
+);
+DELETE FROM {p}job
+WHERE id IN (SELECT value FROM json_each(:ids)) AND finished_at IS NOT NULL
+RETURNING id
+
+-- name: prune_workers
+-- An ended worker goes when no job row tells of it any more.
+DELETE FROM {p}worker
+WHERE ended_at < :now - :age_us AND id NOT IN (SELECT worker_id FROM {p}claim)
+RETURNING id
+
+-- name: rollup
+-- The new rows are the last ones, so all before them are what they sum up.
+INSERT INTO {p}tally (queue, state, n)
+SELECT queue, state, sum(n) FROM {p}tally GROUP BY queue, state;
+DELETE FROM {p}tally WHERE rowid <= last_insert_rowid() - changes() RETURNING n

@@ -1,0 +1,92 @@
+-- name: register
+INSERT INTO {p}worker (
+    name, host, pid, pid_started, slots, queues, started_at, seen_at, lease_until
+)
+VALUES (:name, :host, :pid, :pid_started, :slots, :queues, :now, :now, :now + :lease_us)
+RETURNING id
+
+-- name: renew
+UPDATE {p}worker
+SET seen_at = :now, lease_until = :now + :lease_us, frontier = :frontier
+WHERE id = :worker AND ended_at IS NULL
+RETURNING id
+
+-- name: control
+-- All that a worker must hear of once a second, in one answer.
+SELECT 'cancel' AS kind, '' AS name, job_id AS a, token AS b
+FROM {p}cancel_request WHERE worker_id = :worker
+UNION ALL
+SELECT DISTINCT 'lane', queue, priority, 0 FROM {p}lane
+UNION ALL
+SELECT 'paused', name, 0, 0 FROM {p}queue WHERE paused_at IS NOT NULL
+UNION ALL
+SELECT 'frontier', frontier, 0, 0
+FROM {p}worker WHERE ended_at IS NULL AND frontier IS NOT NULL AND id <> :worker
+
+-- name: workers
+SELECT
+    id, name, host, pid, pid_started, slots, queues, started_at, seen_at, lease_until, ended_at,
+    lease_until < :now AS expired
+FROM {p}worker
+WHERE ended_at IS NULL
+ORDER BY id
+
+-- name: dead_workers
+-- Also those that have ended and yet hold records: a claim that came in after the sweep.
+SELECT id, name, host, pid
+FROM {p}worker
+WHERE (ended_at IS NULL
+    AND (lease_until < :now OR id IN (SELECT value FROM json_each(:ids))))
+    OR (ended_at IS NOT NULL AND id IN (SELECT worker_id FROM {p}claim))
+ORDER BY id
+LIMIT :limit
+
+-- name: end_worker
+DELETE FROM {p}claim WHERE worker_id = :worker;
+UPDATE {p}worker SET ended_at = coalesce(ended_at, :now) WHERE id = :worker RETURNING id
+
+-- name: take_back
+-- One loss each, no attempt charged; at the limit of losses the job fails.
+INSERT INTO {p}attempt (
+    job_id, token, number, outcome, reason, worker, host, pid, started_at, finished_at, error
+)
+SELECT
+    j.id, j.token, j.attempt, 'lost', 'lost', w.name, w.host, w.pid, j.started_at, :now, :error
+FROM {p}claim AS c, json_each(c.jobs) AS held
+CROSS JOIN {p}job AS j ON j.id = held.value ->> 0
+LEFT JOIN {p}worker AS w ON w.id = c.worker_id
+WHERE c.worker_id = :worker AND j.token = held.value ->> 1 AND j.state = 'running';
+INSERT INTO {p}tally (queue, state, n)
+SELECT j.queue, iif(j.cancel_requested_at IS NULL, 'failed', 'cancelled'), count(*)
+FROM {p}claim AS c, json_each(c.jobs) AS held
+CROSS JOIN {p}job AS j ON j.id = held.value ->> 0
+WHERE c.worker_id = :worker AND j.token = held.value ->> 1 AND j.state = 'running'
+    AND (j.cancel_requested_at IS NOT NULL OR j.losses + 1 >= j.max_losses)
+GROUP BY 1, 2;
+DELETE FROM {p}cancel_request WHERE worker_id = :worker;
+UPDATE {p}job
+SET state = CASE
+        WHEN cancel_requested_at IS NOT NULL THEN 'cancelled'
+        WHEN losses + 1 >= max_losses THEN 'failed'
+        ELSE 'queued'
+    END,
+    reason = CASE
+        WHEN cancel_requested_at IS NOT NULL THEN 'by_user'
+        WHEN losses + 1 >= max_losses THEN 'lost'
+    END,
+    shelf = CASE
+        WHEN cancel_requested_at IS NOT NULL THEN 'cancelled'
+        WHEN losses + 1 >= max_losses THEN 'failed'
+    END,
+    finished_at = iif(cancel_requested_at IS NULL AND losses + 1 < max_losses, NULL, :now),
+    rank = iif(cancel_requested_at IS NULL AND losses + 1 < max_losses, held.rank, NULL),
+    error = :error,
+    losses = losses + 1,
+    attempt = attempt - 1
+FROM (
+    SELECT h.value ->> 0 AS id, h.value ->> 1 AS token, h.value ->> 2 AS rank
+    FROM {p}claim AS c, json_each(c.jobs) AS h
+    WHERE c.worker_id = :worker
+) AS held
+WHERE {p}job.id = held.id AND {p}job.token = held.token AND {p}job.state = 'running'
+RETURNING id, queue, priority, state, rank

@@ -1,0 +1,167 @@
+"""The one thread of a process that writes to a database.
+
+Whatever waits when it looks is committed together (group commit): each operation stands in a
+savepoint of its own, so one that fails leaves its neighbours alone, and nobody hears of success
+before the commit that holds it is on disk.
+"""
+
+from __future__ import annotations
+
+import queue
+import sqlite3
+import threading
+from collections.abc import Callable
+from concurrent.futures import Future
+from typing import Any, TypeVar
+
+from jobpipe.errors import StoreUnavailable
+from jobpipe.failpoint import failpoint
+from jobpipe.store.port import Operation
+from jobpipe.store.sqlite.connection import begin_write, commit
+from jobpipe.store.sqlite.errors import poisons_connection, translate
+
+T = TypeVar("T")
+
+GROUP_MAX = 200
+"""Most operations in one commit."""
+
+Run = Callable[[sqlite3.Connection, Operation[Any]], Any]
+
+
+class _Work:
+    __slots__ = ("future", "operation", "result")
+
+    def __init__(self, operation: Operation[Any]) -> None:
+        self.operation = operation
+        self.future: Future[Any] = Future()
+        self.result: Any = None
+
+
+class Writer:
+    """Runs operations on its own thread and connection, many in one commit.
+
+    ``open_connection`` is called on first use and again after an error that makes the handle
+    unfit; ``run`` drives one operation; ``after_commit`` may make a checkpoint.
+    """
+
+    def __init__(
+        self,
+        path: str,
+        open_connection: Callable[[], sqlite3.Connection],
+        run: Run,
+        after_commit: Callable[[sqlite3.Connection], None],
+    ) -> None:
+        self._path = path
+        self._open = open_connection
+        self._run = run
+        self._after_commit = after_commit
+        self._waiting: queue.SimpleQueue[_Work | None] = queue.SimpleQueue()
+        self._connection: sqlite3.Connection | None = None
+        self._closed = False
+        self._gate = threading.Lock()
+        self._thread = threading.Thread(target=self._work, name="jobpipe-writer", daemon=True)
+        self._thread.start()
+
+    def submit(self, operation: Operation[T]) -> Future[T]:
+        """Hand over an operation; the future ends when its commit is on disk (or refused)."""
+        work = _Work(operation)
+        with self._gate:
+            if self._closed:
+                work.future.set_exception(StoreUnavailable("the store has been closed"))
+            else:
+                self._waiting.put(work)
+        return work.future
+
+    def close(self) -> None:
+        """Commit what waits, then end the thread."""
+        with self._gate:
+            if not self._closed:
+                self._closed = True
+                self._waiting.put(None)
+        self._thread.join()
+
+    def _work(self) -> None:
+        while True:
+            group = self._next_group()
+            if group:
+                self._settle(group)
+            if len(group) == 0 or self._ended:
+                break
+        if self._connection is not None:
+            self._connection.close()
+
+    _ended = False
+
+    def _next_group(self) -> list[_Work]:
+        group: list[_Work] = []
+        work = self._waiting.get()
+        while work is not None:
+            group.append(work)
+            if len(group) == GROUP_MAX or self._waiting.empty():
+                return group
+            work = self._waiting.get()
+        self._ended = True
+        return group
+
+    def _settle(self, group: list[_Work]) -> None:
+        try:
+            done = self._commit(group)
+        except sqlite3.Error as error:
+            self._abandon(error)
+            reported = translate(error, self._path)
+            for work in group:
+                if not work.future.done():
+                    work.future.set_exception(reported)
+            return
+        except Exception as error:  # whatever it is, nobody may wait for ever
+            self._abandon(None)
+            for work in group:
+                if not work.future.done():
+                    work.future.set_exception(error)
+            return
+        for work in done:
+            work.future.set_result(work.result)
+
+    def _commit(self, group: list[_Work]) -> list[_Work]:
+        """Run the group in one transaction; return those whose futures now deserve success."""
+        if self._connection is None:
+            self._connection = self._open()
+        connection = self._connection
+        begin_write(connection)
+        done = [work for work in group if self._attempt(connection, work)]
+        for work in done:
+            failpoint(work.operation.name, "before_commit")
+        commit(connection)
+        for work in done:
+            failpoint(work.operation.name, "after_commit")
+        self._after_commit(connection)
+        return done
+
+    def _attempt(self, connection: sqlite3.Connection, work: _Work) -> bool:
+        connection.execute("SAVEPOINT operation")
+        try:
+            work.result = self._run(connection, work.operation)
+        except Exception as error:
+            if isinstance(error, sqlite3.Error) and poisons_connection(error):
+                raise
+            connection.execute("ROLLBACK TO operation")
+            connection.execute("RELEASE operation")
+            is_database = isinstance(error, sqlite3.Error)
+            work.future.set_exception(translate(error, self._path) if is_database else error)
+            return False
+        connection.execute("RELEASE operation")
+        return True
+
+    def _abandon(self, error: sqlite3.Error | None) -> None:
+        """Undo the transaction; drop the handle unless the error is known to be harmless to it."""
+        connection = self._connection
+        if connection is None:
+            return
+        try:
+            if connection.in_transaction:
+                connection.execute("ROLLBACK")
+        except sqlite3.Error:
+            error = None
+        if error is None or poisons_connection(error):
+            self._connection = None
+            connection.close()
