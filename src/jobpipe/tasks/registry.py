@@ -15,12 +15,15 @@ from difflib import get_close_matches
 from typing import Any, Literal, ParamSpec, TypeAlias, TypeVar, overload
 
 from jobpipe.errors import ConfigError, UnknownTask
+from jobpipe.model.job import MAX_NAME_LENGTH
 from jobpipe.policy.retry import RetryDelays
 from jobpipe.tasks.spec import declare
 from jobpipe.tasks.task import AnyTask, AsyncTask, Enqueuer, Task
 
 P = ParamSpec("P")
 R = TypeVar("R")
+
+OPTIONS = frozenset(inspect.signature(declare).parameters) - {"function"}
 
 DeclaredTask: TypeAlias = AnyTask[..., Any]
 
@@ -57,7 +60,7 @@ class Registry:
         if task is None:
             near = get_close_matches(name, self._tasks, n=3)
             hint = f"; did you mean {' or '.join(near)}?" if near else ""
-            raise UnknownTask(f"no task is named {name[:200]!r}{hint}")
+            raise UnknownTask(f"no task is named {name[:MAX_NAME_LENGTH]!r}{hint}")
         return task
 
 
@@ -115,16 +118,20 @@ class TaskDeclarations:
     ) -> Declaration: ...
     def task(self, function: Callable[..., Any] | None = None, /, **options: Any) -> Any:
         """Declare a function as a task: bare (``@jp.task``) or with options (``@jp.task(...)``)."""
+        for unknown in options.keys() - OPTIONS:
+            near = get_close_matches(unknown, OPTIONS, n=1)
+            hint = f"; did you mean {near[0]}?" if near else ""
+            raise ConfigError(f"task has no option {unknown[:MAX_NAME_LENGTH]!r}{hint}")
         if function is None:
             return Declaration(self, options)
         return self._declared(function, options)
 
     def include(self, tasks: Tasks) -> None:
         """Take over tasks that were declared elsewhere; later ones follow by themselves."""
-        if tasks._owner is not None and tasks._owner is not self:
-            raise ConfigError("these tasks are included in another application already")
         if any(home is tasks for home in self._homes()):
             raise ConfigError("tasks cannot include themselves")
+        if tasks._owner is not None and tasks._owner is not self:
+            raise ConfigError("these tasks are included in another application already")
         for home in reversed(self._homes()):  # the outermost knows every name, so all or none
             home.registry.add(*tasks.registry)
         tasks._owner = self

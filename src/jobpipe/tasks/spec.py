@@ -6,7 +6,6 @@ A wrong option is a ConfigError that names the task, the option, the value and w
 from __future__ import annotations
 
 import inspect
-import math
 import re
 import sys
 import unicodedata
@@ -124,7 +123,7 @@ def seconds(value: object) -> float | None:
         value = value.total_seconds()
     if isinstance(value, bool) or not isinstance(value, int | float):
         return None
-    return float(value) if math.isfinite(value) and abs(value) <= MAX_SECONDS else None
+    return float(value) if -MAX_SECONDS <= value <= MAX_SECONDS else None
 
 
 @dataclass

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import json
 import re
-from functools import cache
 from pathlib import PurePath
 from typing import Any
 
@@ -47,6 +46,7 @@ def from_wire(kind: type, value: Any) -> Any:
 
 
 encode = msgspec.json.Encoder(enc_hook=to_wire).encode
+_decode = msgspec.json.Decoder().decode
 
 
 def decoder(kind: Any) -> msgspec.json.Decoder[Any]:
@@ -116,23 +116,18 @@ def too_long_int(data: bytes) -> bool:
     )
 
 
-@cache
-def _plain() -> msgspec.json.Decoder[Any]:
-    return msgspec.json.Decoder()
-
-
 def read(text: str) -> Any:
     """Read JSON that we wrote, also where it holds escaped lone surrogates.
 
     Raises ValueError when the text is not JSON.
     """
     try:
-        return _plain().decode(text)
-    except (msgspec.DecodeError, UnicodeEncodeError):
         try:
+            return _decode(text)
+        except (msgspec.DecodeError, UnicodeEncodeError):
             return json.loads(text, parse_constant=_no_constant)
-        except RecursionError as error:
-            raise ValueError("the JSON text is nested too deep") from error
+    except RecursionError as error:
+        raise ValueError("the JSON text is nested too deep") from error
 
 
 def _no_constant(text: str) -> None:
