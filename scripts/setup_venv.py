@@ -20,7 +20,7 @@ ROOT = Path(__file__).resolve().parent.parent
 VENV = ROOT / ".venv"
 PYTHON = VENV / "bin" / "python"
 PYPROJECT = ROOT / "pyproject.toml"
-IS_OURS = "import sys; sys.exit(sys.version_info < (3, 11) or sys.prefix != sys.argv[1])"
+IS_NEW_ENOUGH = "import sys; sys.exit(sys.version_info < (3, 11))"
 
 
 def set_up(*, dev: bool) -> None:
@@ -40,10 +40,11 @@ def set_up(*, dev: bool) -> None:
 
 
 def _usable() -> bool:
-    """Tell whether the interpreter in .venv runs, lives here (not copied) and has pip."""
-    if not PYTHON.exists():
+    """Tell whether .venv was made here (its scripts name their place), runs and has pip."""
+    made = VENV / "pyvenv.cfg"
+    if not PYTHON.exists() or f"-m venv {VENV}\n" not in made.read_text(encoding="utf-8"):
         return False
-    for command in (["-c", IS_OURS, str(VENV)], ["-m", "pip", "--version"]):
+    for command in (["-c", IS_NEW_ENOUGH], ["-m", "pip", "--version"]):
         if subprocess.run([PYTHON, *command], capture_output=True, check=False).returncode:
             return False
     return True
