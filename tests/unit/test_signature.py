@@ -41,7 +41,7 @@ def sign(function: Callable[..., Any]) -> Signature:
     [
         (plain, (1,), {}, '{"a":1}'),
         (plain, (1, 2), {"c": "y"}, '{"a":1,"b":2,"c":"y"}'),
-        (plain, (), {"b": 5, "a": 4}, '{"b":5,"a":4}'),
+        (plain, (), {"b": 5, "a": 4}, '{"a":4,"b":5}'),
         (positional, (1,), {"c": 4}, '{"a":1,"c":4}'),
         (positional, (1, 5, 6), {}, '{"a":1,"b":5,"c":6}'),
         (rest, (1,), {}, '{"a":1}'),
@@ -181,3 +181,19 @@ def test_a_result_type_that_cannot_travel_is_read_as_plain_json(
 def test_a_result_type_is_resolved() -> None:
     assert sign(coroutine).returns is int
     assert sign(nothing).returns is type(None)
+
+
+def test_equal_calls_make_equal_texts() -> None:
+    def task(names: set[str], mixed: frozenset[int | str], more: dict[str, int]) -> None: ...
+
+    names = {f"n{number}" for number in range(9)}
+    text = encode_args(sign(task), (names,), {"more": {"b": 1, "a": 2}, "mixed": frozenset({1})})
+    assert text == (
+        '{"mixed":[1],"more":{"a":2,"b":1},"names":["n0","n1","n2","n3","n4","n5","n6","n7","n8"]}'
+    )
+    assert text == encode_args(
+        sign(task), (set(reversed(sorted(names))), {1}, {"a": 2, "b": 1}), {}
+    )
+    unordered = frozenset({1, "a"})
+    mixed = encode_args(sign(task), (set(), unordered, {}), {})
+    assert decode_args(sign(task), mixed)[1]["mixed"] == unordered

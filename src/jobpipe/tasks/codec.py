@@ -35,10 +35,10 @@ def encode_args(signature: Signature, args: Sequence[Any], kwargs: Mapping[str, 
 
     Raises InvalidArguments when they do not fit the signature or do not survive JSON.
     """
-    decoder, fields = signature.decoder, signature.fields
+    encode, decoder, fields = signature.encode, signature.decoder, signature.fields
     bound = signature.bind(args, kwargs)
     try:
-        data = wire.encode(bound)
+        data = encode(bound)
         if wire.why_refused(data) is None:
             back = decoder.decode(data)
             for name, value in bound.items():

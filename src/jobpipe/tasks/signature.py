@@ -94,6 +94,12 @@ class Signature:
         return wire.decoder(msgspec.defstruct("Arguments", fields, forbid_unknown_fields=True))
 
     @cached_property
+    def encode(self) -> Callable[[Any], bytes]:
+        """Encodes the object of all arguments: equal calls make equal texts."""
+        sets = any(wire.holds_sets(each.type) for each in self.parameters)
+        return wire.encode_sorted if sets else wire.encode
+
+    @cached_property
     def required(self) -> frozenset[str]:
         return frozenset(each.name for each in self.parameters if each.required)
 
@@ -109,18 +115,21 @@ class Signature:
         return tuple(each.name for each in self.parameters if each.kind is kind)
 
     @cached_property
-    def _known(self) -> frozenset[str]:
-        return frozenset(each.name for each in self.parameters)
+    def _order(self) -> tuple[str, ...]:
+        return tuple(each.name for each in self.parameters)
 
     def bind(self, args: Sequence[Any], kwargs: Mapping[str, Any]) -> dict[str, Any]:
-        """Return the given arguments by parameter name; raises InvalidArguments."""
+        """Return the given arguments by name, in the order of the parameters.
+
+        Raises InvalidArguments when they do not fit."""
         if self._plain and len(args) <= len(self._positional):
             bound = dict(zip(self._positional, args, strict=False))
             if kwargs:
                 bound.update(kwargs)
+                bound = {name: bound[name] for name in self._order if name in bound} | bound
             if (
                 len(bound) == len(args) + len(kwargs)
-                and bound.keys() <= self._known
+                and bound.keys() <= self.fields.keys()
                 and bound.keys() >= self.required
             ):
                 return bound

@@ -11,6 +11,7 @@ from pathlib import PurePath
 from typing import Any
 
 import msgspec
+from msgspec import inspect
 
 MAX_DEPTH = 64
 """Deepest nesting of lists and objects, counted from the object of all arguments."""
@@ -46,7 +47,16 @@ def from_wire(kind: type, value: Any) -> Any:
 
 
 encode = msgspec.json.Encoder(enc_hook=to_wire).encode
+_encode_sorted = msgspec.json.Encoder(enc_hook=to_wire, order="deterministic").encode
 _decode = msgspec.json.Decoder().decode
+
+
+def encode_sorted(value: Any) -> bytes:
+    """Encode with sets in sorted order, so that equal values make equal texts."""
+    try:
+        return _encode_sorted(value)
+    except TypeError:  # members that cannot be compared keep the order they come in
+        return encode(value)
 
 
 def decoder(kind: Any) -> msgspec.json.Decoder[Any]:
@@ -57,25 +67,35 @@ def decoder(kind: Any) -> msgspec.json.Decoder[Any]:
 def why_unsupported(kind: Any) -> str | None:
     """Say why values declared as ``kind`` cannot travel, or None when they can."""
     try:
-        description = msgspec.inspect.type_info(kind)
+        nodes = _nodes(kind)
     except Exception as error:  # user classes may raise anything while they are inspected
         return str(error)
-    todo: list[Any] = [description]
-    seen: set[int] = set()
+    for node in nodes:
+        if isinstance(node, inspect.RawType | inspect.ExtType):
+            return f"type {type(node).__name__.removesuffix('Type')} is not supported"
+        if isinstance(node, inspect.CustomType) and not _is_path(node.cls):
+            return f"type {getattr(node.cls, '__qualname__', node.cls)} is not supported"
+    return None
+
+
+def holds_sets(kind: Any) -> bool:
+    """Tell whether values declared as ``kind`` may hold sets, which have no order of their own."""
+    return any(isinstance(node, inspect.SetType | inspect.FrozenSetType) for node in _nodes(kind))
+
+
+def _nodes(kind: Any) -> list[inspect.Type]:
+    todo: list[Any] = [inspect.type_info(kind)]
+    seen: dict[int, inspect.Type] = {}
     while todo:
         node = todo.pop()
         if isinstance(node, tuple | list):
             todo.extend(node)
-        elif isinstance(node, msgspec.inspect.Type | msgspec.inspect.Field):
-            if id(node) in seen:
-                continue
-            seen.add(id(node))
-            if isinstance(node, msgspec.inspect.RawType | msgspec.inspect.ExtType):
-                return f"type {type(node).__name__.removesuffix('Type')} is not supported"
-            if isinstance(node, msgspec.inspect.CustomType) and not _is_path(node.cls):
-                return f"type {getattr(node.cls, '__qualname__', node.cls)} is not supported"
+        elif isinstance(node, inspect.Field):
+            todo.append(node.type)
+        elif isinstance(node, inspect.Type) and id(node) not in seen:
+            seen[id(node)] = node
             todo.extend(getattr(node, name) for name in node.__struct_fields__)
-    return None
+    return list(seen.values())
 
 
 def _is_path(kind: Any) -> bool:
