@@ -109,6 +109,16 @@ class LeaseLost(JobpipeError):
 
 
 class StoreUnavailable(JobpipeError):
-    """Check that the store runs and can be reached and written; nothing was acknowledged."""
+    """Check that the store runs and can be reached and written; nothing was acknowledged.
+
+    ``outcome_unknown`` is True when the connection broke while the store may have been
+    committing: what was asked for may or may not have been stored.
+    """
 
     code = "store_unavailable"
+
+    def __init__(
+        self, message: str = "", *, help: str | None = None, outcome_unknown: bool = False
+    ) -> None:
+        super().__init__(message, help=help)
+        self.outcome_unknown = outcome_unknown

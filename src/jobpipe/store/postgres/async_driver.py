@@ -1,0 +1,146 @@
+"""The async PostgreSQL store, on asyncpg.
+
+Connections are opened when they are first needed, on the loop that needs them. An operation of
+one statement runs in autocommit; behind a pooler everything runs in a transaction, since only
+that keeps the parts of one exchange on one server connection.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from contextlib import suppress
+from typing import Any, Literal, TypeVar
+
+import asyncpg
+
+from jobpipe.failpoint import failpoint
+from jobpipe.store.port import Capabilities, Mode, Operation, Rows, Statement
+from jobpipe.store.postgres import errors
+from jobpipe.store.postgres.address import Address
+from jobpipe.store.postgres.async_pool import AsyncPool
+from jobpipe.store.postgres.attempts import Attempts, Connecting
+from jobpipe.store.postgres.capabilities import CAPABILITIES
+from jobpipe.store.postgres.dialect import Dialect
+from jobpipe.store.stepping import astep
+
+T = TypeVar("T")
+
+STATEMENT_SECONDS = 60.0
+"""A statement that takes longer counts as a lost connection: nothing of ours takes that long."""
+REFUSALS = (OSError, asyncpg.PostgresError, asyncpg.InterfaceError)
+
+
+class PostgresAsyncStore:
+    """Runs operations on PostgreSQL without blocking the loop; one pool a loop."""
+
+    def __init__(
+        self,
+        url: str,
+        dialect: Dialect,
+        *,
+        pooler: Literal["none", "transaction"] = "none",
+        size: int = 8,
+        connect_seconds: float = 2.0,
+    ) -> None:
+        self.dialect = dialect
+        self._address = Address(url, pooled=pooler == "transaction")
+        self._size = size
+        self._connect_seconds = connect_seconds
+        self._pools: dict[asyncio.AbstractEventLoop, AsyncPool] = {}
+
+    @property
+    def capabilities(self) -> Capabilities:
+        return CAPABILITIES
+
+    async def run(self, operation: Operation[T]) -> T:
+        """Run the operation, again after a conflict or a cut that cannot have stored anything."""
+        pool = self._pool()
+        attempts = Attempts(self._address)
+        while True:
+            held = await pool.take()
+            try:
+                result = await self._perform(held.connection, operation, attempts)
+            except Exception as error:
+                lost = held.connection.is_closed() or errors.is_lost(error)
+                if lost or errors.sqlstate(error) == errors.STALE_PLAN:
+                    pool.drop(held)
+                    pool.forget_idle()
+                else:
+                    pool.give(held)
+                pause = attempts.pause_after(error, lost=lost)
+            except BaseException:  # cancelled in the middle of an exchange
+                pool.drop(held)
+                raise
+            else:
+                pool.give(held)
+                return result
+            await asyncio.sleep(pause)
+
+    async def close(self) -> None:
+        """Close this loop's connections; a later run opens new ones."""
+        pool = self._pools.pop(asyncio.get_running_loop(), None)
+        if pool is not None:
+            await pool.close()
+
+    def _pool(self) -> AsyncPool:
+        loop = asyncio.get_running_loop()
+        pool = self._pools.get(loop)
+        if pool is None:
+            for old in [old for old in self._pools if old.is_closed()]:
+                self._pools.pop(old).forget_idle()
+            pool = self._pools[loop] = AsyncPool(self._connect, self._size)
+        return pool
+
+    async def _perform(self, connection: Any, operation: Operation[T], attempts: Attempts) -> T:
+        execute = self._executor(connection)
+        if operation.mode is Mode.TRANSACTION or self._address.pooled:
+            attempts.may_be_stored = False
+            transaction = connection.transaction(isolation="read_committed")
+            await transaction.start()
+            try:
+                result = await astep(operation, execute)
+            except Exception:
+                with suppress(*REFUSALS):  # a lost connection rolls back by itself
+                    await transaction.rollback()
+                raise
+            failpoint(operation.name, "before_commit")
+            attempts.may_be_stored = operation.mode is not Mode.READ
+            await transaction.commit()
+        else:
+            attempts.may_be_stored = operation.mode is Mode.ONE
+            failpoint(operation.name, "before_commit")
+            result = await astep(operation, execute)
+        failpoint(operation.name, "after_commit")
+        return result
+
+    def _executor(self, connection: Any) -> Callable[[Statement], Awaitable[Rows]]:
+        dialect = self.dialect
+
+        def execute(statement: Statement) -> Awaitable[Rows]:
+            prepared = dialect.dollar[statement.name]
+            values = dialect.values(statement)
+            rows: Awaitable[Rows] = connection.fetch(
+                prepared.sql, *[values[name] for name in prepared.parameters]
+            )
+            return rows
+
+        return execute
+
+    async def _connect(self) -> Any:
+        return await connect(
+            self._address, self._connect_seconds, command_timeout=STATEMENT_SECONDS
+        )
+
+
+async def connect(address: Address, seconds: float, **options: Any) -> Any:
+    """Open a connection, trying for ``seconds`` while the server may only be restarting."""
+    connecting = Connecting(address, seconds)
+    while True:
+        try:
+            return await asyncpg.connect(**address.for_asyncpg(), **options)
+        except ValueError:  # asyncpg's ClientConfigurationError is one too
+            raise errors.malformed(address) from None
+        except REFUSALS as error:
+            pause = connecting.pause_after(error)
+        await asyncio.sleep(pause)

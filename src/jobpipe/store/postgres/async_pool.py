@@ -1,0 +1,136 @@
+"""The async driver's connections: a stack of idle ones, of one event loop.
+
+A connection is trusted only for as long as it was in use a moment ago; after a pause the loop
+first gets the chance to hear that the server hung up. When one connection breaks, all idle ones
+are left behind. Everything is closed with the loop (``shutdown_asyncgens``, as in
+``asyncio.run``) unless it was closed before.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import AsyncGenerator, Awaitable, Callable
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import Any
+
+import asyncpg
+
+from jobpipe.errors import StoreUnavailable
+
+TRUSTED_SECONDS = 0.005
+LONGEST_IDLE_SECONDS = 300.0
+"""Older idle connections may have been forgotten by a firewall on the way."""
+WAIT_SECONDS = 30.0
+CLOSE_SECONDS = 2.0
+LOOP_TURNS = 6
+"""Turns until a loop has read a last message, then the end, and has told the connection."""
+
+
+@dataclass(slots=True, eq=False)
+class Held:
+    """A connection that is in use, or idle since a monotonic time."""
+
+    connection: Any
+    generation: int
+    idle_since: float = 0.0
+
+
+class AsyncPool:
+    """At most ``size`` connections; only used on the loop it was made on."""
+
+    def __init__(self, connect: Callable[[], Awaitable[Any]], size: int) -> None:
+        self._connect = connect
+        self._size = size
+        self._room = asyncio.Semaphore(size)
+        self._idle: list[Held] = []
+        self._generation = 0
+        self._life: AsyncGenerator[None, None] | None = None
+
+    async def take(self) -> Held:
+        """Return a working connection; wait when all are in use."""
+        if self._life is None:
+            await self._close_with_loop()
+        if self._room.locked():
+            await self._wait_for_room()
+        else:
+            await self._room.acquire()
+        try:
+            return await self._idle_one() or Held(await self._connect(), self._generation)
+        except BaseException:
+            self._room.release()
+            raise
+
+    def give(self, held: Held) -> None:
+        """Take back a connection for the next user."""
+        connection = held.connection
+        if (
+            held.generation != self._generation
+            or connection.is_closed()
+            or connection.is_in_transaction()
+        ):
+            hang_up(connection)
+        else:
+            held.idle_since = time.monotonic()
+            self._idle.append(held)
+        self._room.release()
+
+    def drop(self, held: Held) -> None:
+        """End a connection that is of no more use."""
+        hang_up(held.connection)
+        self._room.release()
+
+    def forget_idle(self) -> None:
+        """Leave behind every connection opened so far."""
+        self._generation += 1
+        idle, self._idle = self._idle, []
+        for held in idle:
+            hang_up(held.connection)
+
+    async def close(self) -> None:
+        """Close what is idle now and what is in use when it comes back."""
+        life, self._life = self._life, None
+        if life is not None:
+            await life.aclose()
+
+    async def _close_with_loop(self) -> None:
+        self._life = life = self._until_closed()
+        await anext(life)
+
+    async def _until_closed(self) -> AsyncGenerator[None, None]:
+        try:
+            yield
+        finally:
+            self._generation += 1
+            idle, self._idle = self._idle, []
+            for held in idle:
+                with suppress(OSError, asyncpg.PostgresError, asyncpg.InterfaceError):
+                    await held.connection.close(timeout=CLOSE_SECONDS)
+
+    async def _wait_for_room(self) -> None:
+        try:
+            async with asyncio.timeout(WAIT_SECONDS):
+                await self._room.acquire()
+        except TimeoutError as error:
+            raise StoreUnavailable(
+                f"all {self._size} connections were in use for {WAIT_SECONDS:.0f} s"
+            ) from error
+
+    async def _idle_one(self) -> Held | None:
+        while self._idle:
+            held = self._idle.pop()
+            idle_seconds = time.monotonic() - held.idle_since
+            if idle_seconds > TRUSTED_SECONDS:
+                for _ in range(LOOP_TURNS):
+                    await asyncio.sleep(0)
+            if not held.connection.is_closed() and idle_seconds < LONGEST_IDLE_SECONDS:
+                return held
+            hang_up(held.connection)
+        return None
+
+
+def hang_up(connection: Any) -> None:
+    """End a connection at once, whatever state it and its loop are in."""
+    with suppress(RuntimeError, asyncpg.InterfaceError):  # RuntimeError: its loop is closed
+        connection.terminate()

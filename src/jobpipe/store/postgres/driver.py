@@ -1,0 +1,124 @@
+"""The sync PostgreSQL store, on psycopg; safe to use from many threads and after a fork.
+
+An operation of one statement runs in autocommit. JSON columns arrive as text, as they do from
+every driver.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from typing import Any, Literal, TypeVar
+
+import psycopg
+from psycopg.rows import dict_row
+from psycopg.types.string import TextLoader
+
+from jobpipe.failpoint import failpoint
+from jobpipe.store.port import Capabilities, Mode, Operation, Rows, Statement
+from jobpipe.store.postgres import errors
+from jobpipe.store.postgres.address import Address
+from jobpipe.store.postgres.attempts import Attempts, Connecting
+from jobpipe.store.postgres.capabilities import CAPABILITIES
+from jobpipe.store.postgres.dialect import Dialect
+from jobpipe.store.postgres.pool import Connection, Pool
+from jobpipe.store.stepping import step
+
+T = TypeVar("T")
+
+
+class PostgresStore:
+    """Runs operations on PostgreSQL and blocks."""
+
+    def __init__(
+        self,
+        url: str,
+        dialect: Dialect,
+        *,
+        pooler: Literal["none", "transaction"] = "none",
+        size: int = 8,
+        connect_seconds: float = 2.0,
+    ) -> None:
+        self.dialect = dialect
+        self._address = Address(url, pooled=pooler == "transaction")
+        self._connect_seconds = connect_seconds
+        self._pool = Pool(self._connect, size)
+
+    @property
+    def capabilities(self) -> Capabilities:
+        return CAPABILITIES
+
+    def run(self, operation: Operation[T]) -> T:
+        """Run the operation, again after a conflict or a cut that cannot have stored anything."""
+        attempts = Attempts(self._address)
+        while True:
+            held = self._pool.take()
+            try:
+                result = self._perform(held.connection, operation, attempts)
+            except Exception as error:
+                lost = held.connection.broken or errors.is_lost(error)
+                if lost or errors.sqlstate(error) == errors.STALE_PLAN:
+                    self._pool.drop(held)
+                    self._pool.forget_idle()
+                else:
+                    self._pool.give(held)
+                pause = attempts.pause_after(error, lost=lost)
+            except BaseException:  # interrupted in the middle of an exchange
+                self._pool.drop(held)
+                raise
+            else:
+                self._pool.give(held)
+                return result
+            time.sleep(pause)
+
+    def close(self) -> None:
+        """Close the connections; a later run opens new ones."""
+        self._pool.forget_idle()
+
+    def _perform(self, connection: Connection, operation: Operation[T], attempts: Attempts) -> T:
+        execute = self._executor(connection)
+        if operation.mode is Mode.TRANSACTION:
+            attempts.may_be_stored = False
+            with connection.transaction():
+                result = step(operation, execute)
+                failpoint(operation.name, "before_commit")
+                attempts.may_be_stored = True
+        else:
+            attempts.may_be_stored = operation.mode is Mode.ONE
+            failpoint(operation.name, "before_commit")
+            result = step(operation, execute)
+        failpoint(operation.name, "after_commit")
+        return result
+
+    def _executor(self, connection: Connection) -> Callable[[Statement], Rows]:
+        dialect = self.dialect
+        cursor = connection.cursor()
+
+        def execute(statement: Statement) -> Rows:
+            sql = dialect.percent[statement.name].sql
+            cursor.execute(sql.encode(), dialect.values(statement))
+            return cursor.fetchall() if cursor.description else ()
+
+        return execute
+
+    def _connect(self) -> Connection:
+        return connect(self._address, self._connect_seconds)
+
+
+def connect(address: Address, seconds: float) -> Connection:
+    """Open a connection, trying for ``seconds`` while the server may only be restarting."""
+    connecting = Connecting(address, seconds)
+    options: dict[str, Any] = address.for_psycopg()
+    while True:
+        try:
+            connection = psycopg.Connection.connect(**options, row_factory=dict_row)
+        except psycopg.OperationalError as error:
+            pause = connecting.pause_after(error)
+        except (psycopg.ProgrammingError, ValueError):
+            raise errors.malformed(address) from None
+        else:
+            connection.isolation_level = psycopg.IsolationLevel.READ_COMMITTED
+            for kind in ("json", "jsonb"):
+                connection.adapters.register_loader(kind, TextLoader)
+            return connection
+        time.sleep(pause)
