@@ -86,7 +86,7 @@ def _check_bounds(jobs: Sequence[NewJob], max_queued: int | None) -> Op[None]:
 
 
 def _with_keys(jobs: Sequence[NewJob], max_queued: int | None) -> Op[list[Enqueued]]:
-    prints = {}
+    prints: dict[str, str] = {}
     for job in jobs:
         if job.idempotency_key is not None:
             mark = fingerprint(job)
@@ -111,9 +111,8 @@ def _hold_keys(
 ) -> Op[tuple[list[int | None], dict[str, Enqueued]]]:
     """Give an id to each job that is to be stored, and find the jobs of keys that were taken."""
     rows = yield Statement("reserve_ids", {"n": len(jobs)})
-    first = rows[0]["first"]
-    ids: list[int | None] = list(range(first, first + len(jobs)))
-    wanted = {}
+    ids: list[int | None] = sorted(row["id"] for row in rows)
+    wanted: dict[str, int] = {}
     for index, job in enumerate(jobs):
         if job.idempotency_key is not None:
             if job.idempotency_key in wanted:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from functools import partial
 from typing import Any, Literal, TypeVar
 
 import psycopg
@@ -15,12 +16,13 @@ from psycopg.rows import dict_row
 from psycopg.types.string import TextLoader
 
 from jobpipe.failpoint import failpoint
+from jobpipe.store.migrations import Migration, SchemaStatus, load
 from jobpipe.store.port import Capabilities, Mode, Operation, Rows, Statement
-from jobpipe.store.postgres import errors
+from jobpipe.store.postgres import errors, schema
 from jobpipe.store.postgres.address import Address
 from jobpipe.store.postgres.attempts import Attempts, Connecting
 from jobpipe.store.postgres.capabilities import CAPABILITIES
-from jobpipe.store.postgres.dialect import Dialect
+from jobpipe.store.postgres.dialect import PACKAGE, Dialect, schema_prefix
 from jobpipe.store.postgres.pool import Connection, Pool
 from jobpipe.store.stepping import step
 
@@ -42,6 +44,7 @@ class PostgresStore:
         self.dialect = dialect
         self._address = Address(url, pooled=pooler == "transaction")
         self._connect_seconds = connect_seconds
+        self._migrations = load(PACKAGE, schema_prefix(dialect.schema))
         self._pool = Pool(self._connect, size)
 
     @property
@@ -71,9 +74,35 @@ class PostgresStore:
                 return result
             time.sleep(pause)
 
+    def schema_status(self) -> SchemaStatus:
+        """Tell how far the schema is, without changing it."""
+        return self._outside(partial(schema.status, migrations=self._migrations))
+
+    def migrate(self) -> tuple[Migration, ...]:
+        """Apply the missing migrations and return them; safe to call from many processes."""
+        return self._outside(partial(schema.migrate, migrations=self._migrations))
+
+    def check(self) -> list[str]:
+        """Return what is wrong with the schema, in words; empty when all is well."""
+        return self._outside(schema.check)
+
     def close(self) -> None:
         """Close the connections; a later run opens new ones."""
         self._pool.forget_idle()
+
+    def _outside(self, action: Callable[[Connection, Dialect], T]) -> T:
+        connection = self._connect()
+        try:
+            return action(connection, self.dialect)
+        except psycopg.Error as error:
+            if connection.broken or errors.is_lost(error):
+                raise errors.lost(error, self._address, outcome_unknown=False) from error
+            meaning = errors.explain(error, self._address)
+            if meaning is None:
+                raise
+            raise meaning from error
+        finally:
+            connection.close()
 
     def _perform(self, connection: Connection, operation: Operation[T], attempts: Attempts) -> T:
         execute = self._executor(connection)

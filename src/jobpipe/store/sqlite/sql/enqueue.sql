@@ -20,7 +20,12 @@ SELECT
 
 -- name: reserve_ids
 -- The writer is alone, so the ids after the last one stay free until it commits.
-SELECT coalesce(max(seq), 0) + 1 AS first FROM sqlite_sequence WHERE name = '{p}job'
+WITH RECURSIVE free (id, n) AS (
+    SELECT coalesce(max(seq), 0) + 1, 1 FROM sqlite_sequence WHERE name = '{p}job'
+    UNION ALL
+    SELECT id + 1, n + 1 FROM free WHERE n < :n
+)
+SELECT id FROM free
 
 -- name: hold_keys
 INSERT INTO {p}idempotency (key, job_id, fingerprint)

@@ -1,0 +1,97 @@
+-- name: peek
+-- The order makes it a walk of the claim index, whatever the statistics say.
+SELECT 1 AS ready
+FROM unnest(
+    CAST(:queue AS text[]), CAST(:priority AS smallint[]), CAST(:after AS bigint[])
+) AS lane (queue, priority, after)
+CROSS JOIN LATERAL (
+    SELECT 1 FROM {p}job AS j
+    WHERE j.queue = lane.queue AND j.priority = lane.priority AND j.rank > lane.after
+    ORDER BY j.rank
+    LIMIT 1
+) AS first
+LIMIT 1
+
+-- name: claim
+-- The loop over lanes stops at the limit and nothing sorts, so never more rows are locked than
+-- taken. The array keeps the update on the key, however many rows the planner expects.
+WITH picked AS MATERIALIZED (
+    SELECT found.id, found.rank
+    FROM unnest(
+        CAST(:queue AS text[]), CAST(:priority AS smallint[]), CAST(:after AS bigint[])
+    ) AS lane (queue, priority, after)
+    CROSS JOIN LATERAL (
+        SELECT j.id, j.rank FROM {p}job AS j
+        WHERE j.queue = lane.queue AND j.priority = lane.priority AND j.rank > lane.after
+        ORDER BY j.rank
+        LIMIT CAST(:limit AS bigint)
+        FOR UPDATE SKIP LOCKED
+    ) AS found
+    LIMIT CAST(:limit AS bigint)
+),
+taken AS (
+    UPDATE {p}job
+    SET state = 'running', rank = NULL, waiting_key = NULL, token = token + 1,
+        attempt = attempt + 1, worker_id = CAST(:worker AS bigint), started_at = :now
+    WHERE id = ANY (ARRAY(SELECT id FROM picked))
+    RETURNING
+        id, token, attempt, task, queue, priority, args, max_attempts, timeout_us, meta,
+        coalesce(expires_at <= :now, false) AS expired
+),
+forgotten AS (
+    DELETE FROM {p}claim WHERE id = ANY (CAST(:done AS bigint[]))
+),
+recorded AS (
+    INSERT INTO {p}claim (worker_id, job_ids, tokens, ranks)
+    SELECT
+        CAST(:worker AS bigint),
+        array_agg(taken.id), array_agg(taken.token), array_agg(picked.rank)
+    FROM taken JOIN picked ON picked.id = taken.id
+    HAVING count(*) > 0
+    RETURNING id
+)
+SELECT taken.*, picked.rank, recorded.id AS claim_id
+FROM taken
+JOIN picked ON picked.id = taken.id
+CROSS JOIN recorded
+
+-- name: held
+-- What the records say this worker holds and has not ended: (job, token, old rank).
+SELECT held.id, held.token, held.rank, c.id AS claim_id
+FROM {p}claim AS c
+CROSS JOIN LATERAL unnest(c.job_ids, c.tokens, c.ranks) AS held (id, token, rank)
+CROSS JOIN LATERAL (
+    SELECT j.token, j.state FROM {p}job AS j WHERE j.id = held.id LIMIT 1
+) AS found
+WHERE c.worker_id = CAST(:worker AS bigint)
+    AND found.token = held.token AND found.state = 'running'
+
+-- name: give_back
+-- Uncharged, at its old rank; a job that was to be cancelled is cancelled instead.
+WITH given AS MATERIALIZED (
+    SELECT * FROM unnest(
+        CAST(:id AS bigint[]), CAST(:token AS bigint[]), CAST(:rank AS bigint[])
+    ) AS g (id, token, rank)
+),
+back AS (
+    UPDATE {p}job AS j
+    SET state = CASE WHEN cancel_requested_at IS NULL THEN 'queued' ELSE 'cancelled' END,
+        reason = CASE WHEN cancel_requested_at IS NOT NULL THEN 'by_user' END,
+        shelf = CASE WHEN cancel_requested_at IS NOT NULL THEN 'cancelled' END,
+        finished_at = CASE WHEN cancel_requested_at IS NOT NULL THEN :now END,
+        rank = CASE WHEN cancel_requested_at IS NULL THEN given.rank END,
+        attempt = attempt - 1, worker_id = NULL, started_at = NULL
+    FROM given
+    WHERE j.id = ANY (CAST(:id AS bigint[]))
+        AND j.id = given.id AND j.token = given.token AND j.state = 'running'
+    RETURNING j.id, j.queue, j.priority, j.rank, j.token
+),
+counted AS (
+    INSERT INTO {p}tally (queue, state, n)
+    SELECT queue, 'cancelled', count(*) FROM back WHERE rank IS NULL GROUP BY queue
+),
+heard AS (
+    DELETE FROM {p}cancel_request AS r USING back
+    WHERE r.job_id = back.id AND r.token = back.token
+)
+SELECT id, queue, priority, rank FROM back

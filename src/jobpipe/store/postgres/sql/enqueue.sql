@@ -1,0 +1,82 @@
+-- name: note_lanes
+-- Lanes are only added; a row twice would do no harm, so nobody waits for another's commit.
+INSERT INTO {p}lane (queue, priority)
+SELECT DISTINCT wanted.queue, wanted.priority
+FROM unnest(CAST(:queue AS text[]), CAST(:priority AS smallint[])) AS wanted (queue, priority)
+WHERE NOT EXISTS (
+    SELECT 1 FROM {p}lane AS known
+    WHERE known.queue = wanted.queue AND known.priority = wanted.priority
+)
+
+-- name: count_waiting
+-- Bounded: looks at no more rows than the bound that it is compared with. The orders keep each
+-- part on its index.
+SELECT
+    (SELECT count(*) FROM (
+        SELECT 1 FROM {p}job WHERE queue = CAST(:queue AS text) AND rank IS NOT NULL
+        ORDER BY priority, rank LIMIT CAST(:bound AS bigint)
+    ) AS queued) + (SELECT count(*) FROM (
+        SELECT 1 FROM {p}job WHERE queue = CAST(:queue AS text) AND due_at IS NOT NULL
+        ORDER BY due_at LIMIT CAST(:bound AS bigint)
+    ) AS timed) + (SELECT count(*) FROM (
+        SELECT 1 FROM {p}job WHERE shelf = 'blocked' AND queue = CAST(:queue AS text)
+        ORDER BY id LIMIT CAST(:bound AS bigint)
+    ) AS blocked) AS n
+
+-- name: reserve_ids
+-- Not always without gaps: others draw from the sequence at the same time.
+SELECT nextval('{p}rank') AS id FROM generate_series(1, CAST(:n AS bigint))
+
+-- name: hold_keys
+-- Waits for another transaction that holds the same key; keys come sorted, so never in a circle.
+INSERT INTO {p}idempotency (key, job_id, fingerprint)
+SELECT key, job_id, fingerprint
+FROM unnest(
+    CAST(:key AS text[]), CAST(:job_id AS bigint[]), CAST(:fingerprint AS text[])
+) AS wanted (key, job_id, fingerprint)
+ON CONFLICT (key) DO NOTHING
+RETURNING key, job_id
+
+-- name: read_keys
+SELECT k.key, k.job_id, k.fingerprint, j.state
+FROM {p}idempotency AS k
+CROSS JOIN LATERAL (
+    SELECT state FROM {p}job WHERE id = k.job_id LIMIT 1
+) AS j
+WHERE k.key = ANY (CAST(:keys AS text[]))
+
+-- name: enqueue
+-- A job that may run now gets its id as its rank; ids are drawn in the order of the input.
+WITH given AS MATERIALIZED (
+    SELECT
+        coalesce(e.id, nextval('{p}rank')) AS id,
+        e.task, e.queue, e.priority, CAST(e.args AS json) AS args,
+        coalesce(e.run_at, :now + e.delay_us) AS run_at,
+        :now + e.expires_in_us AS expires_at,
+        e.max_attempts, e.max_losses, e.timeout_us, e.idempotency_key,
+        CAST(e.tags AS json) AS tags, CAST(e.meta AS json) AS meta
+    FROM unnest(
+        CAST(:id AS bigint[]), CAST(:task AS text[]), CAST(:queue AS text[]),
+        CAST(:priority AS smallint[]), CAST(:args AS text[]), CAST(:delay_us AS bigint[]),
+        CAST(:run_at AS bigint[]), CAST(:expires_in_us AS bigint[]),
+        CAST(:max_attempts AS integer[]), CAST(:max_losses AS integer[]),
+        CAST(:timeout_us AS bigint[]), CAST(:idempotency_key AS text[]),
+        CAST(:tags AS text[]), CAST(:meta AS text[])
+    ) AS e (
+        id, task, queue, priority, args, delay_us, run_at, expires_in_us, max_attempts,
+        max_losses, timeout_us, idempotency_key, tags, meta
+    )
+)
+INSERT INTO {p}job (
+    id, task, queue, priority, args, max_attempts, max_losses, timeout_us, idempotency_key,
+    tags, meta, created_at, run_at, expires_at, state, rank, queued_at, due_at
+)
+SELECT
+    id, task, queue, priority, args, max_attempts, max_losses, timeout_us, idempotency_key,
+    tags, meta, :now, run_at, expires_at,
+    CASE WHEN run_at > :now THEN 'scheduled' ELSE 'queued' END,
+    CASE WHEN run_at > :now THEN NULL ELSE id END,
+    CASE WHEN run_at > :now THEN NULL ELSE :now END,
+    CASE WHEN run_at > :now THEN least(run_at, expires_at) END
+FROM given
+RETURNING id, state

@@ -1,0 +1,71 @@
+-- name: lock_job
+SELECT id, state, token, worker_id, attempt, queue
+FROM {p}job WHERE id = CAST(:id AS bigint) FOR UPDATE
+
+-- name: cancel_waiting
+WITH cancelled AS (
+    UPDATE {p}job
+    SET state = 'cancelled', reason = CAST(:reason AS text), shelf = 'cancelled',
+        finished_at = :now, rank = NULL, due_at = NULL, waiting_key = NULL,
+        cancel_requested_at = coalesce(cancel_requested_at, :now)
+    WHERE id = CAST(:id AS bigint)
+    RETURNING id, queue
+),
+counted AS (
+    INSERT INTO {p}tally (queue, state, n) SELECT queue, 'cancelled', 1 FROM cancelled
+)
+SELECT id FROM cancelled
+
+-- name: request_cancel
+WITH asked AS (
+    UPDATE {p}job SET cancel_requested_at = coalesce(cancel_requested_at, :now)
+    WHERE id = CAST(:id AS bigint)
+    RETURNING id, token, worker_id
+),
+noted AS (
+    INSERT INTO {p}cancel_request (job_id, token, worker_id)
+    SELECT id, token, worker_id FROM asked
+    ON CONFLICT (job_id) DO UPDATE SET token = excluded.token, worker_id = excluded.worker_id
+)
+SELECT id FROM asked
+
+-- name: rerun
+-- The last attempt goes into the history first; then the job begins anew behind all others.
+-- Every part sees the row as it was before the update.
+WITH ended AS MATERIALIZED (
+    SELECT * FROM {p}job WHERE id = CAST(:id AS bigint)
+),
+told AS (
+    INSERT INTO {p}attempt (
+        job_id, token, number, outcome, reason, worker, host, pid, started_at, finished_at, error
+    )
+    SELECT
+        j.id, j.token, j.attempt, j.state, j.reason, w.name, w.host, w.pid,
+        j.started_at, j.finished_at, j.error
+    FROM ended AS j LEFT JOIN {p}worker AS w ON w.id = j.worker_id
+    WHERE j.token > 0
+    ON CONFLICT (job_id, token) DO NOTHING
+),
+counted AS (
+    INSERT INTO {p}tally (queue, state, n)
+    SELECT queue, state, -1 FROM ended WHERE finished_at IS NOT NULL
+)
+UPDATE {p}job
+SET state = 'queued', reason = NULL, shelf = NULL, attempt = 0, losses = 0, reruns = reruns + 1,
+    result = NULL, error = NULL, started_at = NULL, finished_at = NULL,
+    cancel_requested_at = NULL, run_at = NULL, queued_at = :now, worker_id = NULL,
+    expires_at = :now + (expires_at - created_at),
+    rank = nextval('{p}rank')
+WHERE id = CAST(:id AS bigint)
+RETURNING id, queue, priority, rank
+
+-- name: pause_queue
+INSERT INTO {p}queue (name, paused_at, paused_reason)
+VALUES (CAST(:name AS text), :now, CAST(:reason AS text))
+ON CONFLICT (name) DO UPDATE
+SET paused_at = excluded.paused_at, paused_reason = excluded.paused_reason
+RETURNING name
+
+-- name: resume_queue
+UPDATE {p}queue SET paused_at = NULL, paused_reason = NULL
+WHERE name = CAST(:name AS text) RETURNING name

@@ -1,0 +1,160 @@
+-- name: next_due
+-- Microseconds until something falls due (a start or an expiry); below zero: it is overdue.
+SELECT min(at) - :now AS due_in_us
+FROM (
+    SELECT (
+        SELECT due_at FROM {p}job WHERE queue = lane.queue AND due_at IS NOT NULL
+        ORDER BY due_at LIMIT 1
+    ) AS at
+    FROM (SELECT DISTINCT queue FROM {p}lane) AS lane
+    UNION ALL
+    SELECT (
+        SELECT expires_at FROM {p}job WHERE rank IS NOT NULL AND expires_at IS NOT NULL
+        ORDER BY expires_at LIMIT 1
+    )
+) AS next
+
+-- name: promote
+-- What is due becomes queued behind all that is queued; what expired or was to be cancelled ends.
+WITH due AS MATERIALIZED (
+    SELECT found.id
+    FROM (SELECT DISTINCT queue FROM {p}lane) AS lane
+    CROSS JOIN LATERAL (
+        SELECT j.id FROM {p}job AS j
+        WHERE j.queue = lane.queue AND j.due_at <= :now
+        ORDER BY j.due_at
+        LIMIT CAST(:limit AS bigint)
+        FOR UPDATE SKIP LOCKED
+    ) AS found
+    LIMIT CAST(:limit AS bigint)
+),
+moved AS (
+    UPDATE {p}job
+    SET state = CASE
+            WHEN cancel_requested_at IS NOT NULL THEN 'cancelled'
+            WHEN expires_at <= :now THEN 'failed'
+            ELSE 'queued'
+        END,
+        reason = CASE
+            WHEN cancel_requested_at IS NOT NULL THEN 'by_user'
+            WHEN expires_at <= :now THEN 'expired'
+        END,
+        shelf = CASE
+            WHEN cancel_requested_at IS NOT NULL THEN 'cancelled'
+            WHEN expires_at <= :now THEN 'failed'
+        END,
+        finished_at = CASE
+            WHEN cancel_requested_at IS NOT NULL OR expires_at <= :now THEN :now
+        END,
+        rank = CASE
+            WHEN cancel_requested_at IS NOT NULL OR expires_at <= :now THEN NULL
+            ELSE nextval('{p}rank')
+        END,
+        queued_at = CASE
+            WHEN cancel_requested_at IS NOT NULL OR expires_at <= :now THEN queued_at
+            ELSE :now
+        END,
+        due_at = NULL
+    WHERE id = ANY (ARRAY(SELECT id FROM due))
+    RETURNING id, queue, priority, state, rank
+),
+counted AS (
+    INSERT INTO {p}tally (queue, state, n)
+    SELECT queue, state, count(*) FROM moved WHERE state <> 'queued' GROUP BY queue, state
+)
+SELECT * FROM moved
+
+-- name: expire
+WITH late AS MATERIALIZED (
+    SELECT id FROM {p}job
+    WHERE rank IS NOT NULL AND expires_at <= :now
+    ORDER BY expires_at
+    LIMIT CAST(:limit AS bigint)
+    FOR UPDATE SKIP LOCKED
+),
+ended AS (
+    UPDATE {p}job
+    SET state = 'failed', reason = 'expired', shelf = 'failed', finished_at = :now, rank = NULL
+    WHERE id = ANY (ARRAY(SELECT id FROM late))
+    RETURNING id, queue
+),
+counted AS (
+    INSERT INTO {p}tally (queue, state, n)
+    SELECT queue, 'failed', count(*) FROM ended GROUP BY queue
+)
+SELECT id FROM ended
+
+-- name: find_parked
+SELECT id FROM {p}job
+WHERE shelf = 'parked' AND reason = ANY (CAST(:reasons AS text[]))
+    AND task = ANY (CAST(:tasks AS text[]))
+ORDER BY id
+LIMIT CAST(:limit AS bigint)
+
+-- name: unpark
+WITH parked AS MATERIALIZED (
+    SELECT id FROM {p}job
+    WHERE id = ANY (CAST(:ids AS bigint[])) AND state = 'parked'
+    FOR UPDATE SKIP LOCKED
+)
+UPDATE {p}job
+SET state = 'queued', reason = NULL, shelf = NULL, error = NULL, queued_at = :now,
+    rank = nextval('{p}rank')
+WHERE id = ANY (ARRAY(SELECT id FROM parked))
+RETURNING id, queue, priority, rank
+
+-- name: take_duty
+-- One worker at a time walks; it starts where the last walk ended, and nobody waits for it.
+WITH free AS MATERIALIZED (
+    SELECT name FROM {p}duty
+    WHERE name = CAST(:name AS text) AND next_at <= :now
+    FOR UPDATE SKIP LOCKED
+)
+UPDATE {p}duty SET next_at = :now + CAST(:every_us AS bigint)
+WHERE name = (SELECT name FROM free)
+RETURNING position
+
+-- name: note_position
+UPDATE {p}duty SET position = CAST(:position AS bigint)
+WHERE name = CAST(:name AS text) RETURNING position
+
+-- name: old_jobs
+SELECT id, state, created_at, finished_at, :now AS now
+FROM {p}job WHERE id > CAST(:after AS bigint) ORDER BY id LIMIT CAST(:limit AS bigint)
+
+-- name: prune
+-- The guard is repeated: a job that was re-run meanwhile stays.
+WITH old AS MATERIALIZED (
+    SELECT id, queue, state, idempotency_key FROM {p}job
+    WHERE id = ANY (CAST(:ids AS bigint[])) AND finished_at IS NOT NULL
+    FOR UPDATE
+),
+counted AS (
+    INSERT INTO {p}tally (queue, state, n)
+    SELECT queue, state, -count(*) FROM old GROUP BY queue, state
+),
+freed AS (
+    DELETE FROM {p}idempotency WHERE key = ANY (ARRAY(SELECT idempotency_key FROM old))
+),
+forgotten AS (
+    DELETE FROM {p}attempt WHERE job_id = ANY (ARRAY(SELECT id FROM old))
+)
+DELETE FROM {p}job WHERE id = ANY (ARRAY(SELECT id FROM old)) RETURNING id
+
+-- name: prune_workers
+-- An ended worker goes when no job row tells of it any more.
+DELETE FROM {p}worker AS w
+WHERE w.ended_at < :now - CAST(:age_us AS bigint)
+    AND NOT EXISTS (SELECT 1 FROM {p}claim AS c WHERE c.worker_id = w.id)
+RETURNING w.id
+
+-- name: rollup
+-- Each row is summed up by whoever deletes it, so two at once do no harm.
+WITH gone AS (
+    DELETE FROM {p}tally RETURNING queue, state, n
+),
+kept AS (
+    INSERT INTO {p}tally (queue, state, n)
+    SELECT queue, state, sum(n) FROM gone GROUP BY queue, state
+)
+SELECT n FROM gone

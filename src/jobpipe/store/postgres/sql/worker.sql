@@ -1,0 +1,130 @@
+-- name: register
+INSERT INTO {p}worker (
+    name, host, pid, pid_started, slots, queues, started_at, seen_at, lease_until
+)
+VALUES (
+    CAST(:name AS text), CAST(:host AS text), CAST(:pid AS bigint), CAST(:pid_started AS text),
+    CAST(:slots AS integer), CAST(:queues AS json), :now, :now, :now + CAST(:lease_us AS bigint)
+)
+RETURNING id
+
+-- name: renew
+UPDATE {p}worker
+SET seen_at = :now, lease_until = :now + CAST(:lease_us AS bigint),
+    frontier = CAST(:frontier AS json)
+WHERE id = CAST(:worker AS bigint) AND ended_at IS NULL
+RETURNING id
+
+-- name: control
+-- All that a worker must hear of once a second, in one answer.
+SELECT 'cancel' AS kind, '' AS name, job_id AS a, token AS b
+FROM {p}cancel_request WHERE worker_id = CAST(:worker AS bigint)
+UNION ALL
+SELECT DISTINCT 'lane', queue, CAST(priority AS bigint), CAST(0 AS bigint) FROM {p}lane
+UNION ALL
+SELECT 'paused', name, 0, 0 FROM {p}queue WHERE paused_at IS NOT NULL
+UNION ALL
+SELECT 'frontier', CAST(frontier AS text), 0, 0
+FROM {p}worker
+WHERE ended_at IS NULL AND frontier IS NOT NULL AND id <> CAST(:worker AS bigint)
+
+-- name: workers
+SELECT
+    id, name, host, pid, pid_started, slots, queues, started_at, seen_at, lease_until, ended_at,
+    lease_until < :now AS expired
+FROM {p}worker
+WHERE ended_at IS NULL
+ORDER BY id
+
+-- name: orphans
+SELECT c.id FROM {p}claim AS c JOIN {p}worker AS w ON w.id = c.worker_id
+WHERE w.ended_at IS NOT NULL LIMIT 1
+
+-- name: dead_workers
+-- Also those that have ended and yet hold records: a claim that came in after the sweep. A worker
+-- that is renewing itself, or is swept by another, is skipped.
+SELECT id, name, host, pid
+FROM {p}worker
+WHERE (ended_at IS NULL
+    AND ((lease_until < :now AND NOT CAST(:only_known AS boolean))
+        OR id = ANY (CAST(:ids AS bigint[]))))
+    OR (ended_at IS NOT NULL AND id IN (SELECT worker_id FROM {p}claim))
+ORDER BY id
+LIMIT CAST(:limit AS bigint)
+FOR UPDATE SKIP LOCKED
+
+-- name: end_worker
+-- A record with a running job stays for the next sweep: its claim was committed after the jobs of
+-- this worker were taken back.
+WITH forgotten AS (
+    DELETE FROM {p}claim AS c
+    WHERE c.worker_id = CAST(:worker AS bigint) AND NOT EXISTS (
+        SELECT 1
+        FROM unnest(c.job_ids, c.tokens) AS held (id, token)
+        CROSS JOIN LATERAL (
+            SELECT j.token, j.state FROM {p}job AS j WHERE j.id = held.id LIMIT 1
+        ) AS found
+        WHERE found.token = held.token AND found.state = 'running'
+    )
+)
+UPDATE {p}worker SET ended_at = coalesce(ended_at, :now)
+WHERE id = CAST(:worker AS bigint) RETURNING id
+
+-- name: take_back
+-- One loss each, no attempt charged; at the limit of losses the job fails. The array keeps the
+-- update on the key, however many rows the planner expects.
+WITH held AS MATERIALIZED (
+    SELECT h.id, h.token, h.rank
+    FROM {p}claim AS c
+    CROSS JOIN LATERAL unnest(c.job_ids, c.tokens, c.ranks) AS h (id, token, rank)
+    WHERE c.worker_id = CAST(:worker AS bigint)
+    ORDER BY h.id
+),
+back AS (
+    UPDATE {p}job AS j
+    SET state = CASE
+            WHEN cancel_requested_at IS NOT NULL THEN 'cancelled'
+            WHEN losses + 1 >= max_losses THEN 'failed'
+            ELSE 'queued'
+        END,
+        reason = CASE
+            WHEN cancel_requested_at IS NOT NULL THEN 'by_user'
+            WHEN losses + 1 >= max_losses THEN 'lost'
+        END,
+        shelf = CASE
+            WHEN cancel_requested_at IS NOT NULL THEN 'cancelled'
+            WHEN losses + 1 >= max_losses THEN 'failed'
+        END,
+        finished_at = CASE
+            WHEN cancel_requested_at IS NOT NULL OR losses + 1 >= max_losses THEN :now
+        END,
+        rank = CASE
+            WHEN cancel_requested_at IS NULL AND losses + 1 < max_losses THEN held.rank
+        END,
+        error = CAST(:error AS json),
+        losses = losses + 1,
+        attempt = attempt - 1
+    FROM held
+    WHERE j.id = ANY (ARRAY(SELECT id FROM held))
+        AND j.id = held.id AND j.token = held.token AND j.state = 'running'
+    RETURNING
+        j.id, j.token, j.queue, j.priority, j.state, j.rank, j.started_at,
+        j.attempt + 1 AS number
+),
+told AS (
+    INSERT INTO {p}attempt (
+        job_id, token, number, outcome, reason, worker, host, pid, started_at, finished_at, error
+    )
+    SELECT
+        back.id, back.token, back.number, 'lost', 'lost', w.name, w.host, w.pid,
+        back.started_at, :now, CAST(:error AS json)
+    FROM back LEFT JOIN {p}worker AS w ON w.id = CAST(:worker AS bigint)
+),
+counted AS (
+    INSERT INTO {p}tally (queue, state, n)
+    SELECT queue, state, count(*) FROM back WHERE state <> 'queued' GROUP BY queue, state
+),
+heard AS (
+    DELETE FROM {p}cancel_request WHERE worker_id = CAST(:worker AS bigint)
+)
+SELECT id, queue, priority, state, rank FROM back
