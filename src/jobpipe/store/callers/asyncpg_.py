@@ -1,0 +1,67 @@
+"""Runs operations on a caller's ``asyncpg.Connection``, also one lent by asyncpg's pool."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from contextlib import AbstractAsyncContextManager, nullcontext
+from typing import Any, TypeVar
+
+from jobpipe.store.binding import array_parameters
+from jobpipe.store.callers.caller import Placeholder, Statements, is_busy, unavailable
+from jobpipe.store.callers.identity import leads_to, no_shift
+from jobpipe.store.port import Mode, Operation, Rows, Statement
+from jobpipe.store.stepping import astep
+
+T = TypeVar("T")
+
+
+class AsyncpgCaller:
+    """Caller for asyncpg's connection."""
+
+    kind = "asyncpg.Connection"
+    dialect = "postgresql"
+    placeholder: Placeholder = "dollar"
+
+    async def run(
+        self,
+        connection: Any,
+        operation: Operation[T],
+        statements: Statements,
+        clock: Callable[[], int],
+    ) -> T:
+        """Run the operation in the caller's transaction, or in one of its own without any."""
+        from asyncpg import Record
+
+        def execute(statement: Statement) -> Awaitable[Rows]:
+            prepared = statements[statement.name]
+            values = {**array_parameters(statement), "clock_shift": clock()}
+            rows: Awaitable[Rows] = connection.fetch(
+                prepared.sql, *[values[name] for name in prepared.parameters], record_class=Record
+            )
+            return rows
+
+        together: AbstractAsyncContextManager[Any] = nullcontext()
+        try:
+            if operation.mode is Mode.TRANSACTION:
+                together = connection.transaction()  # a savepoint inside the caller's own
+            async with together:
+                return await astep(operation, execute)
+        except Exception as error:
+            if _is_about_the_connection(error):
+                raise unavailable(self.kind, error) from error
+            raise
+
+    async def same_store(
+        self, connection: Any, expected: str, statements: Statements, schema: str
+    ) -> bool:
+        """Compare the store's id."""
+        asked = leads_to(expected, schema)
+        return await self.run(connection, asked, statements, no_shift)
+
+
+def _is_about_the_connection(error: Exception) -> bool:
+    from asyncpg import DataError, InterfaceError
+
+    if isinstance(error, InterfaceError):  # closed, given back, or busy with another call
+        return not isinstance(error, DataError)
+    return is_busy(error)

@@ -1,0 +1,23 @@
+"""Asks a PostgreSQL connection whether it leads to our store.
+
+The catalogue comes first: a statement on a missing table would spoil the caller's transaction.
+"""
+
+from __future__ import annotations
+
+from jobpipe.store.port import Mode, Op, Statement, operation
+
+
+@operation(Mode.READ)
+def leads_to(store_id: str, schema: str) -> Op[bool]:
+    """Tell whether the schema is there and its store has this id."""
+    missing = yield Statement("missing_tables", {"schema": schema, "tables": ["store"]})
+    if missing:
+        return False
+    rows = yield Statement("store_id")
+    return bool(rows and rows[0]["id"] == store_id)
+
+
+def no_shift() -> int:
+    """The identity does not depend on the clock."""
+    return 0

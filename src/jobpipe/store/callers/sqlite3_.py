@@ -1,0 +1,133 @@
+"""Runs operations on a caller's ``sqlite3.Connection``.
+
+Python opens a transaction by itself only before some statements, so one is opened here before
+the first write: left to the caller to commit, unless the connection is in autocommit.
+"""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import TypeVar
+
+from jobpipe.store.binding import sqlite_parameters, sqlite_parts
+from jobpipe.store.callers.caller import Placeholder, Statements, unavailable
+from jobpipe.store.port import Mode, Operation, Rows, Statement
+from jobpipe.store.stepping import step
+
+T = TypeVar("T")
+
+BUSY_CODES = {
+    sqlite3.SQLITE_BUSY,
+    sqlite3.SQLITE_LOCKED,
+    sqlite3.SQLITE_READONLY,
+    sqlite3.SQLITE_INTERRUPT,
+    sqlite3.SQLITE_IOERR,
+    sqlite3.SQLITE_FULL,
+    sqlite3.SQLITE_CANTOPEN,
+}
+SAVEPOINT = "jobpipe_operation"
+
+
+class Sqlite3Caller:
+    """Caller for the standard library's SQLite connection."""
+
+    kind = "sqlite3.Connection"
+    dialect = "sqlite"
+    placeholder: Placeholder = "named"
+
+    def run(
+        self,
+        connection: sqlite3.Connection,
+        operation: Operation[T],
+        statements: Statements,
+        clock: Callable[[], int],
+    ) -> T:
+        """Run the operation in the caller's transaction, or in one of its own in autocommit."""
+        cursor = connection.cursor()
+        cursor.row_factory = sqlite3.Row
+
+        def execute(statement: Statement) -> Rows:
+            prepared = statements[statement.name]
+            values = sqlite_parameters(statement, prepared.parameters, clock())
+            for part in sqlite_parts(prepared.sql):
+                cursor.execute(part, values)
+            return cursor.fetchall()
+
+        try:
+            if operation.mode is Mode.READ:
+                return step(operation, execute)
+            with _undone_together(connection):
+                return step(operation, execute)
+        except sqlite3.OperationalError as error:
+            # The low byte is the kind, the rest says more about it.
+            if (error.sqlite_errorcode & 0xFF) in BUSY_CODES:
+                raise unavailable(self.kind, error) from error
+            raise
+        finally:
+            cursor.close()
+
+    def same_store(
+        self, connection: sqlite3.Connection, expected: str, statements: Statements, schema: str
+    ) -> bool:
+        """Compare the files; neither statements nor schema are needed."""
+        del statements, schema
+        cursor = connection.cursor()
+        cursor.row_factory = None
+        file = next(row[2] for row in cursor.execute("PRAGMA database_list") if row[0] == 0)
+        cursor.close()
+        try:
+            return bool(file) and os.path.samefile(file, expected)
+        except OSError:
+            return False
+
+
+class Sqlite3AwaitedCaller:
+    """The same for async code: SQLite answers at once, so nothing is gained by a thread."""
+
+    kind = Sqlite3Caller.kind
+    dialect = Sqlite3Caller.dialect
+    placeholder = Sqlite3Caller.placeholder
+
+    async def run(
+        self,
+        connection: sqlite3.Connection,
+        operation: Operation[T],
+        statements: Statements,
+        clock: Callable[[], int],
+    ) -> T:
+        """Run the operation without a pause."""
+        return Sqlite3Caller().run(connection, operation, statements, clock)
+
+    async def same_store(
+        self, connection: sqlite3.Connection, expected: str, statements: Statements, schema: str
+    ) -> bool:
+        """Compare the files."""
+        return Sqlite3Caller().same_store(connection, expected, statements, schema)
+
+
+@contextmanager
+def _undone_together(connection: sqlite3.Connection) -> Iterator[None]:
+    """Make what runs inside one: all of it stays when it ends well, nothing when it fails."""
+    if connection.in_transaction:
+        begin, undo = f"SAVEPOINT {SAVEPOINT}", f"ROLLBACK TO {SAVEPOINT}"
+        keep: str | None = f"RELEASE {SAVEPOINT}"
+    else:
+        begin, undo = "BEGIN IMMEDIATE", "ROLLBACK"
+        keep = "COMMIT" if _is_autocommit(connection) else None
+    connection.execute(begin)
+    try:
+        yield
+        if keep:
+            connection.execute(keep)
+    except BaseException:
+        if connection.in_transaction:  # some errors make SQLite roll everything back itself
+            connection.execute(undo)
+        raise
+
+
+def _is_autocommit(connection: sqlite3.Connection) -> bool:
+    """Tell whether each statement is its own transaction; since Python 3.12 there are two ways."""
+    return connection.isolation_level is None or getattr(connection, "autocommit", -1) is True
