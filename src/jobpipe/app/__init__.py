@@ -1,0 +1,1 @@
+"""The one application API under every front: requests in, views out."""

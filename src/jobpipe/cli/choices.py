@@ -1,0 +1,59 @@
+"""What the user chose before or after the verb, and the application that follows from it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+import click
+
+from jobpipe.cli.output import Output
+
+if TYPE_CHECKING:
+    from jobpipe.application import Jobpipe
+
+
+@dataclass
+class Choices:
+    """The global options and the settings given as flags; what stands later counts."""
+
+    output: str = "text"
+    colour: bool = True
+    debug: bool = False
+    app: str | None = None
+    flags: dict[str, str] = field(default_factory=dict)
+    """Settings by field name, as they were typed."""
+
+    def out(self) -> Output:
+        """Return the way to show things."""
+        return Output(self.output, self.colour)
+
+    def application(self, *, tasks: bool = False) -> Jobpipe:
+        """Return the application; it is closed when the verb has ended.
+
+        An application that is named (``--app``, ``JOBPIPE_APP``) is loaded, since its store may
+        be its own; without one the settings alone make an application, unless ``tasks`` are needed.
+        """
+        from jobpipe.application import Jobpipe
+        from jobpipe.cli.locate import load_application
+        from jobpipe.config import load_settings
+        from jobpipe.errors import ConfigError
+        from jobpipe.telemetry.log import set_up_logging
+
+        settings = load_settings(self.flags)
+        place = settings.app if self.app is None else self.app
+        if place is None or place.strip().lower() in ("", "none"):
+            if tasks:
+                raise ConfigError(
+                    "no application is named, and only an application knows its tasks",
+                    help="Name it: --app module:attribute, --app app.py, or JOBPIPE_APP.",
+                )
+            application = Jobpipe(**self.flags)
+        else:
+            application = load_application(place).configured(**self.flags)
+        set_up_logging(application.settings.log_level, application.settings.log_format)
+        click.get_current_context().call_on_close(application.close)
+        return application
+
+
+pass_choices = click.make_pass_decorator(Choices, ensure=True)

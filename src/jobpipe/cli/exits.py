@@ -1,0 +1,56 @@
+"""The exit codes: one table from the codes of errors; the rest by name."""
+
+from __future__ import annotations
+
+from jobpipe import errors
+
+OK = 0
+FAILED = 1
+USAGE = 2
+UNHEALTHY = 3
+NOT_FOUND = 4
+CONFLICT = 5
+JOB_FAILED = 10
+JOB_CANCELLED = 11
+WAIT_TIMED_OUT = 12
+UNREACHABLE = 75
+INTERRUPTED = 130
+"""128 + SIGINT."""
+PIPE_CLOSED = 141
+"""128 + SIGPIPE."""
+
+BY_CODE: dict[str, int] = {
+    errors.JobpipeError.code: FAILED,
+    errors.ConfigError.code: USAGE,
+    errors.InvalidArguments.code: USAGE,
+    errors.PayloadTooLarge.code: USAGE,
+    errors.UnknownTask.code: NOT_FOUND,
+    errors.JobNotFound.code: NOT_FOUND,
+    errors.QueueFull.code: CONFLICT,
+    errors.DuplicateKey.code: CONFLICT,
+    errors.InvalidTransition.code: CONFLICT,
+    errors.LeaseLost.code: CONFLICT,
+    errors.JobFailed.code: JOB_FAILED,
+    errors.JobCancelled.code: JOB_CANCELLED,
+    errors.WaitTimeout.code: WAIT_TIMED_OUT,
+    errors.StoreUnavailable.code: UNREACHABLE,
+}
+
+MEANINGS: dict[int, str] = {
+    OK: "done",
+    FAILED: "failed",
+    USAGE: "usage: a wrong option, argument or setting",
+    UNHEALTHY: "unhealthy (`health`, `db check`)",
+    NOT_FOUND: "no such job or task",
+    CONFLICT: "conflict: the job's state forbids it, the key is taken, or the queue is full",
+    JOB_FAILED: "the job failed (`enqueue --wait`)",
+    JOB_CANCELLED: "the job was cancelled (`enqueue --wait`)",
+    WAIT_TIMED_OUT: "the wait timed out (`enqueue --wait`)",
+    UNREACHABLE: "the store cannot be reached",
+    INTERRUPTED: "interrupted by Ctrl-C (128 + n for signal n)",
+}
+
+
+def exit_code(error: errors.JobpipeError) -> int:
+    """Return the exit code for an error."""
+    return BY_CODE.get(error.code, FAILED)

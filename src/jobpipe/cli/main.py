@@ -1,0 +1,75 @@
+"""Runs the command line: whatever happens becomes a clear line and an exit code."""
+
+from __future__ import annotations
+
+import os
+import sys
+import traceback
+from collections.abc import Sequence
+from io import TextIOWrapper
+
+import click
+
+from jobpipe.cli import exits
+from jobpipe.cli.root import PROGRAM, jobpipe
+from jobpipe.errors import JobpipeError
+from jobpipe.telemetry.escape import escape, escape_block
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Run the command and leave the process with its exit code."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, TextIOWrapper):  # a narrow locale must not break a listing
+            stream.reconfigure(errors="backslashreplace")
+    code = run(sys.argv[1:] if arguments is None else arguments)
+    try:
+        sys.stdout.flush()
+    except BrokenPipeError:
+        code = exits.PIPE_CLOSED
+    if code == exits.PIPE_CLOSED:
+        # The interpreter flushes once more at its end, and must find somebody who listens.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    sys.exit(code)
+
+
+def run(arguments: Sequence[str]) -> int:
+    """Run the command and return its exit code."""
+    try:
+        with jobpipe.make_context(PROGRAM, list(arguments)) as context:
+            returned = jobpipe.invoke(context)
+            return returned if isinstance(returned, int) else exits.OK
+    except click.exceptions.Exit as ending:
+        return ending.exit_code
+    except click.ClickException as error:
+        error.show()
+        return error.exit_code
+    except (KeyboardInterrupt, click.Abort):
+        click.echo("Interrupted.", err=True)
+        return exits.INTERRUPTED
+    except BrokenPipeError:
+        return exits.PIPE_CLOSED
+    except JobpipeError as error:
+        _tell(error, "--debug" in arguments)
+        return exits.exit_code(error)
+    except Exception as error:
+        _tell(error, "--debug" in arguments)
+        return exits.FAILED
+
+
+def _tell(error: Exception, debug: bool) -> None:
+    if debug:
+        click.echo("\n".join(escape_block("".join(traceback.format_exception(error)))), err=True)
+    if isinstance(error, JobpipeError):
+        tell_error(error)
+    else:
+        what = escape(f"{type(error).__qualname__}: {error}")
+        click.echo(f"Error: {what}", err=True)
+        if not debug:
+            click.echo("This is not meant to happen; --debug shows where it did.", err=True)
+
+
+def tell_error(error: JobpipeError) -> None:
+    """Write an error and what to do about it to standard error."""
+    click.echo("Error: " + "\n  ".join(escape_block(str(error))), err=True)
+    if error.help and error.help != str(error):
+        click.echo("\n".join(escape_block(error.help)), err=True)

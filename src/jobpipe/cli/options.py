@@ -1,0 +1,164 @@
+"""Options that several verbs share: the global ones, and one flag for each setting.
+
+A global option may stand before or after the verb. A flag is made from the declaration of its
+setting; its value is read and judged where all settings are, so that every source is refused alike.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any, TypeVar
+
+import click
+
+from jobpipe.cli.choices import Choices
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+STORE = ("pooler", "schema", "table_prefix", "log_level", "log_format")
+"""Settings of every verb that uses the store; its URL is a global option."""
+
+URL_HELP = "The store: sqlite:///jobs.db or postgresql://user:password@host/db. [JOBPIPE_URL]"
+APP_HELP = "The application: module:attribute or app.py. [JOBPIPE_APP]"
+
+
+def _choose(context: click.Context, parameter: click.Parameter, value: Any) -> None:
+    """Remember a global option for the verb that will run."""
+    if value is not None and not context.resilient_parsing:
+        name = "output" if parameter.name == "json" else str(parameter.name)
+        choices = context.ensure_object(Choices)
+        if name == "url":
+            choices.flags[name] = value
+        else:
+            setattr(choices, name, value)
+
+
+def _version(context: click.Context, _: click.Parameter, value: bool) -> None:
+    if value and not context.resilient_parsing:
+        from jobpipe import __version__
+
+        click.echo(f"jobpipe {__version__}")
+        context.exit()
+
+
+def global_options() -> list[click.Parameter]:
+    """Return the options that every verb takes."""
+    shared: dict[str, Any] = {"expose_value": False, "default": None, "callback": _choose}
+    return [
+        click.Option(["--url"], metavar="URL", help=URL_HELP, **shared),
+        click.Option(["--app"], metavar="APP", help=APP_HELP, **shared),
+        click.Option(
+            ["-o", "--output"],
+            type=click.Choice(["text", "json", "jsonl"]),
+            help="How data is written: for people, as one JSON text, or one object a line.",
+            **shared,
+        ),
+        click.Option(["--json"], flag_value="json", is_flag=True, help="As -o json.", **shared),
+        click.Option(
+            ["--no-color", "colour"],
+            flag_value=False,
+            is_flag=True,
+            help="No colour; NO_COLOR and FORCE_COLOR are obeyed too.",
+            **shared,
+        ),
+        click.Option(
+            ["--debug"], flag_value=True, is_flag=True, help="Show tracebacks of errors.", **shared
+        ),
+        click.Option(
+            ["--version"],
+            is_flag=True,
+            is_eager=True,
+            expose_value=False,
+            callback=_version,
+            help="Show the version and exit.",
+        ),
+    ]
+
+
+class GlobalOptions(click.Command):
+    """A command that takes the global options beside its own."""
+
+    full_help = False
+    """Whether the help explains the global options, or only names them."""
+
+    def get_params(self, ctx: click.Context) -> list[click.Parameter]:
+        """Return the own parameters, then the global ones."""
+        own = super().get_params(ctx)
+        if not hasattr(self, "_global"):
+            self._global = global_options()
+        return [*own[:-1], *self._global, *own[-1:]]
+
+    def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Write own options, settings and global options under headings of their own."""
+        own = [each for each in self.params if not isinstance(each, SettingOption)]
+        settings = [each for each in self.params if isinstance(each, SettingOption)]
+        help_option = self.get_help_option(ctx)
+        _section(ctx, formatter, "Options", [*own, *([help_option] if help_option else [])])
+        _section(ctx, formatter, "Settings", settings)
+        if self.full_help:
+            _section(ctx, formatter, "Global options, before or after the verb", self._global)
+        else:
+            with formatter.section("Global options"):
+                formatter.write_text(
+                    "--url, --app, -o text|json|jsonl, --json, --no-color, --debug, --version;"
+                    " see `jobpipe --help`."
+                )
+        if isinstance(self, click.Group):
+            self.format_commands(ctx, formatter)
+
+
+def _section(
+    ctx: click.Context,
+    formatter: click.HelpFormatter,
+    title: str,
+    parameters: Sequence[click.Parameter],
+) -> None:
+    rows = [row for each in parameters if (row := each.get_help_record(ctx)) is not None]
+    if rows:
+        with formatter.section(title):
+            formatter.write_dl(rows)
+
+
+class SettingOption(click.Option):
+    """The flag of one setting."""
+
+
+class Verb(GlobalOptions):
+    """A command that does something."""
+
+
+class Noun(GlobalOptions, click.Group):
+    """A group of verbs for one kind of object."""
+
+    command_class = Verb
+
+
+def setting_flags(*fields: str, short: Sequence[tuple[str, str]] = ()) -> Callable[[F], F]:
+    """Give a verb the flags of these settings; ``short`` are pairs of field and short flag."""
+    from jobpipe.config.declared import SETTINGS
+
+    def decorate(function: F) -> F:
+        letters = dict(short)
+        for setting in reversed([each for each in SETTINGS if each.field in fields]):
+            flag = "--" + setting.key.replace("_", "-")
+            names = [letters[setting.field], flag] if setting.field in letters else [flag]
+            default = f", default {setting.default}" if setting.default else ""
+            function = click.option(
+                *names,
+                f"setting_{setting.field}",
+                cls=SettingOption,
+                metavar="VALUE",
+                default=None,
+                expose_value=False,
+                callback=_keep_setting,
+                help=f"{setting.doc} [{setting.env}{default}]".replace("`", ""),
+            )(function)
+        return function
+
+    return decorate
+
+
+def _keep_setting(context: click.Context, parameter: click.Parameter, value: Any) -> None:
+    if value is not None and not context.resilient_parsing:
+        field = str(parameter.name).removeprefix("setting_")
+        context.ensure_object(Choices).flags[field] = value

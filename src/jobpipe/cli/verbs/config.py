@@ -1,0 +1,45 @@
+"""``jobpipe config``: the settings that count."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from jobpipe.cli.choices import Choices, pass_choices
+from jobpipe.cli.options import Noun, setting_flags
+from jobpipe.cli.output import Column
+from jobpipe.config.declared import SETTINGS
+
+if TYPE_CHECKING:
+    from jobpipe.config import SettingRow
+
+ALL = tuple(each.field for each in SETTINGS if each.field not in ("url", "app", "failpoints"))
+"""Every setting that has a flag of its own; the URL and the application are global options."""
+
+
+@click.group(cls=Noun)
+def config(**_: Any) -> None:
+    """Look at the settings."""
+
+
+@config.command("show", epilog="Example: JOBPIPE_CONCURRENCY=20 jobpipe config show --origin")
+@click.option("--origin", is_flag=True, help="Tell where each value comes from.")
+@setting_flags(*ALL)
+@pass_choices
+def show(choices: Choices, origin: bool) -> None:
+    """Show the value of each setting, with passwords hidden.
+
+    With --app or JOBPIPE_APP these are the settings of that application, what it sets itself
+    included.
+    """
+    from jobpipe.config import describe
+
+    rows = describe(choices.application().effective)
+    columns: list[Column[SettingRow]] = [
+        Column("SETTING", lambda row: row.env),
+        Column("VALUE", lambda row: row.value),
+    ]
+    if origin:
+        columns.append(Column("ORIGIN", lambda row: row.origin))
+    choices.out().listing(columns, rows)

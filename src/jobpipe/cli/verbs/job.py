@@ -1,0 +1,243 @@
+"""``jobpipe job``: look at jobs, cancel them, run them once more."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from jobpipe.cli import exits, times
+from jobpipe.cli.choices import Choices, pass_choices
+from jobpipe.cli.main import tell_error
+from jobpipe.cli.options import STORE, Noun, setting_flags
+from jobpipe.cli.output import Column, Output, brief
+from jobpipe.cli.terms import read_terms
+from jobpipe.cli.types import job_id
+from jobpipe.errors import JobpipeError
+from jobpipe.model.state import State
+from jobpipe.telemetry.escape import escape, escape_block
+
+if TYPE_CHECKING:
+    from jobpipe.app.views import AttemptView, JobView
+
+MAX_LIST = 1_000
+
+JOB_COLUMNS: list[Column[JobView]] = [
+    Column("ID", lambda job: job.id, "number"),
+    Column("STATE", lambda job: job.state, "state"),
+    Column("TASK", lambda job: job.task),
+    Column("QUEUE", lambda job: job.queue),
+    Column("PRIORITY", lambda job: job.priority, "number"),
+    Column("ATTEMPT", lambda job: f"{job.attempt}/{job.max_attempts}", "number"),
+    Column("CREATED", lambda job: job.created_at, "time"),
+    Column("WHY", lambda job: _why(job)),
+]
+
+ATTEMPT_COLUMNS: list[Column[AttemptView]] = [
+    Column("ATTEMPT", lambda run: run.number, "number"),
+    Column("OUTCOME", lambda run: run.outcome, "state"),
+    Column("WORKER", lambda run: run.worker),
+    Column("PID", lambda run: run.pid, "number"),
+    Column("STARTED", lambda run: run.started_at, "time"),
+    Column("TOOK", lambda run: _took(run.duration_seconds), "number"),
+    Column("ERROR", lambda run: _error_line(run.error)),
+]
+
+
+@click.group(cls=Noun)
+def job(**_: Any) -> None:
+    """Look at jobs, cancel them, run them once more."""
+
+
+@job.command(
+    "list",
+    epilog="""\b
+    Examples:
+      jobpipe job list -s failed -q mail
+      jobpipe job list -f "state:failed task:app.welcome" --limit 5
+      jobpipe job list -o jsonl | jq .id
+    """,
+)
+@click.option(
+    "-s",
+    "--state",
+    type=click.Choice([each.value for each in State]),
+    metavar="STATE",
+    help=f"Only jobs in this state: {', '.join(State)}.",
+)
+@click.option("-q", "--queue", metavar="QUEUE", help="Only jobs of this queue.")
+@click.option("-t", "--task", metavar="TASK", help="Only jobs of this task.")
+@click.option(
+    "-f",
+    "--filter",
+    "terms",
+    metavar="FILTER",
+    help="Terms that must all hold: state:failed queue:mail task:app.add.",
+)
+@click.option(
+    "--limit",
+    type=click.IntRange(1, MAX_LIST),
+    default=50,
+    metavar="N",
+    help=f"The most jobs to show: 1 to {MAX_LIST}, 50 when not given.",
+)
+@click.option("--before", type=job_id, metavar="ID", help="Only jobs with ids below this one.")
+@setting_flags(*STORE)
+@pass_choices
+def list_jobs(
+    choices: Choices,
+    state: str | None,
+    queue: str | None,
+    task: str | None,
+    terms: str | None,
+    limit: int,
+    before: int | None,
+) -> None:
+    """List jobs, newest first."""
+    from jobpipe.app.views import page_view
+
+    wanted = read_terms(terms or "", {"state": state, "queue": queue, "task": task})
+    page = choices.application().job_page(
+        state=State(wanted["state"]) if wanted["state"] else None,
+        queue_name=wanted["queue"],
+        task=wanted["task"],
+        limit=limit,
+        before=before,
+    )
+    view = page_view(page)
+    out = choices.out()
+    out.listing(JOB_COLUMNS, view.items, page=view, empty="No such jobs.")
+    if view.looked_down_to is not None:
+        click.echo(f"Looked at jobs down to id {view.looked_down_to} only.", err=True)
+    if view.next_cursor and out.form != "json":
+        click.echo(f"There are more: --before {view.next_cursor}", err=True)
+
+
+@job.command("show")
+@click.argument("id", type=job_id)
+@setting_flags(*STORE)
+@pass_choices
+def show_job(choices: Choices, id: int) -> None:
+    """Show one job with its attempts, arguments, result and error."""
+    from jobpipe.app.views import attempt_view
+
+    application = choices.application()
+    view = application.job_view(id)
+    attempts = [attempt_view(record) for record in application.attempts(id)]
+    out = choices.out()
+    if not out.is_text:
+        import msgspec
+
+        out.json(msgspec.to_builtins(view, str_keys=True) | {"attempts": attempts})
+        return
+    out.card(_facts(view))
+    if attempts:
+        click.echo()
+        out.table(ATTEMPT_COLUMNS, attempts)
+    trace = view.error.get("traceback") if isinstance(view.error, dict) else None
+    if isinstance(trace, str) and trace.strip():
+        click.echo()
+        click.echo("\n".join(escape_block(trace)))
+
+
+@job.command("cancel")
+@click.argument("ids", metavar="ID...", type=job_id, nargs=-1, required=True)
+@setting_flags(*STORE)
+@pass_choices
+def cancel_jobs(choices: Choices, ids: Sequence[int]) -> int:
+    """Cancel jobs that wait, and ask running ones to stop.
+
+    A running job hears of it within a second; `jobpipe job show ID` tells what came of it.
+    """
+    return _each(choices, ids, lambda application, id: application.cancel(id))
+
+
+@job.command("rerun")
+@click.argument("ids", metavar="ID...", type=job_id, nargs=-1, required=True)
+@setting_flags(*STORE)
+@pass_choices
+def rerun_jobs(choices: Choices, ids: Sequence[int]) -> int:
+    """Run jobs that have ended once more: same id, attempts from 0, history kept."""
+    return _each(choices, ids, lambda application, id: application.rerun(id))
+
+
+def _each(choices: Choices, ids: Sequence[int], act: Callable[[Any, int], Any]) -> int:
+    """Do something to each job; one that refuses does not keep the others from it."""
+    from jobpipe.app.views import job_view
+
+    application = choices.application()
+    done, code = [], exits.OK
+    for id in ids:
+        try:
+            done.append(job_view(act(application, id)))
+        except JobpipeError as error:
+            tell_error(error)
+            code = code or exits.exit_code(error)
+            if code == exits.UNREACHABLE:
+                break
+    _show_changed(choices.out(), done, several=len(ids) > 1)
+    return code
+
+
+def _show_changed(out: Output, jobs: Sequence[JobView], *, several: bool) -> None:
+    if not out.is_text:
+        if several:
+            out.listing(JOB_COLUMNS, jobs)
+        elif jobs:
+            out.json(jobs[0])
+        return
+    for view in jobs:
+        asked = view.state is State.RUNNING and view.cancel_requested_at is not None
+        out.line(f"{view.id}  {'running, asked to stop' if asked else view.state}")
+
+
+def _facts(view: JobView) -> list[tuple[str, str]]:
+    state = f"{view.state}"
+    facts = [
+        ("id", str(view.id)),
+        ("task", escape(view.task)),
+        ("state", state),
+        ("why", escape(_why(view))),
+        ("queue", f"{escape(view.queue)}, priority {view.priority}"),
+        ("attempt", f"{view.attempt} of {view.max_attempts}"),
+        ("worker", escape(view.worker or "")),
+        ("args", brief(view.args)),
+        ("result", brief(view.result) if view.state is State.SUCCEEDED else ""),
+        ("created", _when(view.created_at)),
+        ("runs from", _when(view.run_at)),
+        ("started", _when(view.started_at)),
+        ("finished", _when(view.finished_at)),
+        ("took", _took(view.duration_seconds)),
+        ("timeout", "" if view.timeout_seconds is None else times.span(view.timeout_seconds)),
+        ("expires", _when(view.expires_at)),
+        ("cancel asked", _when(view.cancel_requested_at)),
+        ("key", escape(view.idempotency_key or "")),
+        ("tags", brief(view.tags) if view.tags else ""),
+        ("meta", brief(view.meta) if view.meta else ""),
+        ("losses", str(view.losses or "")),
+        ("reruns", str(view.reruns or "")),
+        ("error", escape(_error_line(view.error))),
+    ]
+    return [(name, value) for name, value in facts if value]
+
+
+def _why(view: JobView) -> str:
+    if view.reason is not None:
+        return view.reason.value
+    return "cancel requested" if view.cancel_requested_at and view.state is State.RUNNING else ""
+
+
+def _error_line(error: Any) -> str:
+    if isinstance(error, dict):
+        parts = [str(error[part]) for part in ("type", "message") if error.get(part)]
+        return ": ".join(parts).split("\n", 1)[0]
+    return "" if error is None else str(error).split("\n", 1)[0]
+
+
+def _when(moment: str | None) -> str:
+    return "" if moment is None else f"{moment} ({times.ago(moment)})"
+
+
+def _took(seconds: float | None) -> str:
+    return "" if seconds is None else times.span(seconds)

@@ -1,0 +1,85 @@
+"""``jobpipe worker`` runs jobs; ``jobpipe worker-list`` tells who else does."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from jobpipe.cli.choices import Choices, pass_choices
+from jobpipe.cli.options import STORE, Verb, setting_flags
+from jobpipe.cli.output import Column
+from jobpipe.cli.verbs.config import ALL
+from jobpipe.telemetry.escape import escape
+
+if TYPE_CHECKING:
+    from jobpipe.app.views import WorkerView
+    from jobpipe.config import Settings
+
+COLUMNS: list[Column[WorkerView]] = [
+    Column("ID", lambda worker: worker.id, "number"),
+    Column("NAME", lambda worker: worker.name),
+    Column("PID", lambda worker: worker.pid, "number"),
+    Column("SLOTS", lambda worker: worker.slots, "number"),
+    Column("QUEUES", lambda worker: _queues(worker.queues)),
+    Column("STARTED", lambda worker: worker.started_at, "time"),
+    Column("SEEN", lambda worker: worker.seen_at, "time"),
+    Column("LEASE", lambda worker: "expired" if worker.expired else "ok", "state"),
+]
+
+
+@click.command(
+    cls=Verb,
+    epilog="""\b
+    Examples:
+      jobpipe worker app:jp
+      jobpipe worker app.py -q mail:10,default -c 20
+      jobpipe worker --burst            run what may run now, then end
+
+    \b
+    SIGTERM or Ctrl-C stops taking jobs, lets the running ones end within the grace
+    (--shutdown-seconds), gives back the rest uncharged, and exits 0; a second one stops at once.
+    """,
+)
+@click.argument("app", metavar="[APP]", required=False)
+@click.option("--name", metavar="NAME", help="A label of this worker, for people.")
+@click.option("--burst", is_flag=True, help="End when no job may run now.")
+@setting_flags(*ALL, short=[("queues", "-q"), ("concurrency", "-c")])
+@pass_choices
+def worker(choices: Choices, app: str | None, name: str | None, burst: bool) -> int:
+    """Run the jobs of an application until stopped.
+
+    APP is module:attribute, or a path such as app.py when the file holds one application.
+    """
+    if app is not None:
+        if choices.app not in (None, app):
+            raise click.UsageError("The application is named twice: as APP and by --app.")
+        choices.app = app
+    application = choices.application(tasks=True)
+    click.echo(_greeting(application.settings, len(application.registry)), err=True)
+    return application.run_worker(burst=burst, name=name)
+
+
+@click.command("worker-list", cls=Verb)
+@setting_flags(*STORE)
+@pass_choices
+def worker_list(choices: Choices) -> None:
+    """List the workers that have not ended."""
+    from jobpipe.app.views import worker_view
+
+    workers = [worker_view(record) for record in choices.application().workers()]
+    choices.out().listing(COLUMNS, workers, empty="No workers.")
+
+
+def _greeting(settings: Settings, tasks: int) -> str:
+    from jobpipe.config import mask_url
+    from jobpipe.config.values import format_queues
+
+    return escape(
+        f"Jobpipe worker: {tasks} tasks, store {mask_url(settings.url)},"
+        f" queues {format_queues(settings.queues)}, {settings.concurrency} slots"
+    )
+
+
+def _queues(queues: Any) -> str:
+    return ",".join(str(each) for each in queues) if isinstance(queues, list) else str(queues)

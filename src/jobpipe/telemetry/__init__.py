@@ -1,0 +1,1 @@
+"""What happens, as typed events; logs are a rendering of them."""

@@ -1,0 +1,124 @@
+"""The catalogue of events: every one typed, with its level and its sentence."""
+
+from __future__ import annotations
+
+import logging
+from typing import ClassVar
+
+from msgspec import Struct, structs
+
+logger = logging.getLogger("jobpipe")
+
+
+class Event(Struct, frozen=True):
+    """Something worth telling; ``sentence`` is filled with the event's own fields."""
+
+    level: ClassVar[int] = logging.INFO
+    sentence: ClassVar[str]
+
+
+class WorkerStarted(Event, frozen=True):
+    worker: str
+    worker_id: int
+    slots: int
+    queues: str
+    sentence = "worker {worker} started: {slots} slots for {queues}"
+
+
+class WorkerStopping(Event, frozen=True):
+    worker: str
+    running: int
+    grace_seconds: float
+    sentence = "worker {worker} stops: {running} jobs may end within {grace_seconds:g} s"
+
+
+class WorkerStopped(Event, frozen=True):
+    worker: str
+    given_back: int
+    sentence = "worker {worker} stopped; {given_back} jobs given back"
+
+
+class WorkerSwept(Event, frozen=True):
+    worker: str
+    queued: int
+    failed: int
+    level = logging.WARNING
+    sentence = "{worker} is dead: {queued} of its jobs queued again, {failed} ended"
+
+
+class LeaseEnded(Event, frozen=True):
+    worker: str
+    why: str
+    level = logging.ERROR
+    sentence = "worker {worker} lost its lease ({why}): what it ran is cancelled and given back"
+
+
+class WriteRefused(Event, frozen=True):
+    job: int
+    token: int
+    outcome: str
+    level = logging.WARNING
+    sentence = "job {job}: outcome {outcome} of attempt token {token} refused, lease lost"
+
+
+class StoreLost(Event, frozen=True):
+    doing: str
+    why: str
+    level = logging.ERROR
+    sentence = "store unavailable while {doing}: {why}"
+
+
+class StoreBack(Event, frozen=True):
+    doing: str
+    sentence = "store available again: {doing}"
+
+
+class JobFailedForGood(Event, frozen=True):
+    job: int
+    task: str
+    reason: str
+    error: str
+    level = logging.ERROR
+    sentence = "job {job} ({task}) failed: {reason}: {error}"
+
+
+class JobParked(Event, frozen=True):
+    job: int
+    task: str
+    reason: str
+    level = logging.WARNING
+    sentence = "job {job} ({task}) parked: {reason}"
+
+
+class SlotsStuck(Event, frozen=True):
+    worker: str
+    stuck: int
+    slots: int
+    level = logging.ERROR
+    sentence = "worker {worker}: {stuck} of {slots} slots hold runs past their time-out; it drains"
+
+
+class LoopBlocked(Event, frozen=True):
+    worker: str
+    seconds: float
+    level = logging.ERROR
+    sentence = "worker {worker}: event loop blocked for {seconds:.0f} s; its lease is left to end"
+
+
+class DutyFailed(Event, frozen=True):
+    duty: str
+    why: str
+    level = logging.ERROR
+    sentence = "{duty} failed and will be tried again: {why}"
+
+
+def emit(event: Event) -> None:
+    """Log the event; handlers find its fields in ``record.jobpipe``."""
+    if logger.isEnabledFor(event.level):
+        fields = structs.asdict(event)
+        name = type(event).__name__
+        logger.log(
+            event.level,
+            event.sentence.format(**fields),
+            extra={"jobpipe": {"event": name, **fields}},
+        )
