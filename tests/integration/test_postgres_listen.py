@@ -9,6 +9,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 import asyncpg
+
 from jobpipe.errors import StoreUnavailable
 from jobpipe.store.postgres.listen import Listener
 from tests.servers.postgres import PostgresServer
