@@ -89,7 +89,7 @@ class Sqlite3AwaitedCaller:
 
     kind = Sqlite3Caller.kind
     dialect = Sqlite3Caller.dialect
-    placeholder = Sqlite3Caller.placeholder
+    placeholder: Placeholder = Sqlite3Caller.placeholder
 
     async def run(
         self,

@@ -140,7 +140,7 @@ def connect(address: Address, seconds: float) -> Connection:
     options: dict[str, Any] = address.for_psycopg()
     while True:
         try:
-            connection = psycopg.Connection.connect(**options, row_factory=dict_row)
+            connection = psycopg.Connection[dict[str, Any]].connect(**options, row_factory=dict_row)
         except psycopg.OperationalError as error:
             pause = connecting.pause_after(error)
         except (psycopg.ProgrammingError, ValueError):
