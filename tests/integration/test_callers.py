@@ -31,10 +31,7 @@ POSTGRES = {
     "lock": 'LOCK TABLE "shelf".item IN ACCESS EXCLUSIVE MODE NOWAIT',
     "missing": 'SELECT id FROM "shelf".nowhere',
     "now": "SELECT :now AS now",
-    "missing_tables": (
-        "SELECT wanted.name FROM unnest(CAST(:tables AS text[])) AS wanted (name)"
-        " WHERE to_regclass(CAST(:schema AS text) || '.' || wanted.name) IS NULL"
-    ),
+    "store_exists": "SELECT to_regclass('shelf.store') IS NOT NULL AS found",
     "store_id": 'SELECT id FROM "shelf".store',
 }
 SQLITE = {
@@ -260,22 +257,19 @@ def test_the_clock_is_the_stores(url: str, file: Path) -> None:
 def test_the_identity_of_the_store_is_compared(url: str, file: Path, tmp_path: Path) -> None:
     with psycopg.connect(url) as connection:
         caller = callers.blocking(connection)
-        for expected, schema, answer in (
-            ("right", "shelf", True),
-            ("wrong", "shelf", False),
-            ("right", "elsewhere", False),
-        ):
-            same = caller.same_store(connection, expected, IN_POSTGRES.percent, schema)
-            assert same is answer
+        assert caller.same_store(connection, "right", IN_POSTGRES.percent)
+        assert not caller.same_store(connection, "wrong", IN_POSTGRES.percent)
+        elsewhere = dialects.load("elsewhere").percent
+        assert not caller.same_store(connection, "right", elsewhere)
         assert on(connection, add(1)) == [1]
     with closing(sqlite3.connect(file)) as lite:
         caller = callers.blocking(lite)
         link = tmp_path / "link.db"
         link.symlink_to(file)
-        assert caller.same_store(lite, str(link), IN_SQLITE, "")
-        assert not caller.same_store(lite, str(tmp_path / "other.db"), IN_SQLITE, "")
+        assert caller.same_store(lite, str(link), IN_SQLITE)
+        assert not caller.same_store(lite, str(tmp_path / "other.db"), IN_SQLITE)
     with closing(sqlite3.connect(":memory:")) as memory:
-        assert not caller.same_store(memory, str(file), IN_SQLITE, "")
+        assert not caller.same_store(memory, str(file), IN_SQLITE)
 
 
 async def by_psycopg(url: str, autocommit: bool) -> Any:
@@ -298,7 +292,7 @@ def test_an_async_psycopg_connection(url: str, end: str) -> None:
             with pytest.raises(LookupError):
                 await aon(connection, add_each([7], fail=True))
             same = await callers.awaited(connection).same_store(
-                connection, "right", IN_POSTGRES.percent, "shelf"
+                connection, "right", IN_POSTGRES.percent
             )
             assert same is True
 
@@ -325,9 +319,7 @@ async def on_asyncpg(connection: Any, end: str) -> None:
     await aon(connection, add_each([5]))
     with pytest.raises(LookupError):
         await aon(connection, add_each([6], fail=True))
-    same = await callers.awaited(connection).same_store(
-        connection, "wrong", IN_POSTGRES.dollar, "shelf"
-    )
+    same = await callers.awaited(connection).same_store(connection, "wrong", IN_POSTGRES.dollar)
     assert same is False
 
 

@@ -51,12 +51,9 @@ class AsyncpgCaller:
                 raise unavailable(self.kind, error) from error
             raise
 
-    async def same_store(
-        self, connection: Any, expected: str, statements: Statements, schema: str
-    ) -> bool:
+    async def same_store(self, connection: Any, expected: str, statements: Statements) -> bool:
         """Compare the store's id."""
-        asked = leads_to(expected, schema)
-        return await self.run(connection, asked, statements, no_shift)
+        return await self.run(connection, leads_to(expected), statements, no_shift)
 
 
 def _is_about_the_connection(error: Exception) -> bool:

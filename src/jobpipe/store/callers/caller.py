@@ -47,12 +47,10 @@ class Caller(Protocol):
         """
         ...
 
-    def same_store(
-        self, connection: Any, expected: str, statements: Statements, schema: str
-    ) -> bool:
+    def same_store(self, connection: Any, expected: str, statements: Statements) -> bool:
         """Tell whether the connection leads to the expected store, without disturbing it.
 
-        ``expected`` is the file's path on SQLite, the id of the store in ``schema`` on PostgreSQL.
+        ``expected`` is the file's path on SQLite, the store's id on PostgreSQL.
         """
         ...
 
@@ -72,9 +70,7 @@ class AsyncCaller(Protocol):
         clock: Callable[[], int],
     ) -> T: ...
 
-    async def same_store(
-        self, connection: Any, expected: str, statements: Statements, schema: str
-    ) -> bool: ...
+    async def same_store(self, connection: Any, expected: str, statements: Statements) -> bool: ...
 
 
 def unavailable(kind: str, error: BaseException) -> StoreUnavailable:

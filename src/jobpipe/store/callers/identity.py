@@ -9,10 +9,10 @@ from jobpipe.store.port import Mode, Op, Statement, operation
 
 
 @operation(Mode.READ)
-def leads_to(store_id: str, schema: str) -> Op[bool]:
-    """Tell whether the schema is there and its store has this id."""
-    missing = yield Statement("missing_tables", {"schema": schema, "tables": ["store"]})
-    if missing:
+def leads_to(store_id: str) -> Op[bool]:
+    """Tell whether our schema is there and its store has this id."""
+    answer = yield Statement("store_exists")
+    if not answer[0]["found"]:
         return False
     rows = yield Statement("store_id")
     return bool(rows and rows[0]["id"] == store_id)

@@ -51,11 +51,10 @@ class PsycopgCaller:
             raise
 
     def same_store(
-        self, connection: Connection[Any], expected: str, statements: Statements, schema: str
+        self, connection: Connection[Any], expected: str, statements: Statements
     ) -> bool:
         """Compare the store's id."""
-        asked = leads_to(expected, schema)
-        return self.run(connection, asked, statements, no_shift)
+        return self.run(connection, leads_to(expected), statements, no_shift)
 
 
 def _own_cursor(connection: Connection[Any]) -> Cursor[dict[str, Any]]:

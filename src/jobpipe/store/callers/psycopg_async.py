@@ -51,11 +51,10 @@ class PsycopgAsyncCaller:
             raise
 
     async def same_store(
-        self, connection: AsyncConnection[Any], expected: str, statements: Statements, schema: str
+        self, connection: AsyncConnection[Any], expected: str, statements: Statements
     ) -> bool:
         """Compare the store's id."""
-        asked = leads_to(expected, schema)
-        return await self.run(connection, asked, statements, no_shift)
+        return await self.run(connection, leads_to(expected), statements, no_shift)
 
 
 def _own_cursor(connection: AsyncConnection[Any]) -> AsyncCursor[dict[str, Any]]:

@@ -70,10 +70,10 @@ class Sqlite3Caller:
             cursor.close()
 
     def same_store(
-        self, connection: sqlite3.Connection, expected: str, statements: Statements, schema: str
+        self, connection: sqlite3.Connection, expected: str, statements: Statements
     ) -> bool:
-        """Compare the files; neither statements nor schema are needed."""
-        del statements, schema
+        """Compare the files; the statements are not needed."""
+        del statements
         cursor = connection.cursor()
         cursor.row_factory = None
         file = next(row[2] for row in cursor.execute("PRAGMA database_list") if row[0] == 0)
@@ -102,10 +102,10 @@ class Sqlite3AwaitedCaller:
         return Sqlite3Caller().run(connection, operation, statements, clock)
 
     async def same_store(
-        self, connection: sqlite3.Connection, expected: str, statements: Statements, schema: str
+        self, connection: sqlite3.Connection, expected: str, statements: Statements
     ) -> bool:
         """Compare the files."""
-        return Sqlite3Caller().same_store(connection, expected, statements, schema)
+        return Sqlite3Caller().same_store(connection, expected, statements)
 
 
 @contextmanager
