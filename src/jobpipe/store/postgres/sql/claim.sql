@@ -14,7 +14,8 @@ LIMIT 1
 
 -- name: claim
 -- The loop over lanes stops at the limit and nothing sorts, so never more rows are locked than
--- taken. The array keeps the update on the key, however many rows the planner expects.
+-- taken. However many rows the planner expects: an array counts as ten rows, so the update goes by
+-- the key, and the full joins (of two equal sets) cannot become nested loops.
 WITH picked AS MATERIALIZED (
     SELECT found.id, found.rank
     FROM unnest(
@@ -30,12 +31,13 @@ WITH picked AS MATERIALIZED (
     LIMIT CAST(:limit AS bigint)
 ),
 taken AS (
-    UPDATE {p}job
+    UPDATE {p}job AS j
     SET state = 'running', rank = NULL, waiting_key = NULL, token = token + 1,
         attempt = attempt + 1, worker_id = CAST(:worker AS bigint), started_at = :now
-    WHERE id = ANY (ARRAY(SELECT id FROM picked))
+    FROM unnest(ARRAY(SELECT id FROM picked)) AS chosen (id)
+    WHERE j.id = chosen.id
     RETURNING
-        id, token, attempt, task, queue, priority, args, max_attempts, timeout_us, meta,
+        j.id, token, attempt, task, queue, priority, args, max_attempts, timeout_us, meta,
         coalesce(expires_at <= :now, false) AS expired
 ),
 forgotten AS (
@@ -46,13 +48,13 @@ recorded AS (
     SELECT
         CAST(:worker AS bigint),
         array_agg(taken.id), array_agg(taken.token), array_agg(picked.rank)
-    FROM taken JOIN picked ON picked.id = taken.id
+    FROM taken FULL JOIN picked ON picked.id = taken.id
     HAVING count(*) > 0
     RETURNING id
 )
 SELECT taken.*, picked.rank, recorded.id AS claim_id
 FROM taken
-JOIN picked ON picked.id = taken.id
+FULL JOIN picked ON picked.id = taken.id
 CROSS JOIN recorded
 
 -- name: held
@@ -67,7 +69,8 @@ WHERE c.worker_id = CAST(:worker AS bigint)
     AND found.token = held.token AND found.state = 'running'
 
 -- name: give_back
--- Uncharged, at its old rank; a job that was to be cancelled is cancelled instead.
+-- Uncharged, at its old rank; a job that was to be cancelled is cancelled instead. CASE hides the
+-- guard from the planner, as in finish.
 WITH given AS MATERIALIZED (
     SELECT * FROM unnest(
         CAST(:id AS bigint[]), CAST(:token AS bigint[]), CAST(:rank AS bigint[])
@@ -82,8 +85,8 @@ back AS (
         rank = CASE WHEN cancel_requested_at IS NULL THEN given.rank END,
         attempt = attempt - 1, worker_id = NULL, started_at = NULL
     FROM given
-    WHERE j.id = ANY (CAST(:id AS bigint[]))
-        AND j.id = given.id AND j.token = given.token AND j.state = 'running'
+    WHERE j.id = given.id AND j.token = given.token
+        AND CASE j.state WHEN 'running' THEN true ELSE false END
     RETURNING j.id, j.queue, j.priority, j.rank, j.token
 ),
 counted AS (

@@ -29,7 +29,7 @@ WITH due AS MATERIALIZED (
     LIMIT CAST(:limit AS bigint)
 ),
 moved AS (
-    UPDATE {p}job
+    UPDATE {p}job AS j
     SET state = CASE
             WHEN cancel_requested_at IS NOT NULL THEN 'cancelled'
             WHEN expires_at <= :now THEN 'failed'
@@ -55,8 +55,9 @@ moved AS (
             ELSE :now
         END,
         due_at = NULL
-    WHERE id = ANY (ARRAY(SELECT id FROM due))
-    RETURNING id, queue, priority, state, rank
+    FROM unnest(ARRAY(SELECT id FROM due)) AS chosen (id)
+    WHERE j.id = chosen.id
+    RETURNING j.id, queue, priority, state, rank
 ),
 counted AS (
     INSERT INTO {p}tally (queue, state, n)
@@ -73,10 +74,11 @@ WITH late AS MATERIALIZED (
     FOR UPDATE SKIP LOCKED
 ),
 ended AS (
-    UPDATE {p}job
+    UPDATE {p}job AS j
     SET state = 'failed', reason = 'expired', shelf = 'failed', finished_at = :now, rank = NULL
-    WHERE id = ANY (ARRAY(SELECT id FROM late))
-    RETURNING id, queue
+    FROM unnest(ARRAY(SELECT id FROM late)) AS chosen (id)
+    WHERE j.id = chosen.id
+    RETURNING j.id, queue
 ),
 counted AS (
     INSERT INTO {p}tally (queue, state, n)
@@ -97,11 +99,12 @@ WITH parked AS MATERIALIZED (
     WHERE id = ANY (CAST(:ids AS bigint[])) AND state = 'parked'
     FOR UPDATE SKIP LOCKED
 )
-UPDATE {p}job
+UPDATE {p}job AS j
 SET state = 'queued', reason = NULL, shelf = NULL, error = NULL, queued_at = :now,
     rank = nextval('{p}rank')
-WHERE id = ANY (ARRAY(SELECT id FROM parked))
-RETURNING id, queue, priority, rank
+FROM unnest(ARRAY(SELECT id FROM parked)) AS chosen (id)
+WHERE j.id = chosen.id
+RETURNING j.id, queue, priority, rank
 
 -- name: take_duty
 -- One worker at a time walks; it starts where the last walk ended, and nobody waits for it.
@@ -139,7 +142,8 @@ freed AS (
 forgotten AS (
     DELETE FROM {p}attempt WHERE job_id = ANY (ARRAY(SELECT id FROM old))
 )
-DELETE FROM {p}job WHERE id = ANY (ARRAY(SELECT id FROM old)) RETURNING id
+DELETE FROM {p}job AS j USING unnest(ARRAY(SELECT id FROM old)) AS chosen (id)
+WHERE j.id = chosen.id RETURNING j.id
 
 -- name: prune_workers
 -- An ended worker goes when no job row tells of it any more.

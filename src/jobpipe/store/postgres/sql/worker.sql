@@ -71,8 +71,8 @@ UPDATE {p}worker SET ended_at = coalesce(ended_at, :now)
 WHERE id = CAST(:worker AS bigint) RETURNING id
 
 -- name: take_back
--- One loss each, no attempt charged; at the limit of losses the job fails. The array keeps the
--- update on the key, however many rows the planner expects.
+-- One loss each, no attempt charged; at the limit of losses the job fails. CASE hides the guard from
+-- the planner, as in finish.
 WITH held AS MATERIALIZED (
     SELECT h.id, h.token, h.rank
     FROM {p}claim AS c
@@ -105,8 +105,8 @@ back AS (
         losses = losses + 1,
         attempt = attempt - 1
     FROM held
-    WHERE j.id = ANY (ARRAY(SELECT id FROM held))
-        AND j.id = held.id AND j.token = held.token AND j.state = 'running'
+    WHERE j.id = held.id AND j.token = held.token
+        AND CASE j.state WHEN 'running' THEN true ELSE false END
     RETURNING
         j.id, j.token, j.queue, j.priority, j.state, j.rank, j.started_at,
         j.attempt + 1 AS number
