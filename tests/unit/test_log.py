@@ -74,6 +74,13 @@ def test_a_line_of_json() -> None:
     }
 
 
+def test_an_event_is_a_sentence_in_text_and_fields_in_json() -> None:
+    event = record("job 7 failed", jobpipe={"event": "JobFailed", "job": 7, "level": "x"})
+    assert TextLines().format(event).endswith(" info jobpipe.worker: job 7 failed")
+    told = json.loads(JsonLines().format(event))
+    assert (told["level"], told["event"], told["job"]) == ("info", "JobFailed", 7)
+
+
 @pytest.mark.parametrize("formatter", [TextLines(), JsonLines()], ids=["text", "json"])
 def test_one_record_is_one_line_and_acts_on_no_terminal(formatter: logging.Formatter) -> None:
     evil = "a\nb\r\x1b[31mred\x9b2J\u202edlrow\u2028\ud800\x00"

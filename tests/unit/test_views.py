@@ -155,21 +155,44 @@ def test_a_duration_needs_both_ends_and_is_never_negative(
     assert view.duration_seconds == seconds
 
 
+LOST = AttemptRecord(
+    job_id=42,
+    token=3,
+    number=1,
+    outcome="lost",
+    reason=None,
+    worker="w1",
+    host="h",
+    pid=7,
+    started_at=T0,
+    finished_at=T0 + 250_000,
+    error='"x"',
+)
+
+
+@pytest.mark.parametrize(
+    "state, token, shown",
+    [
+        (State.SUCCEEDED, 8, [(3, "lost"), (8, "succeeded")]),
+        (State.RUNNING, 8, [(3, "lost"), (8, "running")]),
+        (State.RUNNING, 3, [(3, "lost")]),
+        (State.FAILED, 8, [(3, "lost")]),
+        (State.QUEUED, 8, [(3, "lost")]),
+    ],
+)
+def test_the_attempt_in_the_row_of_the_job_is_shown_with_the_history(
+    state: State, token: int, shown: list[tuple[int, str]]
+) -> None:
+    job = msgspec.structs.replace(FINISHED, state=state, token=token)
+    attempts = views.attempt_views(job, [LOST])
+    assert [(each.token, each.outcome) for each in attempts] == shown
+    if len(shown) == 2:
+        assert (attempts[1].worker, attempts[1].pid, attempts[1].number) == ("w1", 7, 5)
+        assert attempts[1].duration_seconds == 1.5
+
+
 def test_an_attempt() -> None:
-    record = AttemptRecord(
-        job_id=42,
-        token=3,
-        number=1,
-        outcome="lost",
-        reason=None,
-        worker="w1",
-        host="h",
-        pid=7,
-        started_at=T0,
-        finished_at=T0 + 250_000,
-        error='"x"',
-    )
-    assert msgspec.to_builtins(views.attempt_view(record)) == {
+    assert msgspec.to_builtins(views.attempt_view(LOST)) == {
         "job_id": 42,
         "token": 3,
         "number": 1,

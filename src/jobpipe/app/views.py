@@ -210,6 +210,34 @@ def attempt_view(record: AttemptRecord) -> AttemptView:
     )
 
 
+def attempt_views(job: JobRecord, history: Sequence[AttemptRecord]) -> list[AttemptView]:
+    """Show every run of a job, oldest first.
+
+    An attempt that runs, or succeeded, stands in the job's own row and not in the history.
+    """
+    shown = [attempt_view(record) for record in history]
+    if job.state in (State.RUNNING, State.SUCCEEDED) and all(
+        record.token != job.token for record in history
+    ):
+        shown.append(
+            AttemptView(
+                job_id=job.id,
+                token=job.token,
+                number=job.attempt,
+                outcome=job.state.value,
+                reason=None,
+                worker=job.worker,
+                host=None,
+                pid=job.worker_pid,
+                started_at=time_text(job.started_at),
+                finished_at=time_text(job.finished_at),
+                duration_seconds=_duration(job.started_at, job.finished_at),
+                error=None,
+            )
+        )
+    return shown
+
+
 def page_view(page: Page) -> PageView[JobView]:
     """Show a part of the list of jobs."""
     return PageView(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -48,7 +48,8 @@ class Choices:
                     "no application is named, and only an application knows its tasks",
                     help="Name it: --app module:attribute, --app app.py, or JOBPIPE_APP.",
                 )
-            application = Jobpipe(**self.flags)
+            given: dict[str, Any] = dict(self.flags)
+            application = Jobpipe(**given)
         else:
             application = load_application(place).configured(**self.flags)
         set_up_logging(application.settings.log_level, application.settings.log_format)

@@ -132,6 +132,10 @@ class Noun(GlobalOptions, click.Group):
 
     command_class = Verb
 
+    def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002
+        """Return the names of the verbs in the order of their declaration."""
+        return list(self.commands)
+
 
 def setting_flags(*fields: str, short: Sequence[tuple[str, str]] = ()) -> Callable[[F], F]:
     """Give a verb the flags of these settings; ``short`` are pairs of field and short flag."""

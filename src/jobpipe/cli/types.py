@@ -26,6 +26,15 @@ def moment(text: str) -> datetime:
         raise click.BadParameter(f"{escape(text)!r}: {error}") from None
 
 
+def queue_name(text: str) -> str:
+    """Read the name of a queue."""
+    from jobpipe.tasks.spec import QUEUE_ALLOWED, is_queue
+
+    if is_queue(text):
+        return text
+    raise click.BadParameter(f"{escape(text)!r} names no queue; allowed: {QUEUE_ALLOWED}.")
+
+
 def job_id(text: str) -> int:
     """Read the id of a job."""
     if text.isascii() and text.isdecimal() and 0 < int(text[:20]) < 2**63:

@@ -23,7 +23,15 @@ _PASSWORD = re.compile(r"([A-Za-z][A-Za-z0-9+.\-]*://[^\s:/@]*:)\S*@")
 _PARAMETER = re.compile(
     r"\b([\w\-]*(?:password|passwd|passphrase|pwd|secret|token)=)[^\s&;,'\"]+", re.IGNORECASE
 )
-_STANDARD = frozenset(logging.makeLogRecord({}).__dict__) | {"message", "asctime", "taskName"}
+EVENT = "jobpipe"
+"""The attribute of a record that holds the fields of an event of the catalogue."""
+
+_STANDARD = frozenset(logging.makeLogRecord({}).__dict__) | {
+    "message",
+    "asctime",
+    "taskName",
+    EVENT,
+}
 
 
 def set_up_logging(level: str, style: str = "auto", stream: TextIO | None = None) -> None:
@@ -51,7 +59,7 @@ class TextLines(logging.Formatter):
     def format(self, record: logging.LogRecord) -> str:
         """Return the record as one line of text."""
         line = f"{_time(record)} {record.levelname.lower()} {record.name}: {_message(record)}"
-        for name, value in _extras(record).items():
+        for name, value in _extras(record).items():  # an event's sentence tells its fields
             line += f" {name}={value if isinstance(value, str) else _json(value)}"
         if record.exc_info and record.exc_info[1] is not None:
             line += f" {_traceback(record.exc_info[1])}"
@@ -69,7 +77,9 @@ class JsonLines(logging.Formatter):
             "logger": record.name,
             "message": _message(record),
         }
-        told |= {name: value for name, value in _extras(record).items() if name not in told}
+        event = getattr(record, EVENT, None)
+        fields = {**(event if isinstance(event, dict) else {}), **_extras(record)}
+        told |= {name: value for name, value in fields.items() if name not in told}
         if record.exc_info and record.exc_info[1] is not None:
             error = record.exc_info[1]
             told["error"] = {

@@ -120,11 +120,13 @@ def list_jobs(
 @pass_choices
 def show_job(choices: Choices, id: int) -> None:
     """Show one job with its attempts, arguments, result and error."""
-    from jobpipe.app.views import attempt_view
+    from jobpipe.app.views import attempt_views, job_view
 
     application = choices.application()
-    view = application.job_view(id)
-    attempts = [attempt_view(record) for record in application.attempts(id)]
+    record = application.job(id).record
+    assert record is not None  # a handle that was looked up has been read
+    view = job_view(record)
+    attempts = attempt_views(record, application.attempts(id))
     out = choices.out()
     if not out.is_text:
         import msgspec

@@ -10,6 +10,7 @@ import click
 from jobpipe.cli.choices import Choices, pass_choices
 from jobpipe.cli.options import STORE, Noun, setting_flags
 from jobpipe.cli.output import Column
+from jobpipe.cli.types import queue_name
 
 if TYPE_CHECKING:
     from jobpipe.app.views import QueueView
@@ -47,7 +48,7 @@ def list_queues(choices: Choices) -> None:
 
 
 @queue.command("pause")
-@click.argument("names", metavar="QUEUE...", nargs=-1, required=True)
+@click.argument("names", metavar="QUEUE...", type=queue_name, nargs=-1, required=True)
 @click.option("--reason", metavar="TEXT", help="Why, for whoever looks at the queue.")
 @setting_flags(*STORE)
 @pass_choices
@@ -60,7 +61,7 @@ def pause(choices: Choices, names: Sequence[str], reason: str | None) -> None:
 
 
 @queue.command("resume")
-@click.argument("names", metavar="QUEUE...", nargs=-1, required=True)
+@click.argument("names", metavar="QUEUE...", type=queue_name, nargs=-1, required=True)
 @setting_flags(*STORE)
 @pass_choices
 def resume(choices: Choices, names: Sequence[str]) -> None:
