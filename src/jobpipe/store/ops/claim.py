@@ -69,7 +69,9 @@ def held(worker: int) -> Op[list[Held]]:
 @operation(Mode.ONE)
 def give_back(claims: Sequence[Held]) -> Op[list[Queued]]:
     """Queue jobs again that were claimed and not started: uncharged, at their old rank."""
-    batch = Batch(("id", "token", "rank"), [(c.id, c.token, c.rank) for c in sorted(claims, key=_id)])
+    batch = Batch(
+        ("id", "token", "rank"), [(c.id, c.token, c.rank) for c in sorted(claims, key=_id)]
+    )
     returned = yield Statement("give_back", batch=batch)
     return [queued(row) for row in returned if row["rank"] is not None]
 
@@ -83,6 +85,4 @@ def _id(claim: Held) -> int:
 
 
 def _lane_batch(lanes: Sequence[Lane], after: dict[Lane, int]) -> Batch:
-    return Batch(
-        LANE_COLUMNS, [(lane.queue, lane.priority, after.get(lane, 0)) for lane in lanes]
-    )
+    return Batch(LANE_COLUMNS, [(lane.queue, lane.priority, after.get(lane, 0)) for lane in lanes])

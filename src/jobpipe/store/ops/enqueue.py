@@ -30,6 +30,9 @@ COLUMNS = (
     "meta",
 )
 
+CHUNK = 5_000
+"""Most jobs of one statement; more go in several, in one transaction."""
+
 KEY_TRIES = 3
 """How often a key is tried again whose job was pruned between two looks at it."""
 
@@ -45,7 +48,7 @@ def enqueue(
     """
     lanes = {Lane(job.queue, job.priority) for job in jobs}.difference(known_lanes)
     keyed = any(job.idempotency_key is not None for job in jobs)
-    if not lanes and not keyed and max_queued is None:
+    if not lanes and not keyed and max_queued is None and len(jobs) <= CHUNK:
         return enqueue_plain(jobs)
     return enqueue_checked(jobs, lanes, max_queued)
 
@@ -140,8 +143,14 @@ def _hold_keys(
 
 
 def _insert(jobs: Sequence[NewJob], ids: Sequence[int | None]) -> Op[list[Enqueued]]:
-    if not jobs:
-        return []
+    answers: list[Enqueued] = []
+    for start in range(0, len(jobs), CHUNK):
+        part = slice(start, start + CHUNK)
+        answers += yield from _insert_chunk(jobs[part], ids[part])
+    return answers
+
+
+def _insert_chunk(jobs: Sequence[NewJob], ids: Sequence[int | None]) -> Op[list[Enqueued]]:
     columns = [
         (
             id,

@@ -120,7 +120,9 @@ def _newest(wanted: Filter, limit: int, keep_looking: Callable[[], bool]) -> Op[
     before = wanted.before or NO_ID
     while True:
         place = {"before": before, "scan": SCAN if wanted.state or wanted.task else limit + 1}
-        found += [rows.job(row) for row in (yield Statement("newest", {**wanted.params(), **place}))]
+        found += [
+            rows.job(row) for row in (yield Statement("newest", {**wanted.params(), **place}))
+        ]
         end = (yield Statement("slice_end", place))[0]
         if end["n"] < place["scan"] or len(found) > limit:
             return _page(found, limit)

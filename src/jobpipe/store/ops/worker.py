@@ -105,14 +105,21 @@ def workers() -> Op[list[WorkerRecord]]:
     ]
 
 
+@operation(Mode.READ)
+def has_orphans() -> Op[bool]:
+    """Tell whether a worker that has ended holds a record: its claim came in after the sweep."""
+    return bool((yield Statement("orphans")))
+
+
 @operation(Mode.TRANSACTION)
-def sweep(known_dead: Sequence[int]) -> Op[list[Swept]]:
+def sweep(known_dead: Sequence[int], *, only_known: bool = False) -> Op[list[Swept]]:
     """Take back what workers hold whose lease has ended, or that are known to be dead.
 
     Each job counts one loss and no attempt, and is queued at its old rank; at its limit of
-    losses it fails.
+    losses it fails. ``only_known`` leaves leases alone that merely look ended.
     """
-    dead = yield Statement("dead_workers", {"ids": list(known_dead), "limit": SWEEP_MAX})
+    params = {"ids": list(known_dead), "limit": SWEEP_MAX, "only_known": only_known}
+    dead = yield Statement("dead_workers", params)
     swept = []
     for worker in dead:
         label = f"{worker['name']} (pid {worker['pid']} on {worker['host']})"

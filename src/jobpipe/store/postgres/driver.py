@@ -82,6 +82,10 @@ class PostgresStore:
         """Apply the missing migrations and return them; safe to call from many processes."""
         return self._outside(partial(schema.migrate, migrations=self._migrations))
 
+    def schema_sql(self) -> str:
+        """Return what ``migrate`` runs on an empty store."""
+        return "\n\n".join(step.sql for step in self._migrations)
+
     def check(self) -> list[str]:
         """Return what is wrong with the schema, in words; empty when all is well."""
         return self._outside(schema.check)

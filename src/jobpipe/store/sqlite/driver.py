@@ -10,12 +10,13 @@ import os
 import queue
 import sqlite3
 import threading
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from typing import Any, TypeVar
 
 from jobpipe.clock import Clock, wall_clock
-from jobpipe.store.migrations import Migration, SchemaStatus, load
+from jobpipe.store.migrations import Migration, SchemaStatus, compare, load
 from jobpipe.store.port import Capabilities, Mode, Operation
 from jobpipe.store.sqlite import schema
 from jobpipe.store.sqlite.checkpoint import Checkpointer
@@ -103,8 +104,10 @@ class SqliteStore:
     def schema_status(self) -> SchemaStatus:
         """Tell how far the schema is, without changing it (no file is made)."""
         if self.capabilities.shared and not os.path.exists(self.path):
-            return schema.compare([], self._migrations)
-        return self._outside(partial(schema.status, migrations=self._migrations))
+            return compare([], self._migrations)
+        return self._outside(
+            lambda connection: schema.status(connection, self._statements, self._migrations)
+        )
 
     def migrate(self) -> tuple[Migration, ...]:
         """Apply the missing migrations and return them; safe to call from many processes."""
@@ -112,13 +115,19 @@ class SqliteStore:
             self.writer()
             return ()
         return self._outside(
-            partial(schema.migrate, migrations=self._migrations, now=self._clock())
+            lambda connection: schema.migrate(
+                connection, self._statements, self._migrations, self._clock()
+            )
         )
+
+    def schema_sql(self) -> str:
+        """Return what ``migrate`` would run on an empty store."""
+        return "\n\n".join(step.sql for step in self._migrations)
 
     def check(self) -> list[str]:
         """Return what SQLite's own integrity check finds; empty when all is well."""
         rows = self._outside(
-            lambda connection, _: connection.execute("PRAGMA integrity_check").fetchall()
+            lambda connection: connection.execute("PRAGMA integrity_check").fetchall()
         )
         return [row[0] for row in rows if row[0] != "ok"]
 
@@ -142,11 +151,11 @@ class SqliteStore:
             schema.migrate(connection, self._statements, self._migrations, self._clock())
         return connection
 
-    def _outside(self, action: Any) -> Any:
+    def _outside(self, action: Callable[[sqlite3.Connection], T]) -> T:
         try:
             connection = connect(self.path)
             try:
-                return patiently(partial(action, connection, self._statements))
+                return patiently(partial(action, connection))
             finally:
                 connection.close()
         except sqlite3.Error as error:

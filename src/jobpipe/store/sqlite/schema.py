@@ -17,7 +17,9 @@ def status(
 ) -> SchemaStatus:
     """Tell how far the database is; one without our tables is at version 0."""
     exists = patiently(lambda: _run(connection, statements, "schema_exists"))[0][0]
-    applied = patiently(lambda: _run(connection, statements, "applied_migrations")) if exists else []
+    applied = (
+        patiently(lambda: _run(connection, statements, "applied_migrations")) if exists else []
+    )
     return compare([row[0] for row in applied], migrations)
 
 

@@ -146,8 +146,9 @@ class Writer:
                 raise
             connection.execute("ROLLBACK TO operation")
             connection.execute("RELEASE operation")
-            is_database = isinstance(error, sqlite3.Error)
-            work.future.set_exception(translate(error, self._path) if is_database else error)
+            if isinstance(error, sqlite3.Error):
+                error = translate(error, self._path)
+            work.future.set_exception(error)
             return False
         connection.execute("RELEASE operation")
         return True

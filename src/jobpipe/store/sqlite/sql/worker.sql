@@ -31,12 +31,17 @@ FROM {p}worker
 WHERE ended_at IS NULL
 ORDER BY id
 
+-- name: orphans
+SELECT c.id FROM {p}claim AS c JOIN {p}worker AS w ON w.id = c.worker_id
+WHERE w.ended_at IS NOT NULL LIMIT 1
+
 -- name: dead_workers
 -- Also those that have ended and yet hold records: a claim that came in after the sweep.
 SELECT id, name, host, pid
 FROM {p}worker
 WHERE (ended_at IS NULL
-    AND (lease_until < :now OR id IN (SELECT value FROM json_each(:ids))))
+    AND ((lease_until < :now AND NOT :only_known)
+        OR id IN (SELECT value FROM json_each(:ids))))
     OR (ended_at IS NOT NULL AND id IN (SELECT worker_id FROM {p}claim))
 ORDER BY id
 LIMIT :limit

@@ -1,0 +1,130 @@
+"""An application's way to its store: opened on first use, schema brought up to date once.
+
+Operations run on our own connections, or (``on``) on a caller's, where they stand or fall with
+the caller's transaction.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import threading
+import weakref
+from contextlib import suppress
+from typing import TypeVar
+
+from jobpipe import bootstrap
+from jobpipe.bootstrap import Backend, Ground
+from jobpipe.clock import Clock
+from jobpipe.config.mask import mask_url
+from jobpipe.config.settings import Settings
+from jobpipe.delivery.hub import Hub
+from jobpipe.errors import ConfigError
+from jobpipe.store import callers
+from jobpipe.store.callers.caller import AsyncCaller, Caller
+from jobpipe.store.port import Operation
+
+T = TypeVar("T")
+
+
+class Access:
+    """Runs operations for one application; safe to use from many threads and after a fork."""
+
+    def __init__(self, settings: Settings, hub: Hub, clock: Clock | None = None) -> None:
+        self._settings = settings
+        self._hub = hub
+        self._clock = clock
+        self._gate = threading.Lock()
+        self._backend: Backend | None = None
+        self._is_current = False
+        self._process = os.getpid()
+        self._known_callers: weakref.WeakSet[object] = weakref.WeakSet()
+
+    def backend(self) -> Backend:
+        """Return the wired store, without touching it; raises ConfigError."""
+        if self._process != os.getpid():  # locks held by other threads were not inherited free
+            self._process, self._gate = os.getpid(), threading.Lock()
+        with self._gate:
+            if self._backend is None:
+                self._backend = bootstrap.connect(self._settings, self._hub, self._clock)
+            return self._backend
+
+    def opened(self) -> Backend:
+        """Return the store, its schema up to date; raises ConfigError, StoreUnavailable."""
+        backend = self.backend()
+        if not self._is_current:
+            backend.store.migrate()
+            self._is_current = True
+        return backend
+
+    async def aopened(self) -> Backend:
+        """Return the store like ``opened``, without blocking the loop."""
+        if self._is_current:
+            return self.backend()
+        return await asyncio.to_thread(self.opened)
+
+    def run(self, operation: Operation[T]) -> T:
+        """Run an operation on a connection of our own."""
+        return self.opened().store.run(operation)
+
+    async def arun(self, operation: Operation[T]) -> T:
+        """Run an operation on a connection of our own, without blocking the loop."""
+        return await (await self.aopened()).async_store.run(operation)
+
+    def run_on(self, connection: object, operation: Operation[T]) -> T:
+        """Run an operation in the transaction of the caller's connection."""
+        caller = callers.blocking(connection)
+        ground = self._ground(self.opened(), caller)
+        if not self._is_known(connection):
+            is_ours = caller.same_store(connection, ground.expected, ground.statements)
+            self._check_store(connection, is_ours)
+        return caller.run(connection, operation, ground.statements, ground.clock)
+
+    async def arun_on(self, connection: object, operation: Operation[T]) -> T:
+        """Run an operation in the transaction of the caller's async connection."""
+        caller = callers.awaited(connection)
+        backend = await self.aopened()
+        ground = await asyncio.to_thread(self._ground, backend, caller)
+        if not self._is_known(connection):
+            is_ours = await caller.same_store(connection, ground.expected, ground.statements)
+            self._check_store(connection, is_ours)
+        return await caller.run(connection, operation, ground.statements, ground.clock)
+
+    def close(self) -> None:
+        """Close every connection; the next use opens them again."""
+        with self._gate:
+            backend, self._backend, self._is_current = self._backend, None, False
+        if backend is not None:
+            backend.close()
+
+    async def aclose(self) -> None:
+        """Close every connection, also those of this loop."""
+        with self._gate:
+            backend, self._backend, self._is_current = self._backend, None, False
+        if backend is not None:
+            await backend.async_store.close()
+            await asyncio.to_thread(backend.close)
+
+    def _ground(self, backend: Backend, caller: Caller | AsyncCaller) -> Ground:
+        if caller.dialect != backend.store.capabilities.dialect:
+            raise ConfigError(
+                f"on= is a {caller.kind}, but this application's store is"
+                f" {mask_url(self._settings.url)}"
+            )
+        return backend.ground(caller.placeholder)
+
+    def _is_known(self, connection: object) -> bool:
+        try:
+            return connection in self._known_callers
+        except TypeError:  # this kind cannot be remembered; asking it again is cheap
+            return False
+
+    def _check_store(self, connection: object, is_ours: bool) -> None:
+        if not is_ours:
+            raise ConfigError(
+                "on= leads to another database than this application's store,"
+                f" {mask_url(self._settings.url)}",
+                help="Open the connection on the same database (and schema) as JOBPIPE_URL.",
+            )
+        with suppress(TypeError):
+            self._known_callers.add(connection)

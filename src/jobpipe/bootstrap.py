@@ -1,0 +1,182 @@
+"""The only place that names concrete drivers: from settings to a wired store.
+
+Whether a store is SQLite or PostgreSQL is decided here once; everything above sees a ``Backend``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import partial
+from typing import TYPE_CHECKING, Literal, Protocol
+from urllib.parse import unquote
+
+from jobpipe.clock import Clock, wall_clock
+from jobpipe.config.mask import mask_url
+from jobpipe.config.settings import Settings
+from jobpipe.delivery import notify
+from jobpipe.delivery.hub import LOOK, Hint, Hub
+from jobpipe.delivery.watch import Watcher
+from jobpipe.errors import ConfigError
+from jobpipe.runtime.options import Ears, WorkerKit
+from jobpipe.store.migrations import Migration, SchemaStatus
+from jobpipe.store.ops.notify import notify as notify_op
+from jobpipe.store.ops.read import store_id
+from jobpipe.store.port import AsyncStore, Store
+from jobpipe.store.sqlite.driver import MEMORY, SqliteAsyncStore, SqliteStore
+from jobpipe.store.statements import Prepared, prepare
+from jobpipe.tasks.registry import Registry
+
+if TYPE_CHECKING:
+    from jobpipe.store.postgres.driver import PostgresStore
+
+WORKER_CONNECTIONS = 4
+"""Connections of a worker beside its heartbeat's: claims, outcomes and duties overlap."""
+
+
+class ManagedStore(Store, Protocol):
+    """A blocking store with what is needed to keep its schema."""
+
+    def schema_status(self) -> SchemaStatus: ...
+
+    def migrate(self) -> tuple[Migration, ...]: ...
+
+    def schema_sql(self) -> str: ...
+
+    def check(self) -> list[str]: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Ground:
+    """What it takes to run an operation on a caller's own connection."""
+
+    dialect: str
+    statements: Mapping[str, Prepared]
+    clock: Callable[[], int]
+    expected: str
+    """What tells this store from others: the file's path, or the store's id."""
+
+
+@dataclass(frozen=True, slots=True)
+class Backend:
+    """A wired store."""
+
+    store: ManagedStore
+    async_store: AsyncStore
+    worker_kit: Callable[[Registry, Hub], WorkerKit]
+    ground: Callable[[str], Ground]
+    """The ground for a kind of placeholder (``named``, ``dollar``, ``percent``)."""
+    close: Callable[[], None]
+
+
+def connect(settings: Settings, hub: Hub, clock: Clock | None = None) -> Backend:
+    """Wire the store that the settings name; nothing is opened yet.
+
+    ``clock`` moves time in tests. Raises ConfigError when the extra for the store is missing.
+    """
+    if settings.url.startswith("sqlite:"):
+        return _sqlite(settings, clock or wall_clock)
+    return _postgres(settings, hub, clock)
+
+
+def sqlite_path(url: str) -> str:
+    """Return the file that an SQLite URL names (``sqlite:///relative``, ``sqlite:////absolute``)."""
+    return unquote(url.removeprefix("sqlite:///").removeprefix("sqlite:"))
+
+
+def _sqlite(settings: Settings, clock: Clock) -> Backend:
+    path = sqlite_path(settings.url)
+    store = SqliteStore(path, table_prefix=settings.table_prefix, clock=clock)
+    async_store = SqliteAsyncStore(store)
+    statements = prepare(store.texts, lambda name, _position: f":{name}")
+
+    def ears(ring: Callable[[Hint], None]) -> Ears:
+        return Watcher(store.watch, lambda: ring(Hint(LOOK.lanes, heard=True)))
+
+    def kit(registry: Registry, hub: Hub) -> WorkerKit:
+        return WorkerKit(
+            registry=registry,
+            hub=hub,
+            store=SqliteAsyncStore(store),
+            heartbeat_store=store,
+            locks=store.worker_locks,
+            ears=ears if store.capabilities.shared else None,
+            close=_nothing,
+        )
+
+    def ground(_placeholder: str) -> Ground:
+        if path == MEMORY:
+            raise ConfigError("a store in memory has no connection but its own: on= cannot be used")
+        return Ground("sqlite", statements, clock, store.path)
+
+    return Backend(store, async_store, kit, ground, store.close)
+
+
+def _postgres(settings: Settings, hub: Hub, clock: Clock | None) -> Backend:
+    try:
+        from jobpipe.store.postgres import dialect as dialects
+        from jobpipe.store.postgres.async_driver import PostgresAsyncStore
+        from jobpipe.store.postgres.driver import PostgresStore
+        from jobpipe.store.postgres.listen import Listener
+    except ImportError as error:
+        raise ConfigError(
+            f"PostgreSQL ({mask_url(settings.url)}) needs asyncpg and psycopg: {error}",
+            help='Install them: pip install "jobpipe[postgres]"',
+        ) from error
+    shift = (lambda: clock() - wall_clock()) if clock else dialects.no_shift
+    dialect = dialects.load(settings.schema, shift)
+    pooler: Literal["none", "transaction"] = (
+        "transaction" if settings.pooler == "transaction" else "none"
+    )
+    open_sync = partial(PostgresStore, settings.url, dialect, pooler=pooler)
+    open_async = partial(PostgresAsyncStore, settings.url, dialect, pooler=pooler)
+    listen_url = settings.listen_url or (settings.url if pooler == "none" else None)
+    store = open_sync()
+
+    def ears(ring: Callable[[Hint], None]) -> Ears:
+        return Listener(
+            listen_url or settings.url,
+            settings.schema,
+            lambda text: ring(notify.decode(text)),
+        )
+
+    def kit(registry: Registry, worker_hub: Hub) -> WorkerKit:
+        heartbeat_store = open_sync(size=1)
+        return WorkerKit(
+            registry=registry,
+            hub=worker_hub,
+            store=open_async(size=WORKER_CONNECTIONS),
+            heartbeat_store=heartbeat_store,
+            locks=None,
+            ears=ears if listen_url else None,
+            close=heartbeat_store.close,
+        )
+
+    def ground(placeholder: str) -> Ground:
+        statements = dialect.dollar if placeholder == "dollar" else dialect.percent
+        return Ground("postgresql", statements, dialect.clock_shift, store.run(store_id()))
+
+    stop_sending = _send_hints(hub, settings.schema, open_sync(size=1))
+
+    def close() -> None:
+        stop_sending()
+        store.close()
+
+    return Backend(store, open_async(), kit, ground, close)
+
+
+def _send_hints(hub: Hub, channel: str, store: PostgresStore) -> Callable[[], None]:
+    """Pass the hub's hints on to other processes; returns how to end that."""
+    sender = notify.NotifySender(lambda payload: store.run(notify_op(channel, payload)))
+    unsubscribe = hub.subscribe(sender)
+
+    def stop() -> None:
+        unsubscribe()
+        sender.close()
+        store.close()
+
+    return stop
+
+
+def _nothing() -> None:
+    """A worker on SQLite shares its process's writer, so it has nothing to close."""

@@ -1,0 +1,1 @@
+"""Wake-ups: hints that shorten a wait. Losing one costs time, never a job."""

@@ -1,0 +1,106 @@
+"""Sends hints to other processes by NOTIFY, gathered: at most one message an interval.
+
+Never inside a transaction that stores jobs: a notification there would make commits wait for
+each other. A message that is lost costs its reader one poll.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+
+import msgspec
+
+from jobpipe.delivery.hub import LOOK, Hint
+from jobpipe.errors import JobpipeError
+from jobpipe.model.job import Lane
+
+INTERVAL_SECONDS = 0.005
+LANES_MAX = 50
+"""Most lanes named in a message (PostgreSQL allows 8,000 bytes); beyond it, it says "look"."""
+
+
+class NotifySender:
+    """A hub's subscriber that passes on what did not come from outside."""
+
+    def __init__(self, send: Callable[[str], None]) -> None:
+        self._send = send
+        self._lock = threading.Condition()
+        self._pending: Hint | None = None
+        self._closed = False
+        self._thread: threading.Thread | None = None
+
+    def __call__(self, hint: Hint) -> None:
+        if hint.heard:
+            return
+        with self._lock:
+            self._pending = hint if self._pending is None else joined(self._pending, hint)
+            if self._thread is None:
+                self._thread = threading.Thread(
+                    target=self._run, name="jobpipe-notify", daemon=True
+                )
+                self._thread.start()
+            self._lock.notify()
+
+    def close(self) -> None:
+        """Send what waits, then end the thread."""
+        with self._lock:
+            self._closed = True
+            self._lock.notify()
+            thread, self._thread = self._thread, None
+        if thread is not None:
+            thread.join(timeout=2.0)
+
+    def _run(self) -> None:
+        while True:
+            with self._lock:
+                while self._pending is None and not self._closed:
+                    self._lock.wait()
+                hint, self._pending = self._pending, None
+                if hint is None:
+                    return
+            try:
+                self._send(encode(hint))
+            except JobpipeError:
+                # The store is away: whoever listens will look when it is back.
+                continue
+            with self._lock:
+                if not self._closed:
+                    self._lock.wait_for(lambda: self._closed, timeout=INTERVAL_SECONDS)
+
+
+def joined(one: Hint, other: Hint) -> Hint:
+    """Return one hint that says what both say."""
+    if not one.is_look:
+        one, other = other, one
+    lanes = dict(one.lanes)
+    for lane, rank in other.lanes.items():
+        lanes[lane] = min(rank, lanes.get(lane, rank))
+    dues = [due for due in (one.due_in_us, other.due_in_us) if due is not None]
+    return Hint(lanes, min(dues, default=None), one.cancel or other.cancel)
+
+
+def encode(hint: Hint) -> str:
+    """Return the message for a hint."""
+    lanes = [(lane.queue, lane.priority, rank) for lane, rank in hint.lanes.items()]
+    if len(lanes) > LANES_MAX:
+        lanes = []
+    message = {"lanes": lanes, "due_in_us": hint.due_in_us, "cancel": hint.cancel}
+    data = msgspec.json.encode(message)
+    return data.decode() if len(data) < 8_000 else "{}"
+
+
+def decode(payload: str | None) -> Hint:
+    """Return the hint of a message; one that makes no sense means "look"."""
+    try:
+        message = msgspec.json.decode(payload or "{}", type=_Message)
+    except msgspec.DecodeError:
+        return Hint(LOOK.lanes, heard=True)
+    lanes = {Lane(queue, priority): rank for queue, priority, rank in message.lanes}
+    return Hint(lanes, message.due_in_us, message.cancel, heard=True)
+
+
+class _Message(msgspec.Struct):
+    lanes: list[tuple[str, int, int]] = []
+    due_in_us: int | None = None
+    cancel: bool = False

@@ -1,0 +1,152 @@
+"""One attempt: find the task, decode its arguments, run it, judge what came of it."""
+
+from __future__ import annotations
+
+import random
+import time
+from dataclasses import dataclass
+from typing import Any
+
+from jobpipe.errors import ConfigError
+from jobpipe.model.job import Claimed, Finish
+from jobpipe.model.state import State
+from jobpipe.policy import outcome as policy
+from jobpipe.policy.outcome import RetryRules, Verdict
+from jobpipe.policy.retry import RetryDelays
+from jobpipe.runtime.context import RunningJob
+from jobpipe.runtime.failure import describe, to_json
+from jobpipe.tasks.codec import Undecodable, Unstorable, decode_args, encode_result
+from jobpipe.tasks.registry import DeclaredTask, Registry
+from jobpipe.telemetry.events import JobFailedForGood, JobParked, emit
+
+
+@dataclass(frozen=True, slots=True)
+class Prepared:
+    """An attempt that can be run."""
+
+    task: DeclaredTask
+    args: tuple[Any, ...]
+    kwargs: dict[str, Any]
+
+
+class Attempt:
+    """What a worker knows of one claim from the claim to its outcome.
+
+    ``settled`` is set once: the first to settle it (its own end, its time-out, the worker's stop)
+    decides, and whatever comes later is dropped.
+    """
+
+    __slots__ = ("claimed", "job", "settled", "started_ns", "why_stopped")
+
+    def __init__(self, claimed: Claimed) -> None:
+        self.claimed = claimed
+        self.job = RunningJob(claimed)
+        self.started_ns = 0
+        self.settled = False
+        self.why_stopped: str | None = None
+        """Set when it is interrupted: ``cancel``, ``timeout``, ``stop`` or ``lease``."""
+
+
+class Judge:
+    """Turns claims into prepared calls, and values or exceptions into outcomes."""
+
+    def __init__(self, registry: Registry, delays: RetryDelays, max_payload: int) -> None:
+        self._registry = registry
+        self._delays = delays
+        self._max_payload = max_payload
+
+    def prepare(self, attempt: Attempt) -> Prepared | Finish:
+        """Return the call to make, or the outcome of an attempt that cannot start."""
+        claimed = attempt.claimed
+        if attempt.job.cancel_requested():
+            return self._end(attempt, policy.CANCELLED_UNSTARTED)
+        if claimed.expired:
+            return self._end(attempt, policy.EXPIRED)
+        if claimed.task not in self._registry:
+            message = f"this worker has no task named {claimed.task}"
+            return self._park(attempt, policy.UNKNOWN_TASK, "UnknownTask", message)
+        task = self._registry.get(claimed.task)
+        try:
+            args, kwargs = decode_args(task.signature, claimed.args)
+        except (Undecodable, ConfigError) as error:
+            return self._park(attempt, policy.UNDECODABLE, "Undecodable", str(error))
+        return Prepared(task, args, kwargs)
+
+    def value(self, attempt: Attempt, task: DeclaredTask, value: Any) -> Finish:
+        """Judge a task that returned."""
+        if not task.spec.store_result or value is None:
+            return self._end(attempt, policy.SUCCEEDED)
+        try:
+            text = encode_result(value, self._max_payload)
+        except Unstorable as error:
+            return self._end(attempt, policy.UNSTORABLE, error=error)
+        return self._end(attempt, policy.SUCCEEDED, result=text)
+
+    def exception(self, attempt: Attempt, task: DeclaredTask, error: BaseException) -> Finish:
+        """Judge a task that raised."""
+        return self._end(attempt, policy.of_exception(error, self._rules(attempt, task)), error)
+
+    def timeout(self, attempt: Attempt, task: DeclaredTask) -> Finish:
+        """Judge a task that ran into its time-out."""
+        seconds = (attempt.claimed.timeout_us or 0) / 1e6
+        error = TimeoutError(f"the attempt ran longer than its time-out of {seconds:g} s")
+        return self._end(attempt, policy.of_timeout(self._rules(attempt, task)), error)
+
+    def cancelled(self, attempt: Attempt) -> Finish:
+        """Judge a task that was stopped because somebody cancelled its job."""
+        return self._end(attempt, policy.CANCELLED)
+
+    def _rules(self, attempt: Attempt, task: DeclaredTask) -> RetryRules:
+        return RetryRules(
+            attempt=attempt.claimed.attempt,
+            max_attempts=attempt.claimed.max_attempts,
+            delays=task.spec.retry_delays or self._delays,
+            retry_on=task.spec.retry_on,
+            give_up_on=task.spec.give_up_on,
+            uniform=_uniform,
+        )
+
+    def _park(self, attempt: Attempt, verdict: Verdict, kind: str, message: str) -> Finish:
+        claimed = attempt.claimed
+        emit(JobParked(job=claimed.id, task=claimed.task, reason=str(verdict.reason)))
+        text = to_json(kind, message, "", self._max_payload)
+        return self._write(attempt, verdict, None, text)
+
+    def _end(
+        self,
+        attempt: Attempt,
+        verdict: Verdict,
+        error: BaseException | None = None,
+        result: str | None = None,
+    ) -> Finish:
+        text = describe(error, self._max_payload) if error is not None else None
+        if verdict.state is State.FAILED:
+            claimed = attempt.claimed
+            why = f"{type(error).__name__}" if error is not None else str(verdict.outcome)
+            emit(
+                JobFailedForGood(
+                    job=claimed.id, task=claimed.task, reason=str(verdict.reason), error=why
+                )
+            )
+        return self._write(attempt, verdict, result, text)
+
+    @staticmethod
+    def _write(attempt: Attempt, verdict: Verdict, result: str | None, error: str | None) -> Finish:
+        now = time.monotonic_ns()
+        return Finish(
+            id=attempt.claimed.id,
+            token=attempt.claimed.token,
+            state=verdict.state,
+            reason=verdict.reason,
+            outcome=verdict.outcome,
+            result=result,
+            error=error,
+            delay_us=verdict.delay_us,
+            charged=verdict.charged,
+            duration_us=(now - attempt.started_ns) // 1000 if attempt.started_ns else 0,
+            ended_at_ns=now,
+        )
+
+
+def _uniform(high: float) -> float:
+    return random.uniform(0, high)

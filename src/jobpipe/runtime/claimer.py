@@ -1,0 +1,249 @@
+"""Claims jobs for free slots: on a hint at once, otherwise on the poll.
+
+It claims as many as there are free slots and reads a little ahead: what the worker finished in
+the last 50 ms, so that short jobs never wait for a round trip and long ones are not hoarded.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections import Counter, deque
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+
+from jobpipe.delivery.hub import Hint
+from jobpipe.errors import StoreUnavailable
+from jobpipe.failpoint import failpoint
+from jobpipe.model.job import Claimed, Finish, Lane
+from jobpipe.policy.frontier import Frontier, Walk
+from jobpipe.runtime.lanes import Ask, LaneChoice
+from jobpipe.store.ops import claim as ops
+from jobpipe.store.ops.claim import Held
+from jobpipe.store.port import AsyncStore
+from jobpipe.telemetry.events import StoreBack, StoreLost, emit
+
+AHEAD_SECONDS = 0.05
+AHEAD_MAX = 1_000
+CLAIM_MAX = 1_000
+"""Most jobs of one claim."""
+
+SHORTEST_PAUSE, LONGEST_PAUSE = 0.05, 1.0
+"""Bounds of the wait between two tries while the store is away, in seconds."""
+
+
+class ReadAhead:
+    """Counts what was finished lately: how many more jobs to claim than slots are free."""
+
+    def __init__(self) -> None:
+        self._ends: deque[tuple[float, int]] = deque()
+        self._sum = 0
+
+    def finished(self, count: int, now: float) -> None:
+        self._ends.append((now, count))
+        self._sum += count
+
+    def room(self, now: float) -> int:
+        while self._ends and self._ends[0][0] < now - AHEAD_SECONDS:
+            self._sum -= self._ends.popleft()[1]
+        return min(self._sum, AHEAD_MAX)
+
+
+class Records:
+    """The claim records of this worker: which can be deleted since all their jobs have ended."""
+
+    def __init__(self) -> None:
+        self.held: dict[tuple[int, int], Claimed] = {}
+        self._open: Counter[int] = Counter()
+        self._done: list[int] = []
+
+    def add(self, jobs: Sequence[Claimed]) -> None:
+        for job in jobs:
+            self.held[job.id, job.token] = job
+            self._open[job.claim_id] += 1
+
+    def end(self, key: tuple[int, int]) -> None:
+        job = self.held.pop(key, None)
+        if job is not None:
+            self._open[job.claim_id] -= 1
+            if not self._open[job.claim_id]:
+                del self._open[job.claim_id]
+                self._done.append(job.claim_id)
+
+    def take_done(self) -> list[int]:
+        done, self._done = self._done, []
+        return done
+
+    def return_done(self, done: list[int]) -> None:
+        self._done += done
+
+    def by_queue(self) -> Counter[str]:
+        return Counter(job.queue for job in self.held.values())
+
+
+@dataclass(frozen=True, slots=True)
+class Demand:
+    """How much a claim may ask for: free slots, and the read-ahead beside them."""
+
+    free: int
+    """Free slots less what waits for them; below zero when the read-ahead waits."""
+    ahead: int
+
+    @property
+    def room(self) -> int:
+        return self.free + self.ahead
+
+
+class Claimer:
+    """One loop that claims while there is room; ``put`` receives every job."""
+
+    def __init__(
+        self,
+        store: AsyncStore,
+        worker_id: int,
+        lanes: LaneChoice,
+        *,
+        poll_seconds: float,
+        demand: Callable[[], Demand],
+        put: Callable[[Claimed], None],
+    ) -> None:
+        self.records = Records()
+        self.frontier = Frontier(poll_seconds)
+        self.idle = asyncio.Event()
+        """Set when the last claim, a full one, found nothing."""
+        self._store = store
+        self._worker_id = worker_id
+        self._lanes = lanes
+        self._poll_seconds = poll_seconds
+        self._demand = demand
+        self._put = put
+        self._wake = asyncio.Event()
+        self._closing = False
+
+    def look(self, hint: Hint | None = None) -> None:
+        """Claim soon: something may have been queued, or a slot is free."""
+        if hint is not None:
+            self._lanes.add(hint.lanes)
+            for lane, rank in hint.lanes.items():
+                self.frontier.lower(lane, rank)
+        self.idle.clear()
+        self._wake.set()
+
+    def look_fully(self) -> None:
+        """Claim soon, and look at everything that is queued."""
+        self.frontier.forget_walks()
+        self.look()
+
+    def look_if_waiting(self) -> None:
+        """Claim soon if there was no room for outcomes before."""
+        if not self.idle.is_set():
+            self._wake.set()
+
+    def close(self) -> None:
+        """Make no further claim; one that is under way is taken to its end."""
+        self._closing = True
+        self._wake.set()
+
+    def ended(self, outcomes: Sequence[Finish]) -> None:
+        """Forget claims that have been settled."""
+        for end in outcomes:
+            self.records.end((end.id, end.token))
+
+    async def run(self) -> None:
+        """Claim until closed."""
+        pause = SHORTEST_PAUSE
+        while not self._closing:
+            self._wake.clear()
+            try:
+                found = await self._round()
+            except StoreUnavailable as error:
+                if pause == SHORTEST_PAUSE:
+                    emit(StoreLost(doing="claiming", why=str(error)))
+                await asyncio.sleep(pause)
+                pause = min(pause * 2, LONGEST_PAUSE)
+                if await self._reconcile():
+                    emit(StoreBack(doing="jobs are claimed"))
+                    pause = SHORTEST_PAUSE
+                continue
+            if not found:
+                await self._wait()
+
+    async def _round(self) -> bool:
+        """Make the claims that are due; tell whether anything was found."""
+        demand = self._demand()
+        room = demand.room
+        if room <= 0:
+            return False
+        found = False
+        for ask in self._lanes.asks(room, self.records.by_queue()):
+            limited = self._lanes.limited(ask.lanes[0])
+            wanted = min(ask.room, demand.free if limited else room, CLAIM_MAX)
+            if wanted <= 0:
+                continue
+            jobs = await self._claim(Ask(ask.lanes, wanted))
+            found = found or bool(jobs)
+            room -= len(jobs)
+            demand = Demand(demand.free - len(jobs), demand.ahead)
+            if room <= 0:
+                break
+        if not found and room > 0:
+            self.idle.set()
+        return found
+
+    async def _claim(self, ask: Ask) -> list[Claimed]:
+        if self._store.capabilities.peek and not await self._store.run(ops.peek(ask.lanes)):
+            return []
+        if not self._store.capabilities.frontier:
+            return await self._take(ask, {})
+        began = time.monotonic()
+        walk = self.frontier.next_walk(began)
+        jobs = await self._take(ask, self.frontier.starts(walk, began))
+        if not jobs and walk is Walk.NEAR:
+            walk = Walk.LAGGED
+            jobs = await self._take(ask, self.frontier.starts(walk, began))
+        if walk is Walk.FULL:
+            self.frontier.walked_fully(began, time.monotonic())
+        return jobs
+
+    async def _take(self, ask: Ask, after: Mapping[Lane, int]) -> list[Claimed]:
+        done = self.records.take_done()
+        try:
+            jobs = await self._store.run(
+                ops.claim(self._worker_id, ask.lanes, ask.room, after=dict(after), done=done)
+            )
+        except BaseException:
+            self.records.return_done(done)
+            raise
+        failpoint("claim.taken")
+        self.records.add(jobs)
+        for job in jobs:
+            self.frontier.claimed(Lane(job.queue, job.priority), job.rank)
+            self._put(job)
+        return jobs
+
+    async def _reconcile(self) -> bool:
+        """After a cut, give back what the store says we hold and no answer told us of."""
+        try:
+            held = await self._store.run(ops.held(self._worker_id))
+            unknown = [h for h in held if (h.id, h.token) not in self.records.held]
+            if unknown:
+                await self.give_back(unknown)
+        except StoreUnavailable:
+            return False
+        return True
+
+    async def give_back(self, claims: Sequence[Held]) -> None:
+        """Queue claims again, uncharged; raises StoreUnavailable."""
+        if not claims:
+            return
+        for queued in await self._store.run(ops.give_back(claims)):
+            self.frontier.lower(queued.lane, queued.rank)
+        for held in claims:
+            self.records.end((held.id, held.token))
+
+    async def _wait(self) -> None:
+        try:
+            async with asyncio.timeout(self._poll_seconds):
+                await self._wake.wait()
+        except TimeoutError:
+            return

@@ -1,0 +1,146 @@
+"""Runs a worker inside somebody else's program: in a thread, on their loop, or as the program.
+
+There is no supervisor here: when the program dies, the lease alone tells the others.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import threading
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from contextlib import asynccontextmanager, contextmanager
+from types import FrameType
+
+from jobpipe.runtime.worker import Worker
+
+EXHAUSTED = 3
+"""Exit code of a worker that stopped because its slots were stuck."""
+
+MakeWorker = Callable[[], Worker]
+"""Makes the worker on the loop that it will run on."""
+
+
+class _Thread:
+    """A worker on a thread and a loop of its own."""
+
+    def __init__(self, make: MakeWorker) -> None:
+        self._make = make
+        self._begun = threading.Event()
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._worker: Worker | None = None
+        self._error: BaseException | None = None
+        self._thread = threading.Thread(target=self._run, name="jobpipe-worker", daemon=True)
+
+    def start(self) -> None:
+        """Return when the worker works; raises what kept it from it."""
+        self._thread.start()
+        self._begun.wait()
+        if self._error is not None:
+            self._thread.join()
+            raise self._error
+
+    def stop(self) -> None:
+        if self._loop is not None and self._worker is not None and self._thread.is_alive():
+            self._loop.call_soon_threadsafe(self._worker.stop)
+        self.join()
+
+    def join(self) -> None:
+        """Wait for the worker's end; raises what ended it, if it was an error."""
+        self._thread.join()
+        if self._error is not None:
+            raise self._error
+
+    def _run(self) -> None:
+        try:
+            asyncio.run(self._main())
+        except BaseException as error:  # handed to whoever waits
+            self._error = error
+        finally:
+            self._begun.set()
+
+    async def _main(self) -> None:
+        self._loop = asyncio.get_running_loop()
+        self._worker = self._make()
+        running = asyncio.ensure_future(self._worker.run())
+        ready = asyncio.ensure_future(self._worker.ready.wait())
+        await asyncio.wait([running, ready], return_when=asyncio.FIRST_COMPLETED)
+        ready.cancel()
+        if not running.done():
+            self._begun.set()
+        await running
+
+
+@contextmanager
+def in_thread(make: MakeWorker) -> Iterator[None]:
+    """Run a worker in a thread for as long as the block lasts."""
+    thread = _Thread(make)
+    thread.start()
+    try:
+        yield
+    finally:
+        thread.stop()
+
+
+@asynccontextmanager
+async def on_loop(
+    make: MakeWorker, prepare: Callable[[], Awaitable[object]]
+) -> AsyncIterator[None]:
+    """Run a worker on the running loop for as long as the block lasts."""
+    await prepare()
+    worker = make()
+    running = asyncio.ensure_future(worker.run())
+    ready = asyncio.ensure_future(worker.ready.wait())
+    await asyncio.wait([running, ready], return_when=asyncio.FIRST_COMPLETED)
+    ready.cancel()
+    if running.done():
+        running.result()
+    try:
+        yield
+    finally:
+        worker.stop()
+        await running
+
+
+def to_the_end(make: MakeWorker) -> None:
+    """Run a worker (a burst) in a thread and wait for its end."""
+    thread = _Thread(make)
+    thread.start()
+    thread.join()
+
+
+def as_program(make: MakeWorker) -> int:
+    """Run a worker as the whole program until a signal stops it; returns the exit code.
+
+    SIGTERM or SIGINT stops in good order (0), a second one at once (128 + its number).
+    """
+    return asyncio.run(_program(make))
+
+
+async def _program(make: MakeWorker) -> int:
+    worker = make()
+    received: list[int] = []
+    loop = asyncio.get_running_loop()
+
+    def stop(number: int) -> None:
+        received.append(number)
+        worker.stop()
+        if len(received) == 2:
+            # Whatever a thread still does, the program ends; what it held is given back first.
+            signal.signal(signal.SIGALRM, _leave_with(number))
+            signal.setitimer(signal.ITIMER_REAL, 2.0)
+
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stop, number)
+    await worker.run()
+    if len(received) > 1:
+        os._exit(128 + received[1])
+    return EXHAUSTED if worker.exhausted else 0
+
+
+def _leave_with(number: int) -> Callable[[int, FrameType | None], None]:
+    def leave(_number: int, _frame: FrameType | None) -> None:
+        os._exit(128 + number)
+
+    return leave

@@ -1,0 +1,87 @@
+"""Runs functions in daemon threads, so that one that never ends cannot hold up the process."""
+
+from __future__ import annotations
+
+import asyncio
+import queue
+import threading
+from collections.abc import Callable
+from contextvars import Context
+from dataclasses import dataclass
+from typing import Any
+
+
+@dataclass(frozen=True, slots=True)
+class _Work:
+    context: Context
+    function: Callable[..., Any]
+    args: tuple[Any, ...]
+    kwargs: dict[str, Any]
+    loop: asyncio.AbstractEventLoop
+    future: asyncio.Future[Any]
+
+
+class Threads:
+    """Threads made as they are needed and kept; as many as there are calls at once."""
+
+    def __init__(self) -> None:
+        self._work: queue.SimpleQueue[_Work | None] = queue.SimpleQueue()
+        self._lock = threading.Lock()
+        self._idle = 0
+        self._made = 0
+
+    def run(
+        self,
+        context: Context,
+        function: Callable[..., Any],
+        args: tuple[Any, ...],
+        kwargs: dict[str, Any],
+    ) -> asyncio.Future[Any]:
+        """Call the function in a thread, in the context; the future belongs to this loop."""
+        loop = asyncio.get_running_loop()
+        future: asyncio.Future[Any] = loop.create_future()
+        with self._lock:
+            if self._idle == 0:
+                self._made += 1
+                name = f"jobpipe-slot-{self._made}"
+                threading.Thread(target=self._serve, name=name, daemon=True).start()
+            else:
+                self._idle -= 1
+        self._work.put(_Work(context, function, args, kwargs, loop, future))
+        return future
+
+    def close(self) -> None:
+        """Let idle threads end; busy ones end after their call."""
+        for _ in range(self._made):
+            self._work.put(None)
+
+    def _serve(self) -> None:
+        while (work := self._work.get()) is not None:
+            try:
+                value, error = work.context.run(work.function, *work.args, **work.kwargs), None
+            except BaseException as raised:  # a task may even raise SystemExit
+                value, error = None, raised
+            with self._lock:
+                self._idle += 1
+            self._report(work, value, error)
+            del work, value, error
+
+    @staticmethod
+    def _report(work: _Work, value: Any, error: BaseException | None) -> None:
+        try:
+            work.loop.call_soon_threadsafe(_settle, work.future, value, error)
+        except RuntimeError:
+            # The loop was closed meanwhile: the worker gave the job back long ago.
+            return
+
+
+def _settle(future: asyncio.Future[Any], value: Any, error: BaseException | None) -> None:
+    if future.done():
+        return
+    if error is None:
+        future.set_result(value)
+    elif isinstance(error, StopIteration):
+        # A future cannot carry StopIteration.
+        future.set_exception(RuntimeError(f"the task raised StopIteration: {error}"))
+    else:
+        future.set_exception(error)

@@ -1,0 +1,128 @@
+"""Renews a worker's lease from a thread of its own, on a connection of its own.
+
+A busy event loop or an exhausted pool therefore never looks like death. But a loop that has not
+ticked for PULSE_SECONDS is stuck: its stacks are dumped and the lease is left to end, so that
+others take over its jobs. The worker hears ``doubtful`` when its lease may have run out (by its
+own monotonic clock, before the store's) and ``lost`` when the store has taken it away.
+"""
+
+from __future__ import annotations
+
+import faulthandler
+import sys
+import threading
+import time
+from collections.abc import Callable, Mapping
+
+from jobpipe.errors import JobpipeError
+from jobpipe.failpoint import failpoint
+from jobpipe.model.job import Lane
+from jobpipe.store.ops.worker import renew
+from jobpipe.store.port import Store
+from jobpipe.telemetry.events import LoopBlocked, StoreLost, emit
+
+PULSE_SECONDS = 60.0
+RENEWALS_PER_LEASE = 4
+MARGIN_SHARE = 0.25
+"""Share of the lease before whose end a worker that could not renew stops its work."""
+
+RETRY_SECONDS = 0.2
+
+
+class Heartbeat:
+    """A thread that renews; ``lost`` and ``doubtful`` are called on it."""
+
+    def __init__(
+        self,
+        store: Store,
+        worker_id: int,
+        name: str,
+        lease_seconds: float,
+        *,
+        lost: Callable[[], None],
+        doubtful: Callable[[], None],
+        frontier: Callable[[], Mapping[Lane, int]],
+    ) -> None:
+        self._store = store
+        self._worker_id = worker_id
+        self._name = name
+        self._lease = lease_seconds
+        self._lost = lost
+        self._doubtful = doubtful
+        self._frontier = frontier
+        self._stop = threading.Event()
+        self._renewed = self._ticked = time.monotonic()
+        self._late = float("-inf")
+        self._thread = threading.Thread(target=self._run, name="jobpipe-heartbeat", daemon=True)
+
+    def start(self) -> None:
+        self._thread.start()
+
+    def stop(self) -> None:
+        """End the thread; may be called on any thread, also twice."""
+        self._stop.set()
+
+    def tick(self) -> None:
+        """Note that the event loop is alive."""
+        self._ticked = time.monotonic()
+
+    def was_late(self) -> bool:
+        """Tell whether a renewal was late within the last lease.
+
+        Then the store may have been blocked for everybody, and others' leases that look ended
+        are given one full lease more.
+        """
+        return time.monotonic() - self._late < self._lease
+
+    def _run(self) -> None:
+        interval = self._lease / RENEWALS_PER_LEASE
+        wait = interval
+        while not self._stop.wait(wait):
+            blocked = time.monotonic() - self._ticked
+            if blocked > PULSE_SECONDS:
+                emit(LoopBlocked(worker=self._name, seconds=blocked))
+                faulthandler.dump_traceback(file=sys.__stderr__ or sys.stderr, all_threads=True)
+                self._lost()
+                return
+            wait = interval if self._renew(interval) else min(RETRY_SECONDS, interval)
+
+    def _renew(self, interval: float) -> bool:
+        began = time.monotonic()
+        if began - self._renewed > 2 * interval:
+            self._late = began
+        watchdog = self._watch_margin()
+        try:
+            failpoint("heartbeat.renew")
+            alive = self._store.run(
+                renew(self._worker_id, round(self._lease * 1e6), self._frontier())
+            )
+        except JobpipeError as error:
+            emit(StoreLost(doing="renewing the lease", why=str(error)))
+            return False
+        finally:
+            if watchdog is not None:
+                watchdog.cancel()
+        if not alive:
+            self._stop.set()
+            self._lost()
+            return True
+        if time.monotonic() - began > interval:
+            self._late = time.monotonic()
+        self._renewed = began
+        return True
+
+    def _watch_margin(self) -> threading.Timer | None:
+        """Say in time that the lease is in doubt, also while the renewal itself hangs.
+
+        Where writers exclude each other nobody could sweep while we wait for the lock.
+        """
+        if self._store.capabilities.exclusive_writer:
+            return None
+        left = self._renewed + self._lease * (1 - MARGIN_SHARE) - time.monotonic()
+        if left <= 0:
+            self._doubtful()
+            return None
+        timer = threading.Timer(left, self._doubtful)
+        timer.daemon = True
+        timer.start()
+        return timer

@@ -1,0 +1,335 @@
+"""One incarnation of a worker: from its row in the store to the end of that row.
+
+When its lease is lost the incarnation is over: what it ran is interrupted, nothing of it is
+written any more, and the worker begins anew with another row.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import time
+from collections.abc import Coroutine, Sequence
+from typing import Any
+
+from jobpipe.delivery.hub import Hint
+from jobpipe.errors import StoreUnavailable
+from jobpipe.model.job import Finish
+from jobpipe.model.state import Reason, State
+from jobpipe.model.worker import NewWorker
+from jobpipe.runtime import identity
+from jobpipe.runtime.attempt import Attempt, Judge
+from jobpipe.runtime.claimer import Claimer, Demand, ReadAhead
+from jobpipe.runtime.duty import Duty
+from jobpipe.runtime.finisher import Finisher
+from jobpipe.runtime.heartbeat import Heartbeat
+from jobpipe.runtime.lanes import LaneChoice
+from jobpipe.runtime.options import WorkerKit, WorkerOptions
+from jobpipe.runtime.promoter import Promoter
+from jobpipe.runtime.pruner import Pruner, Rollup
+from jobpipe.runtime.slots import Slots
+from jobpipe.runtime.sweeper import Sweeper
+from jobpipe.runtime.unparker import Unparker
+from jobpipe.store.ops import claim, steer
+from jobpipe.store.ops import worker as ops
+from jobpipe.store.ops.claim import Held
+from jobpipe.store.ops.finish import Finished
+from jobpipe.telemetry.events import StoreLost, emit
+
+CONTROL_SECONDS = 0.5
+"""How often cancels, lanes and pauses are read: a cancel reaches a running job within a second."""
+
+UNWIND_SECONDS = 1.0
+"""How long interrupted coroutines may take to end when the worker stops."""
+
+SHORT_SECONDS = 0.05
+"""Only runs shorter than this count for the read-ahead."""
+
+
+class Incarnation:
+    """All parts of a working worker; made and used on one event loop."""
+
+    def __init__(self, kit: WorkerKit, options: WorkerOptions, worker_id: int) -> None:
+        loop = asyncio.get_running_loop()
+        self.worker_id = worker_id
+        self.lost = asyncio.Event()
+        self.stuck = asyncio.Event()
+        """Set when half the slots hold runs that outlived their time-out and cannot be stopped."""
+        self.why_lost = ""
+        self._kit, self._options, self._loop = kit, options, loop
+        self._lock = kit.locks.hold(worker_id) if kit.locks else None
+        self._lanes = LaneChoice(options.queues)
+        self._ahead = ReadAhead()
+        self._changed = asyncio.Event()
+        judge = Judge(kit.registry, options.retry_delays, options.max_payload)
+        self.slots = Slots(options.concurrency, judge, self._settled, self._freed)
+        self.finisher = Finisher(kit.store, self._written)
+        self.claimer = Claimer(
+            kit.store,
+            worker_id,
+            self._lanes,
+            poll_seconds=options.poll_seconds,
+            demand=self._demand,
+            put=self.slots.put,
+        )
+        self._promoter = Promoter(kit.store, options.poll_seconds, self._ring)
+        self._heartbeat = Heartbeat(
+            kit.heartbeat_store,
+            worker_id,
+            options.name,
+            options.lease_seconds,
+            lost=lambda: self._tell_lost("the store has taken it away"),
+            doubtful=lambda: self._tell_lost("it could not be renewed in time"),
+            frontier=self._published_frontier,
+        )
+        self._promotion = Duty("promoting", self._promoter.once)
+        self._control = Duty("reading control", self._read_control)
+        self._duties = [self._control, self._promotion, *self._upkeep()]
+        self._ears = kit.ears(self._ring) if kit.ears else None
+        self._claiming: asyncio.Task[None] | None = None
+        self._tasks: list[asyncio.Task[None]] = []
+        self._unsubscribe = kit.hub.subscribe(self._hear)
+
+    @classmethod
+    async def register(cls, kit: WorkerKit, options: WorkerOptions) -> Incarnation:
+        """Enter the worker in the store and make its parts; raises StoreUnavailable."""
+        worker = NewWorker(
+            name=options.name,
+            host=identity.host(),
+            pid=os.getpid(),
+            pid_started=identity.pid_started(os.getpid()),
+            slots=options.concurrency,
+            queues=[
+                queue.name if queue.slots is None else f"{queue.name}:{queue.slots}"
+                for queue in options.queues
+            ],
+        )
+        lease_us = round(options.lease_seconds * 1e6)
+        return cls(kit, options, await kit.store.run(ops.register(worker, lease_us)))
+
+    async def start(self) -> None:
+        """Begin to work."""
+        self._heartbeat.start()
+        await self._read_control()
+        if self._ears is not None:
+            await self._ears.start()
+        self._claiming = self._spawn(self.claimer.run())
+        self._spawn(self.finisher.run())
+        self._spawn(self._tick())
+        for duty in self._duties:
+            self._spawn(duty.run())
+
+    async def idle(self) -> None:
+        """Return when nothing is left that may run now."""
+        while True:
+            await self.claimer.idle.wait()
+            if self._is_busy():
+                self._changed.clear()
+                await self._changed.wait()
+                continue
+            await self.finisher.drained()
+            await self._promoter.once()
+            self.claimer.look_fully()
+            await self.claimer.idle.wait()
+            if not self._is_busy():
+                return
+
+    def _is_busy(self) -> bool:
+        return self.slots.is_busy or not self.finisher.is_drained
+
+    async def stop(self, grace_seconds: float, hurry: asyncio.Event) -> int:
+        """Let running jobs end within the grace (or until ``hurry``), give back the rest.
+
+        Returns how many were given back.
+        """
+        await self._stop_claiming()
+        given_back = 0
+        try:
+            unstarted = self.slots.take_waiting()
+            given_back += await self._give_back([attempt_of(a) for a in unstarted])
+            await self._running_end(grace_seconds, hurry)
+            await self._interrupt_all("stop")
+            async with asyncio.timeout(self._options.lease_seconds):
+                await self.finisher.drained()
+            held = await self._kit.store.run(claim.held(self.worker_id))
+            given_back += await self._give_back(held)
+            await self._kit.store.run(ops.end_worker(self.worker_id))
+        except (StoreUnavailable, TimeoutError) as error:
+            emit(StoreLost(doing="stopping (the lease will end by itself)", why=str(error)))
+        await self._close()
+        return given_back
+
+    async def abandon(self) -> None:
+        """End at once: the lease is lost, so nothing that it ran may be written."""
+        self.finisher.forget()
+        for attempt in self.slots.take_waiting():
+            attempt.settled = True
+        await self._interrupt_all("lease")
+        await self._close()
+
+    def _upkeep(self) -> list[Duty]:
+        kit, options = self._kit, self._options
+        sweeper = Sweeper(
+            kit.store,
+            self.worker_id,
+            is_dead_by_lock=kit.locks.is_dead if kit.locks else _unknown,
+            heartbeat_was_late=self._heartbeat_was_late,
+            ring=self._ring,
+        )
+        return [
+            Duty("sweeping", sweeper.once),
+            Duty("unparking", Unparker(kit.store, kit.registry, self._ring).once),
+            Duty("pruning", Pruner(kit.store, options.retention).once),
+            Duty("folding counters", Rollup(kit.store).once),
+        ]
+
+    def _spawn(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
+        task = asyncio.create_task(work)
+        task.add_done_callback(self._part_ended)
+        self._tasks.append(task)
+        return task
+
+    def _part_ended(self, task: asyncio.Task[None]) -> None:
+        """A part never ends by itself: if one does, this incarnation cannot be trusted."""
+        if not task.cancelled() and (error := task.exception()) is not None:
+            self._lose(f"a part of the worker failed: {type(error).__name__}: {error}")
+
+    async def _tick(self) -> None:
+        while True:
+            self._heartbeat.tick()
+            await asyncio.sleep(1.0)
+
+    async def _read_control(self) -> float:
+        control = await self._kit.store.run(ops.control(self.worker_id))
+        self._lanes.know(control.lanes, control.paused)
+        self.claimer.frontier.adopt(control.frontier)
+        for key in control.cancels:
+            self.slots.request_cancel(key)
+        if self.slots.stuck * 2 >= self.slots.count:
+            self.stuck.set()
+        return CONTROL_SECONDS
+
+    def _demand(self) -> Demand:
+        if self.finisher.is_full or self.slots.stuck * 2 >= self.slots.count:
+            return Demand(0, 0)
+        return Demand(self.slots.free, self._ahead.room(time.monotonic()))
+
+    def _settled(self, outcome: Finish) -> None:
+        if outcome.duration_us < SHORT_SECONDS * 1e6:
+            self._ahead.finished(1, time.monotonic())
+        self.finisher.put(outcome)
+
+    def _freed(self) -> None:
+        self._changed.set()
+        demand = self._demand()
+        if not self.slots.waiting or demand.room > (self.slots.count + demand.ahead) // 2:
+            self.claimer.look()
+
+    def _written(self, batch: Sequence[Finish], taken: Sequence[Finished]) -> None:
+        self.claimer.ended(batch)
+        delays = [end.delay_us for end in batch if end.delay_us is not None]
+        if delays and self._promoter.note(min(delays)):
+            self._promotion.soon()
+        for end in taken:
+            if end.cancel_requested and end.state in (State.RETRYING, State.SCHEDULED):
+                self._tasks.append(asyncio.create_task(self._cancel(end.id)))
+        self._changed.set()
+        self.claimer.look_if_waiting()
+
+    async def _cancel(self, id: int) -> None:
+        """The attempt ended without success after a cancel request: the job ends cancelled."""
+        try:
+            await self._kit.store.run(steer.cancel(id, Reason.BY_USER))
+        except Exception as error:  # the promoter cancels it when it falls due
+            emit(StoreLost(doing=f"cancelling job {id}", why=str(error)))
+
+    def _hear(self, hint: Hint) -> None:
+        try:
+            self._loop.call_soon_threadsafe(self._take_hint, hint)
+        except RuntimeError:
+            # The loop was closed before this incarnation could unsubscribe.
+            self._unsubscribe()
+
+    def _take_hint(self, hint: Hint) -> None:
+        if hint.cancel:
+            self._control.soon()
+        if hint.due_in_us is not None and self._promoter.note(hint.due_in_us):
+            self._promotion.soon()
+        if hint.is_look:
+            self.claimer.look(hint)
+
+    def _ring(self, hint: Hint) -> None:
+        self._kit.hub.ring(hint)
+
+    def _published_frontier(self) -> dict[Any, int]:
+        if not self._kit.store.capabilities.frontier:
+            return {}
+        return self.claimer.frontier.published()
+
+    def _heartbeat_was_late(self) -> bool:
+        return self._heartbeat.was_late()
+
+    def _tell_lost(self, why: str) -> None:
+        self._loop.call_soon_threadsafe(self._lose, why)
+
+    def _lose(self, why: str) -> None:
+        self.why_lost = self.why_lost or why
+        self.lost.set()
+
+    async def _stop_claiming(self) -> None:
+        self.claimer.close()
+        if self._claiming is not None:
+            await asyncio.wait([self._claiming], timeout=UNWIND_SECONDS)
+
+    async def _running_end(self, grace_seconds: float, hurry: asyncio.Event) -> None:
+        deadline = self._loop.time() + grace_seconds
+        hurried = asyncio.ensure_future(hurry.wait())
+        while self.slots.running and not hurry.is_set() and self._loop.time() < deadline:
+            self._changed.clear()
+            changed = asyncio.ensure_future(self._changed.wait())
+            left = deadline - self._loop.time()
+            waiting = {changed, hurried}
+            await asyncio.wait(waiting, timeout=left, return_when=asyncio.FIRST_COMPLETED)
+            changed.cancel()
+        hurried.cancel()
+
+    async def _interrupt_all(self, why: str) -> None:
+        for attempt in list(self.slots.running.values()):
+            self.slots.interrupt(attempt, why)
+        deadline = self._loop.time() + UNWIND_SECONDS
+        while self.slots.async_running and self._loop.time() < deadline:
+            self._changed.clear()
+            try:
+                async with asyncio.timeout(deadline - self._loop.time()):
+                    await self._changed.wait()
+            except TimeoutError:
+                break
+        for attempt in list(self.slots.running.values()):
+            self.slots.abandon(attempt)
+
+    async def _give_back(self, claims: Sequence[Held]) -> int:
+        await self.claimer.give_back(claims)
+        return len(claims)
+
+    async def _close(self) -> None:
+        self._unsubscribe()
+        self._heartbeat.stop()
+        if self._ears is not None:
+            await self._ears.stop()
+        for task in self._tasks:
+            task.remove_done_callback(self._part_ended)
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await self.slots.close()
+        if self._lock is not None:
+            self._lock.remove()
+
+
+def attempt_of(attempt: Attempt) -> Held:
+    """Return the claim of an attempt."""
+    claimed = attempt.claimed
+    return Held(claimed.id, claimed.token, claimed.rank, claimed.claim_id)
+
+
+def _unknown(_worker_id: int) -> bool:
+    return False

@@ -1,0 +1,57 @@
+"""Deletes final jobs that were kept long enough, and folds the counters.
+
+One worker at a time does it, in small steps from where the last walk stopped.
+"""
+
+from __future__ import annotations
+
+from jobpipe.model.state import State
+from jobpipe.policy.retention import Retention
+from jobpipe.store.ops import upkeep
+from jobpipe.store.port import AsyncStore
+
+PRUNE_EVERY_SECONDS = 60.0
+ROLLUP_EVERY_SECONDS = 10.0
+STEP = 1_000
+STEPS_MAX = 50
+"""Most steps of one round, so that a long backlog does not starve other work."""
+
+
+class Pruner:
+    """Prunes by the retention once a minute."""
+
+    def __init__(self, store: AsyncStore, retention: Retention) -> None:
+        self._store = store
+        self._keep_us = {
+            State.SUCCEEDED: retention.succeeded_us,
+            State.CANCELLED: retention.cancelled_us,
+            State.FAILED: retention.failed_us,
+        }
+
+    async def once(self) -> float:
+        every_us = round(PRUNE_EVERY_SECONDS * 1e6)
+        position = await self._store.run(upkeep.take_duty("prune", every_us))
+        if position is not None:
+            for _ in range(STEPS_MAX):
+                pruned = await self._store.run(upkeep.prune(position, STEP, self._keep_us))
+                position = pruned.position
+                if not position:
+                    break
+            spans = list(self._keep_us.values())
+            if None not in spans:
+                longest = max(span for span in spans if span is not None)
+                await self._store.run(upkeep.prune_workers(max(longest, every_us)))
+        return PRUNE_EVERY_SECONDS / 2
+
+
+class Rollup:
+    """Folds the counters that every batch of outcomes appends to."""
+
+    def __init__(self, store: AsyncStore) -> None:
+        self._store = store
+
+    async def once(self) -> float:
+        every_us = round(ROLLUP_EVERY_SECONDS * 1e6)
+        if await self._store.run(upkeep.take_duty("rollup", every_us)) is not None:
+            await self._store.run(upkeep.rollup())
+        return ROLLUP_EVERY_SECONDS / 2

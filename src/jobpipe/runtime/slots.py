@@ -1,0 +1,219 @@
+"""The slots of a worker: tasks that live as long as it does and take attempts from one line.
+
+An attempt makes no task and no timer of its own. A run that outlives its time-out keeps its slot
+until it ends (a thread cannot be stopped), but its job goes on without it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections import deque
+from collections.abc import Callable
+from contextvars import copy_context
+
+from jobpipe.model.job import Claimed, Finish
+from jobpipe.runtime.attempt import Attempt, Judge, Prepared
+from jobpipe.runtime.context import running_job
+from jobpipe.runtime.deadlines import Deadlines
+from jobpipe.runtime.executors.async_ import InContext
+from jobpipe.runtime.executors.thread import Threads
+
+CANCEL_GRACE_SECONDS = 5.0
+"""How long a cancelled coroutine may take to end before its job goes on without it."""
+
+Key = tuple[int, int]
+
+
+class Slots:
+    """Runs attempts, at most ``count`` at once.
+
+    ``settle`` receives each outcome once; ``freed`` is called when a slot has room again.
+    """
+
+    def __init__(
+        self,
+        count: int,
+        judge: Judge,
+        settle: Callable[[Finish], None],
+        freed: Callable[[], None],
+    ) -> None:
+        self.count = count
+        self.running: dict[Key, Attempt] = {}
+        self.waiting: deque[Attempt] = deque()
+        self._judge = judge
+        self._settle_outcome = settle
+        self._freed = freed
+        self._threads = Threads()
+        self._deadlines = Deadlines(asyncio.get_running_loop())
+        self._tasks: dict[Key, tuple[asyncio.Task[None], Prepared]] = {}
+        self._busy = 0
+        self._stuck = 0
+        self._more = asyncio.Semaphore(0)
+        self._slots = [asyncio.create_task(self._serve()) for _ in range(count)]
+
+    @property
+    def free(self) -> int:
+        """How many attempts could start at once; below zero when more wait than that."""
+        return self.count - self._busy - len(self.waiting)
+
+    @property
+    def is_busy(self) -> bool:
+        """Tell whether anything runs, or waits for a slot."""
+        return bool(self._busy or self.waiting)
+
+    @property
+    def async_running(self) -> bool:
+        """Tell whether a coroutine is still under way."""
+        return any(
+            prepared.task.spec.executor == "async"
+            for key, (_, prepared) in self._tasks.items()
+            if not self.running[key].settled
+        )
+
+    @property
+    def stuck(self) -> int:
+        """How many slots hold a run whose job went on without it."""
+        return self._stuck
+
+    def put(self, claimed: Claimed) -> None:
+        """Start the attempt as soon as a slot is free."""
+        self.waiting.append(Attempt(claimed))
+        self._more.release()
+
+    def take_waiting(self) -> list[Attempt]:
+        """Return the attempts that have not started; they will not start here any more."""
+        unstarted = list(self.waiting)
+        self.waiting.clear()
+        for attempt in unstarted:
+            attempt.settled = True
+        return unstarted
+
+    def request_cancel(self, key: Key) -> None:
+        """Cancel the attempt: a coroutine is stopped, a thread may ask and stop itself."""
+        for attempt in self.waiting:
+            if (attempt.claimed.id, attempt.claimed.token) == key:
+                attempt.job.request_cancel()
+        attempt_running = self.running.get(key)
+        if attempt_running is not None and attempt_running.why_stopped is None:
+            self.interrupt(attempt_running, "cancel")
+
+    def interrupt(self, attempt: Attempt, why: str) -> None:
+        """Stop the attempt as far as it can be stopped."""
+        attempt.why_stopped = why
+        attempt.job.request_cancel()
+        found = self._tasks.get((attempt.claimed.id, attempt.claimed.token))
+        if found is not None and found[1].task.spec.executor == "async":
+            found[0].cancel()
+
+    def abandon(self, attempt: Attempt) -> None:
+        """Let the job go on without this run; its slot stays taken until the run ends."""
+        if not attempt.settled:
+            attempt.settled = True
+            self._stuck += 1
+
+    async def close(self) -> None:
+        """End the slots; whatever still runs in a thread is left to itself."""
+        self._deadlines.close()
+        self._threads.close()
+        for task in self._slots:
+            task.cancel()
+        await asyncio.gather(*self._slots, return_exceptions=True)
+
+    async def _serve(self) -> None:
+        while True:
+            await self._more.acquire()
+            if not self.waiting:
+                continue
+            attempt = self.waiting.popleft()
+            self._busy += 1
+            try:
+                await self._run(attempt)
+            finally:
+                self._busy -= 1
+                self._freed()
+
+    async def _run(self, attempt: Attempt) -> None:
+        prepared = self._judge.prepare(attempt)
+        if isinstance(prepared, Finish):
+            self._settle(attempt, prepared)
+            return
+        key = (attempt.claimed.id, attempt.claimed.token)
+        slot = asyncio.current_task()
+        assert slot is not None
+        attempt.started_ns = time.monotonic_ns()
+        self.running[key] = attempt
+        self._tasks[key] = (slot, prepared)
+        ticket = self._set_deadline(attempt, prepared)
+        try:
+            value = await self._execute(attempt, prepared)
+        except BaseException as error:
+            outcome = self._judge_error(attempt, prepared, slot, error)
+        else:
+            outcome = self._judge_value(attempt, prepared, value)
+        finally:
+            del self.running[key], self._tasks[key]
+            if ticket is not None:
+                self._deadlines.cancel(ticket)
+        while slot.cancelling():
+            slot.uncancel()
+        if attempt.settled:
+            self._stuck -= 1
+        elif outcome is not None:
+            self._settle(attempt, outcome)
+
+    async def _execute(self, attempt: Attempt, prepared: Prepared) -> object:
+        context = copy_context()
+        context.run(running_job.set, attempt.job)
+        function = prepared.task.function
+        if prepared.task.spec.executor == "async":
+            coroutine = context.run(function, *prepared.args, **prepared.kwargs)
+            return await InContext(coroutine, context)
+        return await self._threads.run(context, function, prepared.args, prepared.kwargs)
+
+    def _judge_value(self, attempt: Attempt, prepared: Prepared, value: object) -> Finish | None:
+        if attempt.why_stopped == "timeout":
+            return self._judge.timeout(attempt, prepared.task)
+        return self._judge.value(attempt, prepared.task, value)
+
+    def _judge_error(
+        self, attempt: Attempt, prepared: Prepared, slot: asyncio.Task[None], error: BaseException
+    ) -> Finish | None:
+        why = attempt.why_stopped
+        if isinstance(error, GeneratorExit):
+            raise error
+        if isinstance(error, asyncio.CancelledError) and why is None and slot.cancelling():
+            raise error  # the slot itself ends
+        if why == "timeout":
+            return self._judge.timeout(attempt, prepared.task)
+        if why == "cancel" and not isinstance(error, Exception):
+            return self._judge.cancelled(attempt)
+        if why in ("stop", "lease") and isinstance(error, asyncio.CancelledError):
+            return None  # the worker gives the job back
+        return self._judge.exception(attempt, prepared.task, error)
+
+    def _settle(self, attempt: Attempt, outcome: Finish) -> None:
+        if not attempt.settled:
+            attempt.settled = True
+            self._settle_outcome(outcome)
+
+    def _set_deadline(self, attempt: Attempt, prepared: Prepared) -> int | None:
+        if attempt.claimed.timeout_us is None:
+            return None
+        return self._deadlines.add(
+            attempt.claimed.timeout_us / 1e6, lambda: self._time_out(attempt, prepared)
+        )
+
+    def _time_out(self, attempt: Attempt, prepared: Prepared) -> None:
+        if attempt.settled or attempt.why_stopped not in (None, "cancel"):
+            return
+        self.interrupt(attempt, "timeout")
+        grace = CANCEL_GRACE_SECONDS if prepared.task.spec.executor == "async" else 0.0
+        self._deadlines.add(grace, lambda: self._go_on_without(attempt, prepared))
+
+    def _go_on_without(self, attempt: Attempt, prepared: Prepared) -> None:
+        key = (attempt.claimed.id, attempt.claimed.token)
+        if not attempt.settled and key in self.running:
+            outcome = self._judge.timeout(attempt, prepared.task)
+            self.abandon(attempt)
+            self._settle_outcome(outcome)

@@ -1,0 +1,60 @@
+"""Takes back what dead workers held.
+
+A worker is dead when its lease has ended by the store's clock; on this host already when its
+process is gone, on SQLite when nobody holds its lock file.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from jobpipe.delivery.hub import Hint
+from jobpipe.failpoint import failpoint
+from jobpipe.model.worker import WorkerRecord
+from jobpipe.runtime import identity
+from jobpipe.runtime.promoter import hint_of
+from jobpipe.store.ops import worker as ops
+from jobpipe.store.port import AsyncStore
+from jobpipe.telemetry.events import WorkerSwept, emit
+
+EVERY_SECONDS = 0.5
+
+
+class Sweeper:
+    """Looks at the other workers twice a second."""
+
+    def __init__(
+        self,
+        store: AsyncStore,
+        worker_id: int,
+        *,
+        is_dead_by_lock: Callable[[int], bool],
+        heartbeat_was_late: Callable[[], bool],
+        ring: Callable[[Hint], None],
+    ) -> None:
+        self._store = store
+        self._worker_id = worker_id
+        self._host = identity.host()
+        self._is_dead_by_lock = is_dead_by_lock
+        self._heartbeat_was_late = heartbeat_was_late
+        self._ring = ring
+
+    async def once(self) -> float:
+        others = [w for w in await self._store.run(ops.workers()) if w.id != self._worker_id]
+        known_dead = [other.id for other in others if self._is_dead(other)]
+        expired = any(other.expired for other in others) and not self._heartbeat_was_late()
+        if known_dead or expired or await self._store.run(ops.has_orphans()):
+            failpoint("sweep.before")
+            only_known = not expired
+            for swept in await self._store.run(ops.sweep(known_dead, only_known=only_known)):
+                emit(
+                    WorkerSwept(worker=swept.worker, queued=len(swept.queued), failed=swept.failed)
+                )
+                if swept.queued:
+                    self._ring(hint_of(list(swept.queued)))
+        return EVERY_SECONDS
+
+    def _is_dead(self, other: WorkerRecord) -> bool:
+        if self._is_dead_by_lock(other.id):
+            return True
+        return other.host == self._host and identity.is_dead(other.pid, other.pid_started)

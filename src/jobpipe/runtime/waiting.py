@@ -1,0 +1,48 @@
+"""Waits for a job to end: asks often at first, then less and less."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Iterator
+
+from jobpipe.errors import JobNotFound, WaitTimeout
+from jobpipe.model.state import FINAL, State
+from jobpipe.store.ops import read
+from jobpipe.store.port import AsyncStore, Store
+
+FIRST_PAUSE, LAST_PAUSE, GROWTH = 0.002, 0.2, 1.4
+"""Seconds between two looks: the first pause, the longest, and how they grow."""
+
+
+def wait(store: Store, id: int, timeout: float | None) -> None:
+    """Block until the job is final; raises WaitTimeout after ``timeout`` seconds, JobNotFound."""
+    for pause in _pauses(id, timeout):
+        if _ended(id, store.run(read.state_of(id))):
+            return
+        time.sleep(pause)
+
+
+async def await_end(store: AsyncStore, id: int, limit: float | None) -> None:
+    """Wait like ``wait`` without blocking the loop."""
+    for pause in _pauses(id, limit):
+        if _ended(id, await store.run(read.state_of(id))):
+            return
+        await asyncio.sleep(pause)
+
+
+def _pauses(id: int, timeout: float | None) -> Iterator[float]:
+    began = time.monotonic()
+    pause = FIRST_PAUSE
+    yield pause
+    while timeout is None or (left := timeout - (time.monotonic() - began)) > 0:
+        pause = min(pause * GROWTH, LAST_PAUSE)
+        yield pause if timeout is None else min(pause, left)
+    yield 0.0
+    raise WaitTimeout(f"job {id} has not ended within {timeout:g} s")
+
+
+def _ended(id: int, state: State | None) -> bool:
+    if state is None:
+        raise JobNotFound(f"there is no job {id}")
+    return state in FINAL

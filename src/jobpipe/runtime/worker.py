@@ -1,0 +1,143 @@
+"""A worker on an event loop: it claims, runs and finishes jobs, and does every duty of the store.
+
+Any one worker alone keeps everything going; none of them leads. It is a chain of incarnations:
+when one loses its lease, the next begins.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+from jobpipe.errors import StoreUnavailable
+from jobpipe.runtime.incarnation import Incarnation
+from jobpipe.runtime.options import WorkerKit, WorkerOptions
+from jobpipe.store.ops import claim
+from jobpipe.store.ops import worker as ops
+from jobpipe.telemetry.events import (
+    LeaseEnded,
+    SlotsStuck,
+    StoreLost,
+    WorkerStarted,
+    WorkerStopped,
+    WorkerStopping,
+    emit,
+)
+
+SHORTEST_PAUSE, LONGEST_PAUSE = 0.1, 2.0
+"""Bounds of the wait between two tries to begin anew while the store is away, in seconds."""
+
+
+class Worker:
+    """Works until it is told to stop, or (``burst``) until nothing is left that may run now."""
+
+    def __init__(self, kit: WorkerKit, options: WorkerOptions, *, burst: bool = False) -> None:
+        self.exhausted = False
+        """It stopped because half its slots hold runs that cannot be stopped."""
+        self.ready = asyncio.Event()
+        self._kit = kit
+        self._options = options
+        self._burst = burst
+        self._stopping = asyncio.Event()
+        self._hurry = asyncio.Event()
+        self._over: list[int] = []
+
+    def stop(self) -> None:
+        """Stop in good order; called again, stop at once."""
+        if self._stopping.is_set():
+            self._hurry.set()
+        self._stopping.set()
+
+    async def run(self) -> None:
+        """Work until the end; raises StoreUnavailable or ConfigError when it cannot begin."""
+        try:
+            incarnation: Incarnation | None = await self._begin()
+            while incarnation is not None:
+                incarnation = await self._live(incarnation)
+        finally:
+            await self._kit.store.close()
+            self._kit.close()
+
+    async def _begin(self) -> Incarnation:
+        incarnation = await Incarnation.register(self._kit, self._options)
+        try:
+            await incarnation.start()
+        except BaseException:
+            await incarnation.abandon()
+            raise
+        queues = ", ".join(queue.name for queue in self._options.queues)
+        emit(
+            WorkerStarted(
+                worker=self._options.name,
+                worker_id=incarnation.worker_id,
+                slots=self._options.concurrency,
+                queues=queues,
+            )
+        )
+        self.ready.set()
+        return incarnation
+
+    async def _live(self, incarnation: Incarnation) -> Incarnation | None:
+        """Work as this incarnation; return the next one, None at the end."""
+        await self._first_of(incarnation)
+        if incarnation.lost.is_set():
+            emit(LeaseEnded(worker=self._options.name, why=incarnation.why_lost))
+            await incarnation.abandon()
+            self._over.append(incarnation.worker_id)
+            return None if self._stopping.is_set() else await self._begin_anew()
+        if incarnation.stuck.is_set():
+            slots = incarnation.slots
+            emit(SlotsStuck(worker=self._options.name, stuck=slots.stuck, slots=slots.count))
+            self.exhausted = True
+        emit(
+            WorkerStopping(
+                worker=self._options.name,
+                running=len(incarnation.slots.running),
+                grace_seconds=self._options.shutdown_seconds,
+            )
+        )
+        given_back = await incarnation.stop(self._options.shutdown_seconds, self._hurry)
+        emit(WorkerStopped(worker=self._options.name, given_back=given_back))
+        return None
+
+    async def _first_of(self, incarnation: Incarnation) -> None:
+        """Wait until it is to stop, has lost its lease, is exhausted, or (burst) is idle."""
+        ends: list[asyncio.Future[Any]] = [
+            asyncio.ensure_future(self._stopping.wait()),
+            asyncio.ensure_future(incarnation.lost.wait()),
+            asyncio.ensure_future(incarnation.stuck.wait()),
+        ]
+        if self._burst:
+            ends.append(asyncio.ensure_future(incarnation.idle()))
+        try:
+            done, _ = await asyncio.wait(ends, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            for end in ends:
+                end.cancel()
+        for end in done:
+            end.result()
+
+    async def _begin_anew(self) -> Incarnation | None:
+        pause = SHORTEST_PAUSE
+        while not self._stopping.is_set():
+            try:
+                await self._give_back_former()
+                return await self._begin()
+            except StoreUnavailable as error:
+                if pause == SHORTEST_PAUSE:
+                    emit(StoreLost(doing="beginning anew", why=str(error)))
+            try:
+                async with asyncio.timeout(pause):
+                    await self._stopping.wait()
+            except TimeoutError:
+                pause = min(pause * 2, LONGEST_PAUSE)
+        return None
+
+    async def _give_back_former(self) -> None:
+        """What former incarnations still hold in the store's eyes is free for others at once."""
+        while self._over:
+            held = await self._kit.store.run(claim.held(self._over[-1]))
+            if held:
+                await self._kit.store.run(claim.give_back(held))
+            await self._kit.store.run(ops.end_worker(self._over[-1]))
+            self._over.pop()
