@@ -17,7 +17,7 @@ def reference() -> str:
     parts = ["## Global options\n\nThey may stand before or after the verb.\n"]
     parts.append(_table(global_options()))
     parts.append("## Exit codes\n\n| code | meaning |\n|---|---|\n" + _codes())
-    with click.Context(jobpipe, info_name=PROGRAM) as context:
+    with click.Context(jobpipe, info_name=PROGRAM, **jobpipe.context_settings) as context:
         parts += [_verb(inner) for inner in _leaves(context)]
     return "\n".join(parts)
 

@@ -75,8 +75,8 @@ class Output:
         return sys.stdout.isatty()
 
     def json(self, value: Any) -> None:
-        """Write one value as JSON: indented, or on one line for ``jsonl``."""
-        click.echo(to_json(value, indent=self.form != "jsonl"))
+        """Write one value as JSON: indented, or on one line for ``jsonl``; UTF-8 whatever else."""
+        click.echo(to_json(value, indent=self.form != "jsonl").encode())
 
     def line(self, text: str) -> None:
         """Write one line of text, escaped."""

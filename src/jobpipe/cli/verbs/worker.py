@@ -41,20 +41,20 @@ COLUMNS: list[Column[WorkerView]] = [
     (--shutdown-seconds), gives back the rest uncharged, and exits 0; a second one stops at once.
     """,
 )
-@click.argument("app", metavar="[APP]", required=False)
+@click.argument("place", metavar="[APP]", required=False)
 @click.option("--name", metavar="NAME", help="A label of this worker, for people.")
 @click.option("--burst", is_flag=True, help="End when no job may run now.")
 @setting_flags(*ALL, short=[("queues", "-q"), ("concurrency", "-c")])
 @pass_choices
-def worker(choices: Choices, app: str | None, name: str | None, burst: bool) -> int:
+def worker(choices: Choices, place: str | None, name: str | None, burst: bool) -> int:
     """Run the jobs of an application until stopped.
 
     APP is module:attribute, or a path such as app.py when the file holds one application.
     """
-    if app is not None:
-        if choices.app not in (None, app):
+    if place is not None:
+        if choices.app not in (None, place):
             raise click.UsageError("The application is named twice: as APP and by --app.")
-        choices.app = app
+        choices.app = place
     application = choices.application(tasks=True)
     click.echo(_greeting(application.settings, len(application.registry)), err=True)
     return application.run_worker(burst=burst, name=name)
