@@ -37,6 +37,7 @@ class Access:
         self._gate = threading.Lock()
         self._backend: Backend | None = None
         self._is_current = False
+        self._grounds: dict[str, Ground] = {}
         self._process = os.getpid()
         self._known_callers: weakref.WeakSet[object] = weakref.WeakSet()
 
@@ -111,7 +112,9 @@ class Access:
                 f"on= is a {caller.kind}, but this application's store is"
                 f" {mask_url(self._settings.url)}"
             )
-        return backend.ground(caller.placeholder)
+        if caller.placeholder not in self._grounds:
+            self._grounds[caller.placeholder] = backend.ground(caller.placeholder)
+        return self._grounds[caller.placeholder]
 
     def _is_known(self, connection: object) -> bool:
         try:

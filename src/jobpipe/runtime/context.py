@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import threading
 from contextvars import ContextVar
 from typing import Any
 
@@ -24,7 +23,7 @@ class RunningJob:
         self.token: int = claimed.token
         """The fencing number of this attempt: later attempts have higher ones."""
         self._meta = claimed.meta
-        self._cancel = threading.Event()
+        self._cancel_requested = False
 
     def __repr__(self) -> str:
         return f"<RunningJob {self.id} {self.task} attempt {self.attempt}>"
@@ -39,11 +38,11 @@ class RunningJob:
 
         A thread is never stopped from outside: a long one asks here and raises ``Cancel``.
         """
-        return self._cancel.is_set()
+        return self._cancel_requested
 
     def request_cancel(self) -> None:
         """Note the request (for the worker)."""
-        self._cancel.set()
+        self._cancel_requested = True
 
 
 running_job: ContextVar[RunningJob] = ContextVar("jobpipe_running_job")

@@ -27,6 +27,7 @@ MARGIN_SHARE = 0.25
 """Share of the lease before whose end a worker that could not renew stops its work."""
 
 RETRY_SECONDS = 0.2
+JOIN_SECONDS = 2.0
 
 
 class Heartbeat:
@@ -59,8 +60,10 @@ class Heartbeat:
         self._thread.start()
 
     def stop(self) -> None:
-        """End the thread; may be called on any thread, also twice."""
+        """End the thread, waiting a little for a renewal that is under way; twice is fine."""
         self._stop.set()
+        if self._thread.is_alive() and self._thread is not threading.current_thread():
+            self._thread.join(JOIN_SECONDS)
 
     def tick(self) -> None:
         """Note that the event loop is alive."""

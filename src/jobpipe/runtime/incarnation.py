@@ -10,6 +10,7 @@ import asyncio
 import os
 import time
 from collections.abc import Coroutine, Sequence
+from contextlib import suppress
 from typing import Any
 
 from jobpipe.delivery.hub import Hint
@@ -270,7 +271,8 @@ class Incarnation:
         return self._heartbeat.was_late()
 
     def _tell_lost(self, why: str) -> None:
-        self._loop.call_soon_threadsafe(self._lose, why)
+        with suppress(RuntimeError):  # the loop may be closed by now
+            self._loop.call_soon_threadsafe(self._lose, why)
 
     def _lose(self, why: str) -> None:
         self.why_lost = self.why_lost or why
@@ -313,7 +315,7 @@ class Incarnation:
 
     async def _close(self) -> None:
         self._unsubscribe()
-        self._heartbeat.stop()
+        await asyncio.to_thread(self._heartbeat.stop)
         if self._ears is not None:
             await self._ears.stop()
         for task in self._tasks:

@@ -44,10 +44,6 @@ class LaneChoice:
         """Take over lanes that a hint named."""
         self._lanes = self._lanes.union(lanes)
 
-    def wanted(self, lane: Lane) -> bool:
-        """Tell whether this worker takes jobs of the lane."""
-        return lane.queue not in self._paused and (lane.queue in self._named or ALL in self._named)
-
     def asks(self, room: int, held: Counter[str]) -> list[Ask]:
         """Return the claims to make in turn for ``room`` jobs; ``held`` counts jobs by queue.
 

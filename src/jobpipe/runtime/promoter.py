@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
 from collections.abc import Callable
 
@@ -25,6 +26,7 @@ class Promoter:
         self._poll_seconds = poll_seconds
         self._ring = ring
         self._due_at = float("inf")
+        self._turn = asyncio.Lock()
 
     def note(self, due_in_us: int) -> bool:
         """Remember that something falls due; tell whether that is earlier than known so far."""
@@ -34,6 +36,11 @@ class Promoter:
         return earlier
 
     async def once(self) -> float:
+        """Move what is due; return the seconds until the next look."""
+        async with self._turn:
+            return await self._look()
+
+    async def _look(self) -> float:
         self._due_at = float("inf")
         due = await self._store.run(upkeep.next_due())
         if due is not None and due <= 0:

@@ -5,7 +5,9 @@ from __future__ import annotations
 import asyncio
 import queue
 import threading
+from collections import deque
 from collections.abc import Callable
+from contextlib import suppress
 from contextvars import Context
 from dataclasses import dataclass
 from typing import Any
@@ -29,6 +31,8 @@ class Threads:
         self._lock = threading.Lock()
         self._idle = 0
         self._made = 0
+        self._ended: deque[tuple[_Work, Any, BaseException | None]] = deque()
+        self._told = False
 
     def run(
         self,
@@ -66,13 +70,21 @@ class Threads:
             self._report(work, value, error)
             del work, value, error
 
-    @staticmethod
-    def _report(work: _Work, value: Any, error: BaseException | None) -> None:
-        try:
-            work.loop.call_soon_threadsafe(_settle, work.future, value, error)
-        except RuntimeError:
-            # The loop was closed meanwhile: the worker gave the job back long ago.
+    def _report(self, work: _Work, value: Any, error: BaseException | None) -> None:
+        """Hand the end to the loop; ends that come close together wake it once."""
+        self._ended.append((work, value, error))
+        if self._told:
             return
+        self._told = True
+        # A closed loop means that the worker is gone and gave the job back long ago.
+        with suppress(RuntimeError):
+            work.loop.call_soon_threadsafe(self._settle_ended)
+
+    def _settle_ended(self) -> None:
+        self._told = False
+        while self._ended:
+            work, value, error = self._ended.popleft()
+            _settle(work.future, value, error)
 
 
 def _settle(future: asyncio.Future[Any], value: Any, error: BaseException | None) -> None:
