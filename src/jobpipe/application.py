@@ -27,14 +27,15 @@ from jobpipe.model.job import AttemptRecord, Enqueued, JobRecord, Lane, NewJob
 from jobpipe.model.state import Reason, State
 from jobpipe.model.worker import WorkerRecord
 from jobpipe.runtime import embedded, waiting
+from jobpipe.runtime.gather import Gatherer
 from jobpipe.runtime.options import WorkerOptions
 from jobpipe.runtime.worker import Worker
 from jobpipe.store.migrations import Migration, SchemaStatus
 from jobpipe.store.ops import read, steer
 from jobpipe.store.ops import worker as worker_ops
-from jobpipe.store.ops.enqueue import enqueue
+from jobpipe.store.ops.enqueue import enqueue, enqueue_plain
 from jobpipe.store.ops.read import Counts, Page, QueueRecord
-from jobpipe.store.port import Operation
+from jobpipe.store.port import Mode, Operation
 from jobpipe.tasks.job import Job
 from jobpipe.tasks.registry import Registry, TaskDeclarations
 from jobpipe.tasks.task import Call, Defaults, Enqueuer
@@ -59,6 +60,7 @@ class Jobpipe(TaskDeclarations):
         self.registry = Registry()
         self.hub = Hub()
         self._clock = clock
+        self._gatherer = Gatherer(self._store_gathered)
         self._configure({"url": url, **settings})
 
     def configured(self, **overrides: object) -> Self:
@@ -144,9 +146,14 @@ class Jobpipe(TaskDeclarations):
         operation = enqueue(jobs, known_lanes=self._lanes, max_queued=self.settings.max_queued)
         if on is not None:
             return await self._access.arun_on(on, operation)
+        if len(jobs) == 1 and operation.mode is Mode.ONE:
+            return [await self._gatherer.enqueue(jobs[0])]
         return self._enqueued(jobs, await self._access.arun(operation))
 
-    def _enqueued(self, jobs: list[NewJob], answers: list[Enqueued]) -> list[Enqueued]:
+    async def _store_gathered(self, jobs: Sequence[NewJob]) -> list[Enqueued]:
+        return self._enqueued(jobs, await self._access.arun(enqueue_plain(jobs)))
+
+    def _enqueued(self, jobs: Sequence[NewJob], answers: list[Enqueued]) -> list[Enqueued]:
         """The jobs are committed: their lanes are known now, and workers may look."""
         lanes: dict[Lane, int] = {}
         dues: list[int] = []
