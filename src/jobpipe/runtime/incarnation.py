@@ -129,7 +129,8 @@ class Incarnation:
                 await self._changed.wait()
                 continue
             await self.finisher.drained()
-            await self._promoter.once()
+            for bring_back in self._bring_back:
+                await bring_back()
             self.claimer.look_fully()
             await self.claimer.idle.wait()
             if not self._is_busy():
@@ -177,9 +178,11 @@ class Incarnation:
             heartbeat_was_late=self._heartbeat_was_late,
             ring=self._ring,
         )
+        unparker = Unparker(kit.store, kit.registry, self._ring)
+        self._bring_back = (self._promoter.once, sweeper.once, unparker.once)
         return [
             Duty("sweeping", sweeper.once),
-            Duty("unparking", Unparker(kit.store, kit.registry, self._ring).once),
+            Duty("unparking", unparker.once),
             Duty("pruning", Pruner(kit.store, options.retention).once),
             Duty("folding counters", Rollup(kit.store).once),
         ]

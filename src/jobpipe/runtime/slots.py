@@ -48,6 +48,7 @@ class Slots:
         self._deadlines = Deadlines(asyncio.get_running_loop())
         self._tasks: dict[Key, tuple[asyncio.Task[None], Prepared]] = {}
         self._busy = 0
+        self._closing = False
         self._stuck = 0
         self._more = asyncio.Semaphore(0)
         self._slots = [asyncio.create_task(self._serve()) for _ in range(count)]
@@ -114,6 +115,7 @@ class Slots:
 
     async def close(self) -> None:
         """End the slots; whatever still runs in a thread is left to itself."""
+        self._closing = True
         self._deadlines.close()
         self._threads.close()
         for task in self._slots:
@@ -180,15 +182,16 @@ class Slots:
         self, attempt: Attempt, prepared: Prepared, slot: asyncio.Task[None], error: BaseException
     ) -> Finish | None:
         why = attempt.why_stopped
-        if isinstance(error, GeneratorExit):
+        is_cancel = isinstance(error, asyncio.CancelledError)
+        if isinstance(error, GeneratorExit) or (is_cancel and self._closing):
             raise error
-        if isinstance(error, asyncio.CancelledError) and why is None and slot.cancelling():
-            raise error  # the slot itself ends
+        if is_cancel and why is None and slot.cancelling():
+            raise error  # somebody ends the slot itself
         if why == "timeout":
             return self._judge.timeout(attempt, prepared.task)
         if why == "cancel" and not isinstance(error, Exception):
             return self._judge.cancelled(attempt)
-        if why in ("stop", "lease") and isinstance(error, asyncio.CancelledError):
+        if why in ("stop", "lease") and is_cancel:
             return None  # the worker gives the job back
         return self._judge.exception(attempt, prepared.task, error)
 
