@@ -67,6 +67,7 @@ SELECT * FROM {p}attempt WHERE job_id = CAST(:id AS bigint) ORDER BY token
 
 -- name: counts
 -- Final states from the kept counters, the others by walks of their indexes that stop at the bound.
+-- The ids are bounded as in count_waiting, lest the planner sorts.
 SELECT queue, state, CAST(sum(n) AS bigint) AS n FROM {p}tally GROUP BY queue, state
 UNION ALL
 SELECT queue, 'queued', count(*) FROM (
@@ -80,12 +81,14 @@ SELECT queue, state, count(*) FROM (
 ) AS timed GROUP BY queue, state
 UNION ALL
 SELECT queue, shelf, count(*) FROM (
-    SELECT queue, shelf FROM {p}job WHERE shelf = 'parked'
+    SELECT queue, shelf FROM {p}job
+    WHERE shelf = 'parked' AND id BETWEEN 0 AND 4611686018427387904
     ORDER BY id LIMIT CAST(:bound AS bigint)
 ) AS parked GROUP BY queue, shelf
 UNION ALL
 SELECT queue, shelf, count(*) FROM (
-    SELECT queue, shelf FROM {p}job WHERE shelf = 'blocked'
+    SELECT queue, shelf FROM {p}job
+    WHERE shelf = 'blocked' AND id BETWEEN 0 AND 4611686018427387904
     ORDER BY id LIMIT CAST(:bound AS bigint)
 ) AS blocked GROUP BY queue, shelf
 UNION ALL

@@ -1,0 +1,287 @@
+"""The statements of both dialects: the same names, all used, all sound, and on their indexes.
+
+The plans are looked at with fresh, no and wrong statistics, and both as a plan made for the values
+and as one made for any values: a server chooses between these by itself.
+"""
+
+from __future__ import annotations
+
+import re
+import sqlite3
+from collections.abc import Iterator
+from contextlib import closing
+from pathlib import Path
+from typing import Any, LiteralString
+
+import psycopg
+import pytest
+from psycopg import sql
+
+import jobpipe.store
+from jobpipe.model.job import Lane, NewJob
+from jobpipe.model.worker import NewWorker
+from jobpipe.store import statements
+from jobpipe.store.binding import sqlite_parts
+from jobpipe.store.ops.claim import claim
+from jobpipe.store.ops.enqueue import enqueue
+from jobpipe.store.ops.worker import register
+from jobpipe.store.port import Statement
+from jobpipe.store.postgres import dialect
+from jobpipe.store.postgres.driver import PostgresStore
+from jobpipe.store.sqlite.driver import SqliteStore
+from jobpipe.store.statements import PARAMETER
+from jobpipe.store.stepping import step
+
+SQLITE = statements.load("jobpipe.store.sqlite", "jobpipe_")
+POSTGRESQL = dialect.load("jobpipe")
+ONLY_POSTGRESQL = {
+    "notify",
+    "store_exists",
+    "lock_schema",
+    "limit_lock_wait",
+    "create_schema",
+    "missing_tables",
+    "invalid_indexes",
+    "unproven_constraints",
+    "edges",
+}
+UTILITY = {"create_schema", "create_migrations"}
+"""Statements that PostgreSQL runs without a plan, so that it cannot prepare them."""
+
+ROWS = 100_000
+BATCH = list(range(ROWS, ROWS + 500))
+FILL = f"""
+INSERT INTO jobpipe.lane VALUES ('default', 0), ('mail', 10);
+INSERT INTO jobpipe.claim (worker_id, job_ids, tokens, ranks)
+SELECT 1, ARRAY[id, id + 1], ARRAY[1, 1], ARRAY[id, id + 1] FROM generate_series(1, 500, 2) AS id;
+ALTER TABLE jobpipe.job DISABLE TRIGGER USER;
+INSERT INTO jobpipe.job (
+    id, task, queue, priority, args, created_at, max_attempts, max_losses, token,
+    state, rank, due_at, finished_at, expires_at
+)
+SELECT
+    id, 'mail.welcome', CASE id % 4 WHEN 0 THEN 'mail' ELSE 'default' END,
+    CASE id % 4 WHEN 0 THEN 10 ELSE 0 END, '{{"a":1}}', 1, 5, 3, 1,
+    CASE WHEN id <= {ROWS} THEN 'succeeded' WHEN id % 10 = 0 THEN 'scheduled' ELSE 'queued' END,
+    CASE WHEN id > {ROWS} AND id % 10 <> 0 THEN id END,
+    CASE WHEN id > {ROWS} AND id % 10 = 0 THEN id END,
+    CASE WHEN id <= {ROWS} THEN 1 END,
+    CASE WHEN id % 100 = 1 THEN id END
+FROM generate_series(1, 2 * {ROWS}) AS id;
+ALTER TABLE jobpipe.job ENABLE TRIGGER USER;
+"""
+
+NONE = [None] * len(BATCH)
+LANES = {"queue": ["mail", "default"], "priority": [10, 0], "after": [0, 0]}
+HELD = {"id": BATCH, "token": [1] * len(BATCH)}
+CASES: dict[str, tuple[dict[str, Any], set[str]]] = {
+    "claim": ({**LANES, "limit": 500, "worker": 1, "done": [1, 2]}, {"job_claim", "job_pkey"}),
+    "peek": (LANES, {"job_claim"}),
+    "finish": (
+        {
+            **HELD,
+            "state": ["succeeded"] * len(BATCH),
+            "reason": NONE,
+            "outcome": ["succeeded"] * len(BATCH),
+            "result": ["1"] * len(BATCH),
+            "error": NONE,
+            "delay_us": NONE,
+            "charged": [True] * len(BATCH),
+            "duration_us": [5] * len(BATCH),
+            "age_us": [5] * len(BATCH),
+        },
+        {"job_pkey"},
+    ),
+    "give_back": ({**HELD, "rank": BATCH}, {"job_pkey"}),
+    "take_back": ({"worker": 1, "error": "{}"}, {"job_pkey"}),
+    "end_worker": ({"worker": 1}, {"job_pkey"}),
+    "promote": ({"limit": 500}, {"job_due", "job_pkey"}),
+    "expire": ({"limit": 500}, {"job_expiry", "job_pkey"}),
+    "next_due": ({}, {"job_due", "job_expiry"}),
+    "count_waiting": (
+        {"queue": "default", "bound": 1000},
+        {"job_claim", "job_due", "job_shelf"},
+    ),
+    "counts": ({"bound": 1000}, {"job_claim", "job_due", "job_shelf", "job_pkey"}),
+}
+
+
+@pytest.fixture
+def connection(postgres_url: str) -> Iterator[psycopg.Connection[Any]]:
+    PostgresStore(postgres_url, POSTGRESQL).migrate()
+    with closing(psycopg.connect(postgres_url, autocommit=True)) as connection:
+        yield connection
+
+
+@pytest.fixture
+def sqlite_store(tmp_path: Path) -> Iterator[sqlite3.Connection]:
+    SqliteStore(str(tmp_path / "jobs.db")).migrate()
+    with closing(sqlite3.connect(tmp_path / "jobs.db", isolation_level=None)) as connection:
+        yield connection
+
+
+def test_both_dialects_have_the_same_statements() -> None:
+    assert set(POSTGRESQL.dollar) - set(SQLITE) == ONLY_POSTGRESQL
+    assert set(SQLITE) - set(POSTGRESQL.dollar) == set()
+
+
+def test_every_statement_is_used() -> None:
+    folder = Path(jobpipe.store.__file__).parent
+    code = "\n".join(file.read_text() for file in sorted(folder.rglob("*.py")))
+    assert [name for name in POSTGRESQL.dollar if f'"{name}"' not in code] == []
+
+
+def test_every_statement_that_is_yielded_exists() -> None:
+    folder = Path(jobpipe.store.__file__).parent / "ops"
+    code = "\n".join(file.read_text() for file in sorted(folder.glob("*.py")))
+    yielded = set(re.findall(r'Statement\(\s*"([a-z_]+)"', code))
+    assert yielded - set(POSTGRESQL.dollar) == set()
+
+
+def test_every_statement_prepares_on_postgresql(connection: psycopg.Connection[Any]) -> None:
+    connection.execute(POSTGRESQL.dollar["create_migrations"].sql.encode())
+    for name in POSTGRESQL.dollar.keys() - UTILITY:
+        prepare(connection, name)
+
+
+def test_every_statement_prepares_on_sqlite(sqlite_store: sqlite3.Connection) -> None:
+    for text in SQLITE.values():
+        nothing = dict.fromkeys(PARAMETER.findall(text))
+        for part in sqlite_parts(text):
+            sqlite_store.execute(f"EXPLAIN {part}", nothing)
+
+
+def fill_unknown(connection: psycopg.Connection[Any]) -> None:
+    """Fill tables that nobody ever looked at."""
+    connection.execute("ALTER TABLE jobpipe.job SET (autovacuum_enabled = false)")
+    connection.execute(FILL.encode())
+
+
+def fill_after_analyze(connection: psycopg.Connection[Any]) -> None:
+    """Fill tables whose statistics say that they are empty."""
+    connection.execute("VACUUM ANALYZE jobpipe.job, jobpipe.claim, jobpipe.lane")
+    fill_unknown(connection)
+
+
+def fill_before_analyze(connection: psycopg.Connection[Any]) -> None:
+    """Fill tables and take statistics."""
+    fill_unknown(connection)
+    connection.execute("ANALYZE jobpipe.job, jobpipe.claim, jobpipe.lane")
+
+
+@pytest.mark.parametrize("fill", [fill_unknown, fill_after_analyze, fill_before_analyze])
+def test_plans_stay_on_their_indexes(connection: psycopg.Connection[Any], fill: Any) -> None:
+    fill(connection)
+    faults = []
+    for name, (values, indexes) in CASES.items():
+        prepare(connection, name)
+        for mode in ("force_custom_plan", "force_generic_plan"):
+            connection.execute(f"SET plan_cache_mode = {mode}".encode())
+            found = judge(explain(connection, name, values), indexes)
+            faults += [f"{name}, {mode}: {fault}" for fault in found]
+    assert faults == []
+
+
+def prepare(connection: psycopg.Connection[Any], name: str) -> None:
+    text = f"PREPARE check_{name} AS {POSTGRESQL.dollar[name].sql}"
+    connection.execute(text.encode(), prepare=False)
+
+
+def judge(plan: dict[str, Any], indexes: set[str]) -> Iterator[str]:
+    """Say what is wrong with a plan."""
+    nodes = list(walk(plan))
+    used = {node["Index Name"] for node, _ in nodes if "Index Name" in node}
+    if missing := indexes - used:
+        yield f"does not use {missing}"
+    if foreign := {index for index in used if index.startswith("job_")} - indexes:
+        yield f"uses {foreign}"
+    for node, below in nodes:
+        if node["Node Type"] == "Seq Scan" and node["Relation Name"] == "job":
+            yield "scans the whole job table"
+        if "Sort" in node["Node Type"] and "job" in below:
+            yield f"sorts jobs by {node['Sort Key']}"
+
+
+def explain(
+    connection: psycopg.Connection[Any], name: str, values: dict[str, Any]
+) -> dict[str, Any]:
+    parameters = POSTGRESQL.dollar[name].parameters
+    given = {"clock_shift": 0, **values}
+    query: sql.Composable = sql.SQL("EXPLAIN (FORMAT JSON) EXECUTE {}").format(
+        sql.Identifier(f"check_{name}")
+    )
+    literals = sql.SQL(", ").join(sql.Literal(given[parameter]) for parameter in parameters)
+    row = connection.execute(sql.SQL("{} ({})").format(query, literals)).fetchone()
+    assert row is not None
+    plan: dict[str, Any] = row[0][0]["Plan"]
+    return plan
+
+
+def walk(node: dict[str, Any]) -> Iterator[tuple[dict[str, Any], set[str]]]:
+    """Yield every node with the tables that it and those below it read, down to a LIMIT.
+
+    The node itself comes last.
+    """
+    below = {node["Relation Name"]} if "Relation Name" in node else set()
+    for child in node.get("Plans", []):
+        tables: set[str] = set()
+        for inner, tables in walk(child):
+            yield inner, tables
+        if child["Node Type"] != "Limit":
+            below |= tables
+    yield node, below
+
+
+def test_a_claim_locks_no_more_rows_than_it_takes(
+    postgres_url: str, connection: psycopg.Connection[Any]
+) -> None:
+    store = PostgresStore(postgres_url, POSTGRESQL)
+    lanes = [Lane("mail", 10), Lane("default", 0)]
+    jobs = [NewJob(task="t", args="{}", queue=lane.queue, priority=lane.priority) for lane in lanes]
+    store.run(enqueue(jobs * 150))
+    new = NewWorker(name="w", host="h", pid=1, pid_started="0", slots=1, queues=("*",))
+    worker = store.run(register(new, 15_000_000))
+    free = "SELECT id FROM jobpipe.job WHERE rank IS NOT NULL FOR UPDATE SKIP LOCKED"
+    for limit in (1, 10, 160):
+        with connection.transaction(force_rollback=True):
+            taken = step(claim(worker, lanes, limit, after={}, done=()), executor(connection))
+            assert len(taken) == limit
+            with closing(psycopg.connect(postgres_url)) as other:
+                assert len(other.execute(free).fetchall()) == 300 - limit
+    store.close()
+
+
+def executor(connection: psycopg.Connection[Any]) -> Any:
+    def execute(statement: Statement) -> list[dict[str, Any]]:
+        query = POSTGRESQL.percent[statement.name].sql.encode()
+        with connection.cursor(row_factory=psycopg.rows.dict_row) as cursor:
+            return cursor.execute(query, POSTGRESQL.values(statement)).fetchall()
+
+    return execute
+
+
+SQLITE_INDEXES: dict[LiteralString, set[str]] = {
+    "claim": {"jobpipe_job_claim"},
+    "peek": {"jobpipe_job_claim"},
+    "finish": set(),
+    "give_back": set(),
+    "take_back": set(),
+    "promote": {"jobpipe_job_due"},
+    "expire": {"jobpipe_job_expiry"},
+    "next_due": {"jobpipe_job_due", "jobpipe_job_expiry"},
+}
+"""What a statement uses beside the key."""
+
+
+@pytest.mark.parametrize("name", SQLITE_INDEXES)
+def test_sqlite_plans_stay_on_their_indexes(sqlite_store: sqlite3.Connection, name: str) -> None:
+    nothing = dict.fromkeys(PARAMETER.findall(SQLITE[name]))
+    lines = [
+        row[3]
+        for part in sqlite_parts(SQLITE[name])
+        for row in sqlite_store.execute(f"EXPLAIN QUERY PLAN {part}", nothing)
+    ]
+    whole = re.compile(r"SCAN (j|jobpipe_job)( AS \w+)?$")
+    assert [line for line in lines if whole.match(line)] == []
+    used = {found for line in lines for found in re.findall(r"INDEX (jobpipe_job_\w+)", line)}
+    assert used == SQLITE_INDEXES[name]
