@@ -9,7 +9,7 @@ from typing import Any
 
 from jobpipe.errors import ConfigError
 from jobpipe.model.job import Claimed, Finish
-from jobpipe.model.state import State
+from jobpipe.model.state import Reason, State
 from jobpipe.policy import outcome as policy
 from jobpipe.policy.outcome import RetryRules, Verdict
 from jobpipe.policy.retry import RetryDelays
@@ -54,6 +54,7 @@ class Judge:
         self._registry = registry
         self._delays = delays
         self._max_payload = max_payload
+        self._told: set[tuple[str, Reason | None]] = set()
 
     def prepare(self, attempt: Attempt) -> Prepared | Finish:
         """Return the call to make, or the outcome of an attempt that cannot start."""
@@ -108,7 +109,9 @@ class Judge:
 
     def _park(self, attempt: Attempt, verdict: Verdict, kind: str, message: str) -> Finish:
         claimed = attempt.claimed
-        emit(JobParked(job=claimed.id, task=claimed.task, reason=str(verdict.reason)))
+        if (claimed.task, verdict.reason) not in self._told:  # there may be thousands of them
+            self._told.add((claimed.task, verdict.reason))
+            emit(JobParked(job=claimed.id, task=claimed.task, reason=str(verdict.reason)))
         text = to_json(kind, message, "", self._max_payload)
         return self._write(attempt, verdict, None, text)
 

@@ -87,7 +87,7 @@ class JobParked(Event, frozen=True):
     task: str
     reason: str
     level = logging.WARNING
-    sentence = "job {job} ({task}) parked: {reason}"
+    sentence = "job {job} ({task}) parked: {reason}; others like it are parked without a word"
 
 
 class SlotsStuck(Event, frozen=True):
