@@ -7,6 +7,7 @@ import sys
 
 import pytest
 
+from jobpipe.config.declared import SETTINGS
 from tests.surface.conftest import Cli
 
 
@@ -318,6 +319,13 @@ def test_every_verb_has_a_help_worth_reading(cli: Cli) -> None:
         assert ended.code == 0
         assert ended.out.startswith(f"Usage: jobpipe {' '.join(words)}")
     assert "-q, --queues VALUE" in cli("worker", "-h").out
+
+
+@pytest.mark.parametrize("verb", [["worker"], ["config", "show"]])
+def test_every_setting_has_a_flag(cli: Cli, verb: list[str]) -> None:
+    help = cli(*verb, "--help").out
+    flags = {f"--{setting.key.replace('_', '-')}" for setting in SETTINGS} - {"--failpoints"}
+    assert [flag for flag in sorted(flags) if flag not in help] == []
 
 
 def test_an_error_that_is_not_meant_to_happen_is_told_without_a_traceback(

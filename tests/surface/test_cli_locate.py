@@ -98,6 +98,13 @@ def test_what_cannot_be_found_is_told_in_a_line(cli: Cli, place: str, said: str)
     assert "Traceback" not in ended.err
 
 
+def test_what_a_module_prints_does_not_mix_with_data(cli: Cli) -> None:
+    write(cli, "loud.py", "print('hello')\nfrom app import jp\n")
+    ended = cli("task", "list", "--app", "loud:jp", "--json")
+    assert (ended.code, ended.err) == (0, "hello\n")
+    assert len(ended.json["items"]) == 3
+
+
 def test_debug_shows_where_an_import_failed(cli: Cli) -> None:
     write(cli, "raises.py", "raise ValueError('at fault')\n")
     ended = cli("task", "list", "--app", "raises", "--debug")

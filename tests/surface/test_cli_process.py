@@ -178,6 +178,26 @@ def test_a_pipe_that_is_closed_early_is_no_error(on_sqlite: Program) -> None:
         assert (process.returncode, err) == (141, "")
 
 
+def test_an_output_that_cannot_be_written_is_told(on_sqlite: Program) -> None:
+    def told(redirect: str) -> tuple[int, str]:
+        line = f"{sys.executable} -m jobpipe config show {redirect}"
+        ended = subprocess.run(
+            ["bash", "-c", line],
+            cwd=on_sqlite.folder,
+            env=on_sqlite.env,
+            capture_output=True,
+            text=True,
+            timeout=LIMIT,
+            check=False,
+        )
+        return ended.returncode, ended.stderr
+
+    code, err = told("> /dev/full")
+    assert (code, err.count("\n")) == (1, 1)
+    assert "No space left on device" in err
+    assert told(">&-") == (0, "")
+
+
 def test_a_terminal_gets_a_table_in_colour(on_sqlite: Program) -> None:
     on_sqlite("enqueue", "app.add", "a=1")
     coloured = on_sqlite.on_terminal("job", "list")

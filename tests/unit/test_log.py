@@ -6,6 +6,7 @@ import io
 import json
 import logging
 import sys
+import time
 from collections.abc import Iterator
 from typing import Any
 
@@ -108,7 +109,17 @@ def test_wrong_arguments_of_a_call_lose_no_line() -> None:
 
 
 def test_a_huge_message_is_shortened() -> None:
-    assert len(TextLines().format(record("x" * 10_000_000))) < MAX_MESSAGE + 200
+    huge = "x" * 10_000_000
+    assert len(TextLines().format(record(huge))) < MAX_MESSAGE + 200
+    assert len(TextLines().format(record("x", more=huge))) < MAX_MESSAGE + 200
+    assert len(JsonLines().format(record(huge, more=[huge]))) < 2 * MAX_MESSAGE + 200
+
+
+@pytest.mark.parametrize("text", ["x" * 20_000 + "://", "a-" * 10_000 + "://=", "x://a:" * 3_000])
+def test_masking_is_quick_on_odd_text(text: str) -> None:
+    began = time.process_time()
+    assert mask_secrets(text) == text
+    assert time.process_time() - began < 2
 
 
 @pytest.mark.parametrize(

@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Iterator
+from contextlib import redirect_stdout
 from importlib import import_module
 from pathlib import Path
 from types import ModuleType
@@ -55,7 +56,8 @@ def _from_name(place: str, name: str) -> ModuleType:
             help=f"Name the application as {ALLOWED}.",
         )
     try:
-        return import_module(name)
+        with redirect_stdout(sys.stderr):  # standard output is for data alone
+            return import_module(name)
     except ModuleNotFoundError as error:
         if error.name and f"{name}.".startswith(f"{error.name}."):
             raise ConfigError(

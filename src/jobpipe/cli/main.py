@@ -22,14 +22,27 @@ def main(arguments: Sequence[str] | None = None) -> None:
         if isinstance(stream, TextIOWrapper):  # a narrow locale must not break a listing
             stream.reconfigure(errors="backslashreplace")
     code = run(sys.argv[1:] if arguments is None else arguments)
+    sys.exit(_flushed(code))
+
+
+def _flushed(code: int) -> int:
+    """Write out what waits in standard output; return the exit code that then holds."""
+    if sys.stdout is None:  # closed by whoever started us
+        return code
     try:
         sys.stdout.flush()
     except BrokenPipeError:
         code = exits.PIPE_CLOSED
-    if code == exits.PIPE_CLOSED:
-        # The interpreter flushes once more at its end, and must find somebody who listens.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-    sys.exit(code)
+    except OSError as error:
+        if code == exits.OK:
+            click.echo(f"Error: standard output cannot be written: {error.strerror}", err=True)
+        code = code or exits.FAILED
+    else:
+        if code != exits.PIPE_CLOSED:
+            return code
+    # The interpreter flushes once more at its end, and must find somebody who listens.
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    return code
 
 
 def run(arguments: Sequence[str]) -> int:
@@ -64,7 +77,7 @@ def _tell(error: Exception, debug: bool) -> None:
     else:
         what = escape(f"{type(error).__qualname__}: {error}")
         click.echo(f"Error: {what}", err=True)
-        if not debug:
+        if not debug and not isinstance(error, OSError):
             click.echo("This is not meant to happen; --debug shows where it did.", err=True)
 
 

@@ -19,9 +19,10 @@ MASK = "***"
 MAX_MESSAGE = 20_000
 """Longest message, and longest traceback, of a record, in characters."""
 
-_PASSWORD = re.compile(r"([A-Za-z][A-Za-z0-9+.\-]*://[^\s:/@]*:)\S*@")
+_PASSWORD = re.compile(r"(?<![A-Za-z0-9+.\-])([A-Za-z][A-Za-z0-9+.\-]*://[^\s:/@]*:)\S*@")
 _PARAMETER = re.compile(
-    r"\b([\w\-]*(?:password|passwd|passphrase|pwd|secret|token)=)[^\s&;,'\"]+", re.IGNORECASE
+    r"(?<![\w\-])([\w\-]*(?:password|passwd|passphrase|pwd|secret|token)=)[^\s&;,'\"]+",
+    re.IGNORECASE,
 )
 EVENT = "jobpipe"
 """The attribute of a record that holds the fields of an event of the catalogue."""
@@ -39,9 +40,9 @@ def set_up_logging(level: str, style: str = "auto", stream: TextIO | None = None
 
     ``style`` is ``text``, ``json``, or ``auto``: text on a terminal, JSON lines otherwise.
     """
-    stream = sys.stderr if stream is None else stream
-    as_text = style == "text" or (style == "auto" and stream.isatty())
-    handler = logging.StreamHandler(stream)
+    target: TextIO = sys.stderr if stream is None else stream
+    as_text = style == "text" or (style == "auto" and target.isatty())
+    handler = logging.StreamHandler(target)
     handler.set_name("jobpipe")
     handler.setFormatter(TextLines() if as_text else JsonLines())
     root = logging.getLogger()
@@ -60,7 +61,8 @@ class TextLines(logging.Formatter):
         """Return the record as one line of text."""
         line = f"{_time(record)} {record.levelname.lower()} {record.name}: {_message(record)}"
         for name, value in _extras(record).items():  # an event's sentence tells its fields
-            line += f" {name}={value if isinstance(value, str) else _json(value)}"
+            shown = value if isinstance(value, str) else _json(_masked(value))
+            line += f" {name}={_shortened(shown)}"
         if record.exc_info and record.exc_info[1] is not None:
             line += f" {_traceback(record.exc_info[1])}"
         return escape(mask_secrets(line))
@@ -99,7 +101,7 @@ def mask_secrets(text: str) -> str:
 
 def _masked(value: Any) -> Any:
     if isinstance(value, str):
-        return mask_secrets(value)
+        return mask_secrets(_shortened(value))
     if isinstance(value, dict):
         return {_text(name): _masked(part) for name, part in value.items()}
     if isinstance(value, list | tuple | set | frozenset):

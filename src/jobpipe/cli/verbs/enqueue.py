@@ -113,9 +113,9 @@ def _options(
 
 def _wait(application: Jobpipe, job: Job[Any], timeout: float | None, out: Output) -> int:
     """Wait for the end of a job, show what it came to, and return its exit code."""
-    click.echo(f"Job {job.id} is {job.state}; waiting for its end.", err=True)
     code = exits.OK
     try:
+        click.echo(f"Job {job.id} is {job.state}; waiting for its end.", err=True)
         job.result(timeout)
     except KeyboardInterrupt:
         click.echo(f"Job {job.id} goes on: jobpipe job show {job.id}", err=True)
