@@ -14,8 +14,8 @@ LIMIT 1
 
 -- name: claim
 -- The loop over lanes stops at the limit and nothing sorts, so never more rows are locked than
--- taken. However many rows the planner expects: an array counts as ten rows, so the update goes by
--- the key, and the full joins (of two equal sets) cannot become nested loops.
+-- taken. Whatever the planner expects: an array between bounds counts as one row, so the update
+-- goes by the key, and the full joins (of two equal sets) cannot become nested loops.
 WITH picked AS MATERIALIZED (
     SELECT found.id, found.rank
     FROM unnest(
@@ -35,7 +35,7 @@ taken AS (
     SET state = 'running', rank = NULL, waiting_key = NULL, token = token + 1,
         attempt = attempt + 1, worker_id = CAST(:worker AS bigint), started_at = :now
     FROM unnest(ARRAY(SELECT id FROM picked)) AS chosen (id)
-    WHERE j.id = chosen.id
+    WHERE j.id = chosen.id AND chosen.id BETWEEN 0 AND 4611686018427387904
     RETURNING
         j.id, token, attempt, task, queue, priority, args, max_attempts, timeout_us, meta,
         coalesce(expires_at <= :now, false) AS expired
@@ -75,6 +75,7 @@ WITH given AS MATERIALIZED (
     SELECT * FROM unnest(
         CAST(:id AS bigint[]), CAST(:token AS bigint[]), CAST(:rank AS bigint[])
     ) AS g (id, token, rank)
+    WHERE g.id BETWEEN 0 AND 4611686018427387904
 ),
 back AS (
     UPDATE {p}job AS j

@@ -57,7 +57,7 @@ moved AS (
         END,
         due_at = NULL
     FROM unnest(ARRAY(SELECT id FROM due)) AS chosen (id)
-    WHERE j.id = chosen.id
+    WHERE j.id = chosen.id AND chosen.id BETWEEN 0 AND 4611686018427387904
     RETURNING j.id, queue, priority, state, rank
 ),
 counted AS (
@@ -78,7 +78,7 @@ ended AS (
     UPDATE {p}job AS j
     SET state = 'failed', reason = 'expired', shelf = 'failed', finished_at = :now, rank = NULL
     FROM unnest(ARRAY(SELECT id FROM late)) AS chosen (id)
-    WHERE j.id = chosen.id
+    WHERE j.id = chosen.id AND chosen.id BETWEEN 0 AND 4611686018427387904
     RETURNING j.id, queue
 ),
 counted AS (
@@ -104,7 +104,7 @@ UPDATE {p}job AS j
 SET state = 'queued', reason = NULL, shelf = NULL, error = NULL, queued_at = :now,
     rank = nextval('{p}rank')
 FROM unnest(ARRAY(SELECT id FROM parked)) AS chosen (id)
-WHERE j.id = chosen.id
+WHERE j.id = chosen.id AND chosen.id BETWEEN 0 AND 4611686018427387904
 RETURNING j.id, queue, priority, rank
 
 -- name: take_duty
@@ -144,7 +144,7 @@ forgotten AS (
     DELETE FROM {p}attempt WHERE job_id = ANY (ARRAY(SELECT id FROM old))
 )
 DELETE FROM {p}job AS j USING unnest(ARRAY(SELECT id FROM old)) AS chosen (id)
-WHERE j.id = chosen.id RETURNING j.id
+WHERE j.id = chosen.id AND chosen.id BETWEEN 0 AND 4611686018427387904 RETURNING j.id
 
 -- name: prune_workers
 -- An ended worker goes when no job row tells of it any more.

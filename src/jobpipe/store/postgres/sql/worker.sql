@@ -71,8 +71,8 @@ UPDATE {p}worker SET ended_at = coalesce(ended_at, :now)
 WHERE id = CAST(:worker AS bigint) RETURNING id
 
 -- name: take_back
--- One loss each, no attempt charged; at the limit of losses the job fails. CASE hides the guard from
--- the planner, as in finish.
+-- One loss each, no attempt charged; at the limit of losses the job fails. CASE hides the guard
+-- from the planner, as in finish.
 WITH held AS MATERIALIZED (
     SELECT h.id, h.token, h.rank
     FROM {p}claim AS c
