@@ -1,0 +1,1 @@
+"""Crashes of real processes, judged by a ledger outside the store."""

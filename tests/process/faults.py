@@ -1,0 +1,72 @@
+"""Faults of a worker's surroundings, which sound code survives and a planted bug does not."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
+
+from jobpipe import bootstrap
+from jobpipe.errors import StoreUnavailable
+from jobpipe.runtime.finisher import Finisher
+from jobpipe.runtime.options import WorkerKit
+from jobpipe.store.port import AsyncStore, Operation
+
+
+class FirstFinishBreaks:
+    """A store whose connection breaks at the first finish: before it is sent, or after."""
+
+    def __init__(self, store: AsyncStore, *, after: bool) -> None:
+        self._store, self._after, self._done = store, after, False
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._store, name)
+
+    async def run(self, operation: Operation[Any]) -> Any:
+        """Run the operation; the first finish ends in StoreUnavailable."""
+        if operation.name != "finish" or self._done:
+            return await self._store.run(operation)
+        self._done = True
+        if self._after:
+            await self._store.run(operation)
+        raise StoreUnavailable("the connection broke", outcome_unknown=self._after)
+
+
+def break_first_finish(*, after: bool) -> None:
+    begin = Finisher.__init__
+
+    def begin_on_broken(self: Finisher, store: AsyncStore, *rest: Any, **named: Any) -> None:
+        begin(self, FirstFinishBreaks(store, after=after), *rest, **named)
+
+    Finisher.__init__ = begin_on_broken  # type: ignore[method-assign]
+
+
+def deaf() -> None:
+    """No hint from another process arrives."""
+    connect = bootstrap.connect
+
+    def connect_deaf(*args: Any, **named: Any) -> bootstrap.Backend:
+        backend = connect(*args, **named)
+
+        def kit(*given: Any) -> WorkerKit:
+            return replace(backend.worker_kit(*given), ears=None)
+
+        return replace(backend, worker_kit=kit)
+
+    bootstrap.connect = connect_deaf
+
+
+def clock_a_day_ahead() -> None:
+    """The machine's wall clock is wrong by a day; the monotonic clock is not."""
+    ns, seconds = time.time_ns, time.time
+    time.time_ns = lambda: ns() + 86_400 * 10**9
+    time.time = lambda: seconds() + 86_400
+
+
+FAULTS: dict[str, Callable[[], None]] = {
+    "finish_not_sent": lambda: break_first_finish(after=False),
+    "finish_unanswered": lambda: break_first_finish(after=True),
+    "deaf": deaf,
+    "clock_a_day_ahead": clock_a_day_ahead,
+}

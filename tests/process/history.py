@@ -1,0 +1,113 @@
+"""The ledger's lines, put together: what became of each wish, each run, each fault."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable
+
+from tests.process.ledger import Entry
+
+NEVER = 2**63
+
+
+class Wish:
+    """One enqueue of a producer with all its tries, under one ``op``."""
+
+    def __init__(self, op: str) -> None:
+        self.op = op
+        self.invoked = NEVER
+        self.acked: int | None = None
+        self.jobs: set[int] = set()
+        self.delay = 0.0
+        self.key: str | None = None
+        self.refused = self.open = 0
+
+    @property
+    def must_not_exist(self) -> bool:
+        """Every try was refused or rolled back."""
+        return self.acked is None and self.refused > 0 and not self.open
+
+
+class Run:
+    """One run of a job by a worker."""
+
+    def __init__(self, start: Entry) -> None:
+        self.job, self.token, self.pid = start.job or 0, start.token or 0, start.pid
+        self.op = start.op or ""
+        self.start = start.at
+        self.end: int | None = None
+        self.how: str | None = None
+
+    def __repr__(self) -> str:
+        return f"run of job {self.job} with token {self.token} in process {self.pid}"
+
+
+class Fault:
+    """Harm done to one process, or (``whom`` is None) to everybody."""
+
+    def __init__(self, entry: Entry) -> None:
+        self.whom, self.began, self.over = entry.whom, entry.at, NEVER
+
+
+class History:
+    """A ledger read as a whole."""
+
+    def __init__(self, entries: Iterable[Entry]) -> None:
+        self.wishes: dict[str, Wish] = {}
+        self.runs: defaultdict[int, list[Run]] = defaultdict(list)
+        self.faults: list[Fault] = []
+        self.events: list[Entry] = []
+        self._last_line: dict[int, int] = {}
+        for entry in sorted(entries, key=lambda entry: entry.at):
+            self._last_line[entry.pid] = entry.at
+            self._take(entry)
+
+    def end_of(self, run: Run) -> int:
+        """Return when the run ended; of one that was cut off, when it was last sure to go on."""
+        return run.end if run.end is not None else max(run.start, self._last_line[run.pid])
+
+    def is_met(self, run: Run, before: int = NEVER) -> bool:
+        """Tell whether a fault that began before ``before`` met the run while it lasted."""
+        return any(
+            fault.whom in (None, run.pid) and fault.began < before and fault.over >= run.start
+            for fault in self.faults
+        )
+
+    def _take(self, entry: Entry) -> None:
+        match entry.what:
+            case "invoke" | "ok" | "fail" | "unknown":
+                self._take_answer(entry)
+            case "start":
+                self.runs[entry.job or 0].append(Run(entry))
+            case "end":
+                self._end_run(entry)
+            case "fault":
+                self.faults.append(Fault(entry))
+            case "over":
+                for fault in self.faults:
+                    if fault.whom == entry.whom and fault.over == NEVER:
+                        fault.over = entry.at
+            case "event":
+                self.events.append(entry)
+
+    def _take_answer(self, entry: Entry) -> None:
+        assert entry.op is not None
+        wish = self.wishes.setdefault(entry.op, Wish(entry.op))
+        if entry.what == "invoke":
+            wish.invoked = min(wish.invoked, entry.at)
+            wish.delay, wish.key = entry.delay, entry.key
+            wish.open += 1
+        elif entry.what == "ok":
+            wish.acked = entry.at if wish.acked is None else wish.acked
+            wish.open -= 1
+            if entry.job is not None:
+                wish.jobs.add(entry.job)
+        elif entry.what == "fail":
+            wish.refused += 1
+            wish.open -= 1
+
+    def _end_run(self, entry: Entry) -> None:
+        for run in reversed(self.runs[entry.job or 0]):
+            if (run.token, run.pid, run.end) == (entry.token, entry.pid, None):
+                run.end, run.how = entry.at, entry.how
+                return

@@ -1,0 +1,79 @@
+"""A ledger outside the store: what producers, runs and faults did, whatever the store says.
+
+One file a process, opened to append, one ``write`` a line: a process that is killed loses no line
+that it wrote, and never leaves half of one. Times are the machine's monotonic clock, so lines of
+different processes of one machine can be compared.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from pathlib import Path
+from typing import Literal
+
+import msgspec
+from msgspec import Struct
+
+What = Literal[
+    "invoke",  # a producer begins an enqueue
+    "ok",  # it was acknowledged
+    "fail",  # it was refused, or its transaction was rolled back: it must not exist
+    "unknown",  # no answer: it may exist or not
+    "start",  # a run begins
+    "end",  # a run returned, raised or was interrupted
+    "fault",  # somebody is about to do harm to a process or to the store
+    "over",  # the harm is over: the process is gone, or goes on
+    "event",  # a worker logged an event
+]
+
+
+class Entry(Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """One line. ``op`` names one wish of a producer; its job carries it as an argument."""
+
+    what: What
+    at: int
+    """Nanoseconds of the monotonic clock."""
+    pid: int
+    op: str | None = None
+    job: int | None = None
+    token: int | None = None
+    attempt: int | None = None
+    key: str | None = None
+    delay: float = 0.0
+    """Seconds that the job must wait before it may start."""
+    how: str | None = None
+    """``end``: returned, raised, interrupted; ``fault``: its name; ``event``: its name."""
+    whom: int | None = None
+    """The process that a fault meets; none: the store, and so everybody."""
+    detail: str | None = None
+
+
+class Ledger:
+    """The file of one process in the folder of a run; safe to use from many threads."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self._encode = msgspec.json.Encoder().encode
+        self._pid = os.getpid()
+        path = folder / f"{self._pid}.jsonl"
+        self._file = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
+
+    def write(self, what: What, **fields: object) -> None:
+        """Append a line; it survives whatever happens to this process next."""
+        entry = Entry(what=what, at=time.monotonic_ns(), pid=self._pid, **fields)  # type: ignore[arg-type]
+        line = self._encode(entry) + b"\n"
+        if os.write(self._file, line) != len(line):
+            raise OSError("the ledger's disk is full")
+
+    def close(self) -> None:
+        os.close(self._file)
+
+
+def read(folder: Path) -> list[Entry]:
+    """Return what every process wrote, in the order of time."""
+    decode = msgspec.json.Decoder(Entry).decode
+    entries = [
+        decode(line) for file in folder.glob("*.jsonl") for line in file.read_bytes().splitlines()
+    ]
+    return sorted(entries, key=lambda entry: entry.at)

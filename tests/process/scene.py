@@ -1,0 +1,211 @@
+"""A run of the system as a test sees it: a store, a ledger, and processes of our own.
+
+Waiting is for events (a line of the ledger, the end of a process, a state of the store), each
+with a limit. Every process is stopped by its own pid.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+from jobpipe import Jobpipe
+from tests.process import producer, workload
+from tests.process.checker import Anomaly, Kind, check
+from tests.process.contents import Database
+from tests.process.ledger import Entry, Ledger, read
+
+ROOT = Path(__file__).resolve().parents[2]
+STEP_SECONDS = 0.02
+LIMIT_SECONDS = 30.0
+
+SETTINGS = {
+    "JOBPIPE_LEASE_SECONDS": "1",
+    "JOBPIPE_POLL_SECONDS": "0.2",
+    "JOBPIPE_RETRY_DELAYS": "0.05",
+}
+
+
+class Program:
+    """A process of a scene."""
+
+    def __init__(self, command: list[str], env: dict[str, str], log: Path) -> None:
+        self.log = log
+        with log.open("ab") as out:
+            self._process = subprocess.Popen(
+                command,
+                cwd=ROOT,
+                env=env,
+                stdin=subprocess.DEVNULL,
+                stdout=out,
+                stderr=subprocess.STDOUT,
+            )
+        self.pid = self._process.pid
+
+    @property
+    def ended(self) -> bool:
+        return self._process.poll() is not None
+
+    def send(self, number: signal.Signals) -> None:
+        """Send a signal to this process alone."""
+        self._process.send_signal(number)
+
+    def wait(self, seconds: float = LIMIT_SECONDS) -> int:
+        """Wait for its end and return its exit code (negative: the signal that ended it)."""
+        return self._process.wait(seconds)
+
+    def close(self) -> None:
+        """End it if it still runs."""
+        if not self.ended:
+            self._process.send_signal(signal.SIGCONT)
+            self._process.kill()
+            self._process.wait()
+
+
+class Scene:
+    """Made for one test by the fixture ``scene``."""
+
+    def __init__(self, folder: Path, url: str) -> None:
+        self.folder, self.url = folder, url
+        self.database = Database(url)
+        self.lines = folder / "ledger"
+        self.lines.mkdir()
+        self.ledger = Ledger(self.lines)
+        self.jp: Jobpipe = workload.application(url, self.ledger)
+        self.programs: list[Program] = []
+        self._env = {
+            name: value for name, value in os.environ.items() if not name.startswith("JOBPIPE_")
+        } | {"JOBPIPE_URL": url, **SETTINGS}
+        self.jp.migrate()
+
+    def close(self) -> None:
+        for program in self.programs:
+            program.close()
+        self.jp.close()
+        self.ledger.close()
+
+    # What happens
+
+    def enqueue(self, task: str, op: str, *, key: str | None = None, **args: object) -> None:
+        """Enqueue from this process."""
+        options: dict[str, object] = {"idempotency_key": key}
+        producer.enqueue(
+            self.jp, self.ledger, task, op, dict(args), key=key, delay=0.0, options=options
+        )
+
+    def gate(self, name: str = "gate") -> Path:
+        """Return the path of a gate; ``touch()`` opens it."""
+        return self.folder / name
+
+    def worker(
+        self,
+        *flags: str,
+        plant: str | None = None,
+        fault: str | None = None,
+        failpoints: str | None = None,
+        ready: bool = True,
+        **settings: object,
+    ) -> Program:
+        """Start a worker; return when it works (``ready``)."""
+        words = [*flags]
+        words += ["--plant", plant] if plant else []
+        words += ["--fault", fault] if fault else []
+        program = self._start("worker", words, failpoints, settings)
+        if ready:
+            self.until(lambda: self.event("WorkerStarted", program) or program.ended, "a worker")
+        return program
+
+    def producer(
+        self, seed: int, count: int, *, threads: int = 1, failpoints: str | None = None
+    ) -> Program:
+        """Start a producer of a mix of jobs."""
+        words = ["--seed", str(seed), "--count", str(count), "--threads", str(threads)]
+        return self._start("producer", words, failpoints, {})
+
+    def _start(
+        self, what: str, words: list[str], failpoints: str | None, settings: dict[str, object]
+    ) -> Program:
+        env = dict(self._env)
+        env |= {f"JOBPIPE_{name.upper()}": str(value) for name, value in settings.items()}
+        if failpoints:
+            env["JOBPIPE_FAILPOINTS"] = failpoints
+        command = [sys.executable, "-m", f"tests.process.{what}", "--ledger", str(self.lines)]
+        log = self.folder / f"{what}-{len(self.programs)}.log"
+        program = Program([*command, *words], env, log)
+        self.programs.append(program)
+        if failpoints:
+            self.ledger.write("fault", how=failpoints, whom=program.pid)
+        return program
+
+    def kill(self, program: Program) -> None:
+        """Kill a process as the kernel does."""
+        self.fault(program, signal.SIGKILL)
+        program.wait()
+
+    def fault(self, program: Program, number: signal.Signals) -> None:
+        """Send a signal that does harm, and write it down before."""
+        self.ledger.write("fault", how=number.name, whom=program.pid)
+        program.send(number)
+
+    # What is waited for
+
+    def until(
+        self, condition: Callable[[], object], what: str, seconds: float = LIMIT_SECONDS
+    ) -> None:
+        """Wait until the condition holds; fail with the processes' logs after the limit."""
+        deadline = time.monotonic() + seconds
+        while not condition():
+            if time.monotonic() > deadline:
+                raise AssertionError(f"{what} did not come in {seconds:g} s\n{self.logs()}")
+            time.sleep(STEP_SECONDS)
+
+    def entries(self) -> list[Entry]:
+        return read(self.lines)
+
+    def event(self, name: str, program: Program | None = None) -> bool:
+        """Tell whether a worker has logged an event."""
+        return any(
+            entry.how == name and (program is None or entry.pid == program.pid)
+            for entry in self.entries()
+            if entry.what == "event"
+        )
+
+    def started(self, op: str, times: int = 1) -> bool:
+        """Tell whether a job's runs have begun so many times."""
+        return sum(e.what == "start" and e.op == op for e in self.entries()) >= times
+
+    def settled(self, seconds: float = LIMIT_SECONDS) -> None:
+        """Wait until every job has come to an end."""
+        self.until(lambda: not self.database.unfinished(), "the end of all jobs", seconds)
+
+    def quiet(self, seconds: float) -> None:
+        """Wait until every job has come to an end, or for so long: the checker says what stuck."""
+        deadline = time.monotonic() + seconds
+        while self.database.unfinished() and time.monotonic() < deadline:
+            time.sleep(STEP_SECONDS)
+
+    # The verdict
+
+    def anomalies(self, *, in_order: bool = False) -> list[Anomaly]:
+        return check(self.entries(), self.database.contents(), in_order=in_order)
+
+    def kinds(self, *, in_order: bool = False) -> set[Kind]:
+        """Return the names of all anomalies."""
+        return {anomaly.kind for anomaly in self.anomalies(in_order=in_order)}
+
+    def assert_clean(self) -> None:
+        """Fail with the anomalies and the processes' logs if there are any."""
+        found = self.anomalies()
+        assert not found, "\n".join(map(str, found)) + "\n" + self.logs()
+
+    def logs(self) -> str:
+        """Return the end of what each process wrote."""
+        return "\n".join(
+            f"--- {program.log.name} (pid {program.pid})\n{program.log.read_text()[-3000:]}"
+            for program in self.programs
+        )

@@ -1,0 +1,141 @@
+"""The application of every process of a run: tasks that write down each run in the ledger.
+
+Every task takes ``op``, the name of the wish it serves, and returns the token of its attempt.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from jobpipe import Jobpipe, Retry, Snooze, current_job
+from tests.process.ledger import Ledger
+
+STEP_SECONDS = 0.01
+LIMIT_SECONDS = 60.0
+"""A run that waits for a gate longer than this is taken for forgotten, and fails."""
+
+
+def application(url: str, ledger: Ledger, **settings: object) -> Jobpipe:
+    """Return the application on a store, with its tasks."""
+    jp = Jobpipe(url, **settings)
+    declare_short(jp, ledger)
+    declare_gated(jp, ledger)
+    return jp
+
+
+def declare_short(jp: Jobpipe, ledger: Ledger) -> None:
+    """Declare tasks that end by themselves."""
+
+    @jp.task(name="quick")
+    async def quick(op: str) -> int:
+        with recorded(ledger, op) as token:
+            return token
+
+    @jp.task(name="nap")
+    async def nap(op: str, seconds: float) -> int:
+        with recorded(ledger, op) as token:
+            await asyncio.sleep(seconds)
+            return token
+
+    @jp.task(name="work")
+    def work(op: str, seconds: float) -> int:
+        with recorded(ledger, op) as token:
+            time.sleep(seconds)
+            return token
+
+    @jp.task(name="fail_once", retry_delays=(0.05,))
+    async def fail_once(op: str) -> int:
+        with recorded(ledger, op) as token:
+            if current_job().attempt == 1:
+                raise ValueError("the first attempt fails")
+            return token
+
+    @jp.task(name="snooze_once")
+    async def snooze_once(op: str) -> int:
+        with recorded(ledger, op) as token:
+            if current_job().token == 1:
+                raise Snooze(after=0.05)
+            return token
+
+
+def declare_gated(jp: Jobpipe, ledger: Ledger) -> None:
+    """Declare tasks that go on until the file ``gate`` exists."""
+
+    @jp.task(name="wait")
+    async def wait(op: str, gate: str) -> int:
+        with recorded(ledger, op) as token:
+            await opened(gate)
+            return token
+
+    @jp.task(name="hold")
+    def hold(op: str, gate: str) -> int:
+        with recorded(ledger, op) as token:
+            deadline = time.monotonic() + LIMIT_SECONDS
+            while not Path(gate).exists():
+                if time.monotonic() > deadline:
+                    raise TimeoutError(f"nobody opened {gate}")
+                time.sleep(STEP_SECONDS)
+            return token
+
+    @jp.task(name="wait_after_failure", retry_delays=(0.05,))
+    async def wait_after_failure(op: str, gate: str) -> int:
+        with recorded(ledger, op) as token:
+            if current_job().attempt == 1:
+                raise ValueError("the first attempt fails")
+            await opened(gate)
+            return token
+
+    @jp.task(name="end_as_told", retry_delays=(0.05,), max_attempts=3)
+    async def end_as_told(op: str, gate: str, how: str) -> int:
+        """The first run ends as told, the later ones wait for the gate."""
+        with recorded(ledger, op) as token:
+            if current_job().token > 1:
+                await opened(gate)
+            elif how == "fail":
+                raise ValueError("it was told to fail")
+            elif how == "retry":
+                raise Retry(after=0.05)
+            elif how == "snooze":
+                raise Snooze(after=0.05)
+            return token
+
+
+async def opened(gate: str) -> None:
+    """Wait until the file exists."""
+    async with asyncio.timeout(LIMIT_SECONDS):
+        while not Path(gate).exists():
+            await asyncio.sleep(STEP_SECONDS)
+
+
+@contextmanager
+def recorded(ledger: Ledger, op: str) -> Iterator[int]:
+    """Write down the start and the end of this run; the end is on disk before the worker knows."""
+    job = current_job()
+    ledger.write("start", op=op, job=job.id, token=job.token, attempt=job.attempt)
+    how = "interrupted"
+    try:
+        yield job.token
+        how = "returned"
+    except Exception:
+        how = "raised"
+        raise
+    finally:
+        ledger.write("end", op=op, job=job.id, token=job.token, how=how)
+
+
+class EventsToLedger(logging.Handler):
+    """Writes down what a worker logs."""
+
+    def __init__(self, ledger: Ledger) -> None:
+        super().__init__(logging.INFO)
+        self._ledger = ledger
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Append the event's name and sentence."""
+        name = getattr(record, "jobpipe", {}).get("event", record.levelname)
+        self._ledger.write("event", how=name, detail=record.getMessage())
