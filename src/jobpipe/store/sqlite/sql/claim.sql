@@ -50,6 +50,8 @@ FROM json_each(:rows) AS given
 CROSS JOIN {p}job AS j ON j.id = given.value ->> 0
 WHERE j.token = given.value ->> 1 AND j.state = 'running' AND j.cancel_requested_at IS NOT NULL
 GROUP BY j.queue;
+DELETE FROM {p}cancel_request
+WHERE (job_id, token) IN (SELECT value ->> 0, value ->> 1 FROM json_each(:rows));
 UPDATE {p}job
 SET state = iif(cancel_requested_at IS NULL, 'queued', 'cancelled'),
     reason = iif(cancel_requested_at IS NULL, NULL, 'by_user'),
