@@ -1,0 +1,1 @@
+"""The application as users see it, with real workers."""

@@ -1,0 +1,82 @@
+"""The drivers, in a few lines each: where a fresh store is, and how to open it."""
+
+from __future__ import annotations
+
+import itertools
+import sqlite3
+from contextlib import closing
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import psycopg
+from psycopg.rows import dict_row
+
+from jobpipe.store.port import AsyncStore
+from jobpipe.store.postgres import dialect
+from jobpipe.store.postgres.async_driver import PostgresAsyncStore
+from jobpipe.store.postgres.driver import PostgresStore
+from jobpipe.store.sqlite.driver import SqliteAsyncStore, SqliteStore
+from tests.conformance.clock import MovedClock
+
+STORES = ("sqlite", "postgresql", "pgbouncer")
+STYLES = ("sync", "async")
+DRIVERS = [f"{store}-{style}" for store in STORES for style in STYLES]
+
+_schemas = itertools.count(1)
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where one empty store is."""
+
+    settings: dict[str, Any]
+    """The settings of an application that uses it."""
+    prefix: str
+    """What stands before every table's name."""
+    direct: str
+    """The file, or the URL that leads to the server itself."""
+
+    @property
+    def is_file(self) -> bool:
+        return not self.direct.startswith("postgresql:")
+
+    def sql(self, text: str) -> list[dict[str, Any]]:
+        """Run a statement (``{p}`` stands before tables) past Jobpipe."""
+        statement = text.replace("{p}", self.prefix)
+        if self.is_file:
+            with closing(sqlite3.connect(self.direct)) as file, file:
+                cursor = file.execute(statement)
+                names = [column[0] for column in cursor.description or ()]
+                return [dict(zip(names, row, strict=True)) for row in cursor.fetchall()]
+        with psycopg.connect(self.direct, row_factory=dict_row) as connection:
+            rows = connection.execute(statement.encode())
+            return rows.fetchall() if rows.description else []
+
+
+def file_place(folder: Path) -> Place:
+    """A SQLite file that does not exist yet."""
+    file = folder / f"jobs{next(_schemas)}.db"
+    return Place({"url": f"sqlite:///{file}"}, "jobpipe_", str(file))
+
+
+def server_place(url: str, pooled_url: str | None = None) -> Place:
+    """A schema that does not exist yet in a database, reached directly or through a pooler."""
+    schema = f"t{next(_schemas)}"
+    settings = {"url": url, "schema": schema}
+    if pooled_url is not None:
+        settings |= {"url": pooled_url, "pooler": "transaction", "listen_url": url}
+    return Place(settings, f'"{schema}".', url)
+
+
+def open_stores(place: Place, clock: MovedClock) -> tuple[SqliteStore | PostgresStore, AsyncStore]:
+    """Open the store at a place, blocking and awaited, on a clock that can be moved."""
+    if place.is_file:
+        file = SqliteStore(place.direct, clock=clock)
+        return file, SqliteAsyncStore(file)
+    known = dialect.load(place.settings["schema"], clock.shift)
+    url, pooler = place.settings["url"], place.settings.get("pooler", "none")
+    return (
+        PostgresStore(url, known, pooler=pooler),
+        PostgresAsyncStore(url, known, pooler=pooler),
+    )

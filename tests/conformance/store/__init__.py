@@ -1,0 +1,1 @@
+"""The operations themselves, run one by one."""
