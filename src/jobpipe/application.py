@@ -1,6 +1,6 @@
 """``Jobpipe``: the application that declares tasks, enqueues jobs, answers about them, runs them.
 
-Every verb stands in a pair, blocking and awaited, and says in one line which operation it runs.
+Every verb stands in a pair, blocking and awaited; those about stored jobs come from ``verbs.py``.
 The store is opened, and its schema brought up to date, by the first verb that needs it.
 """
 
@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import os
 import socket
-import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, AbstractContextManager
 from typing import Any, Self, TypeVar
@@ -16,38 +15,29 @@ from typing import Any, Self, TypeVar
 from jobpipe import failpoint
 from jobpipe.access import Access
 from jobpipe.app import requests
-from jobpipe.app.outcomes import value_of
-from jobpipe.app.views import JobView, job_view
 from jobpipe.clock import Clock
 from jobpipe.config.load import load_effective
 from jobpipe.config.settings import Settings
 from jobpipe.delivery.hub import Hint, Hub
-from jobpipe.errors import InvalidArguments, JobNotFound
-from jobpipe.model.job import AttemptRecord, Enqueued, JobRecord, Lane, NewJob
-from jobpipe.model.state import Reason, State
-from jobpipe.model.worker import WorkerRecord
-from jobpipe.runtime import embedded, waiting
+from jobpipe.errors import InvalidArguments
+from jobpipe.model.job import Enqueued, Lane, NewJob
+from jobpipe.model.state import State
+from jobpipe.runtime import embedded
 from jobpipe.runtime.gather import Gatherer
 from jobpipe.runtime.options import WorkerOptions
 from jobpipe.runtime.worker import Worker
-from jobpipe.store.migrations import Migration, SchemaStatus
-from jobpipe.store.ops import read, steer
-from jobpipe.store.ops import worker as worker_ops
 from jobpipe.store.ops.enqueue import enqueue, enqueue_plain
-from jobpipe.store.ops.read import Counts, Page, QueueRecord
-from jobpipe.store.port import Mode, Operation
+from jobpipe.store.port import Mode
 from jobpipe.tasks.job import Job
 from jobpipe.tasks.registry import Registry, TaskDeclarations
 from jobpipe.tasks.task import Call, Defaults, Enqueuer
+from jobpipe.verbs import Verbs
 
 T = TypeVar("T")
 R = TypeVar("R")
 
-LIST_SECONDS = 0.2
-"""Longest search of one page of jobs."""
 
-
-class Jobpipe(TaskDeclarations):
+class Jobpipe(Verbs, TaskDeclarations):
     """An application: its tasks, its store and its settings.
 
     ``url`` and the keyword arguments are settings by field name; they count more than the
@@ -167,196 +157,6 @@ class Jobpipe(TaskDeclarations):
         self.hub.ring(Hint(lanes, min(dues, default=None)))
         return answers
 
-    # Jobs
-
-    def job(self, id: int) -> Job[Any]:
-        """Return the handle of a job; raises JobNotFound."""
-        return self._handle(_found(id, self._access.run(read.job(id))))
-
-    async def ajob(self, id: int) -> Job[Any]:
-        """Return the handle of a job; raises JobNotFound."""
-        return self._handle(_found(id, await self._access.arun(read.job(id))))
-
-    def job_view(self, id: int) -> JobView:
-        """Return all that is shown of a job; raises JobNotFound."""
-        return job_view(_found(id, self._access.run(read.job(id))))
-
-    async def ajob_view(self, id: int) -> JobView:
-        """Return all that is shown of a job; raises JobNotFound."""
-        return job_view(_found(id, await self._access.arun(read.job(id))))
-
-    def jobs(self, *, limit: int = 50, **filters: Any) -> list[Job[Any]]:
-        """Return up to ``limit`` jobs, newest first; filters as in ``job_page``."""
-        return [self._handle(record) for record in self.job_page(limit=limit, **filters).jobs]
-
-    async def ajobs(self, *, limit: int = 50, **filters: Any) -> list[Job[Any]]:
-        """Return up to ``limit`` jobs, newest first; filters as in ``job_page``."""
-        page = await self.ajob_page(limit=limit, **filters)
-        return [self._handle(record) for record in page.jobs]
-
-    def job_page(self, **filters: Any) -> Page:
-        """Return a page of jobs, newest first.
-
-        Filters: ``state``, ``queue_name``, ``task``, ``limit`` (50), ``before`` (an id).
-        """
-        return self._access.run(_page(**filters))
-
-    async def ajob_page(self, **filters: Any) -> Page:
-        """Return a page of jobs like ``job_page``."""
-        return await self._access.arun(_page(**filters))
-
-    def attempts(self, id: int) -> list[AttemptRecord]:
-        """Return the recorded attempts of a job, oldest first."""
-        return self._access.run(read.attempts(id))
-
-    async def aattempts(self, id: int) -> list[AttemptRecord]:
-        """Return the recorded attempts of a job, oldest first."""
-        return await self._access.arun(read.attempts(id))
-
-    def cancel(self, id: int) -> JobRecord:
-        """Cancel a waiting job, or ask a running one to stop; returns it as it stands then."""
-        self._access.run(steer.cancel(id, Reason.BY_USER))
-        self.hub.ring(Hint(cancel=True))
-        return _found(id, self._access.run(read.job(id)))
-
-    async def acancel(self, id: int) -> JobRecord:
-        """Cancel a job like ``cancel``."""
-        await self._access.arun(steer.cancel(id, Reason.BY_USER))
-        self.hub.ring(Hint(cancel=True))
-        return _found(id, await self._access.arun(read.job(id)))
-
-    def rerun(self, id: int) -> JobRecord:
-        """Run an ended job once more; returns it as it stands then."""
-        queued = self._access.run(steer.rerun(id))
-        self.hub.ring(Hint({queued.lane: queued.rank}))
-        return _found(id, self._access.run(read.job(id)))
-
-    async def arerun(self, id: int) -> JobRecord:
-        """Re-run a job like ``rerun``."""
-        queued = await self._access.arun(steer.rerun(id))
-        self.hub.ring(Hint({queued.lane: queued.rank}))
-        return _found(id, await self._access.arun(read.job(id)))
-
-    def job_result(self, job: Job[R], timeout: float | None) -> R:
-        """Wait for a handle's job and return its value."""
-        waiting.wait(self._access.opened().store, job.id, timeout)
-        return value_of(job, self.job_refresh(job))
-
-    async def job_aresult(self, job: Job[R], timeout: float | None) -> R:  # noqa: ASYNC109
-        """Wait for a handle's job and return its value."""
-        await waiting.await_end((await self._access.aopened()).async_store, job.id, timeout)
-        return value_of(job, await self.job_arefresh(job))
-
-    def job_refresh(self, job: Job[Any]) -> JobRecord:
-        """Read a handle's job."""
-        return _found(job.id, self._access.run(read.job(job.id)))
-
-    async def job_arefresh(self, job: Job[Any]) -> JobRecord:
-        """Read a handle's job."""
-        return _found(job.id, await self._access.arun(read.job(job.id)))
-
-    def job_cancel(self, job: Job[Any]) -> JobRecord:
-        """Cancel a handle's job."""
-        return self.cancel(job.id)
-
-    async def job_acancel(self, job: Job[Any]) -> JobRecord:
-        """Cancel a handle's job."""
-        return await self.acancel(job.id)
-
-    def job_rerun(self, job: Job[Any]) -> JobRecord:
-        """Re-run a handle's job."""
-        return self.rerun(job.id)
-
-    async def job_arerun(self, job: Job[Any]) -> JobRecord:
-        """Re-run a handle's job."""
-        return await self.arerun(job.id)
-
-    # Queues, workers, counts
-
-    def counts(self) -> dict[str, int]:
-        """Count jobs by state; waiting states stop counting at 100,000 each."""
-        return _by_state(self.queue_counts())
-
-    async def acounts(self) -> dict[str, int]:
-        """Count jobs by state like ``counts``."""
-        return _by_state(await self.aqueue_counts())
-
-    def queue_counts(self) -> Counts:
-        """Count jobs by (queue, state)."""
-        return self._access.run(read.counts())
-
-    async def aqueue_counts(self) -> Counts:
-        """Count jobs by (queue, state)."""
-        return await self._access.arun(read.counts())
-
-    def queues(self) -> list[QueueRecord]:
-        """List the queues."""
-        return self._access.run(read.queues())
-
-    async def aqueues(self) -> list[QueueRecord]:
-        """List the queues."""
-        return await self._access.arun(read.queues())
-
-    def pause_queue(self, name: str, reason: str | None = None) -> None:
-        """Stop workers from taking jobs of a queue; what runs goes on."""
-        self._access.run(steer.pause_queue(name, reason))
-
-    async def apause_queue(self, name: str, reason: str | None = None) -> None:
-        """Pause a queue like ``pause_queue``."""
-        await self._access.arun(steer.pause_queue(name, reason))
-
-    def resume_queue(self, name: str) -> None:
-        """Let workers take jobs of a queue again."""
-        self._access.run(steer.resume_queue(name))
-        self.hub.ring(Hint(cancel=True))
-
-    async def aresume_queue(self, name: str) -> None:
-        """Resume a queue like ``resume_queue``."""
-        await self._access.arun(steer.resume_queue(name))
-        self.hub.ring(Hint(cancel=True))
-
-    def workers(self) -> list[WorkerRecord]:
-        """List the workers that have not ended."""
-        return self._access.run(worker_ops.workers())
-
-    async def aworkers(self) -> list[WorkerRecord]:
-        """List the workers that have not ended."""
-        return await self._access.arun(worker_ops.workers())
-
-    # The store
-
-    def health(self) -> int:
-        """Return the store's clock (microseconds); raises StoreUnavailable or ConfigError."""
-        return self._access.run(read.ping())
-
-    async def ahealth(self) -> int:
-        """Return the store's clock like ``health``."""
-        return await self._access.arun(read.ping())
-
-    def schema_status(self) -> SchemaStatus:
-        """Tell how far the store's schema is, without changing it."""
-        return self._access.backend().store.schema_status()
-
-    def migrate(self) -> tuple[Migration, ...]:
-        """Bring the store's schema up to date; returns what was applied."""
-        return self._access.backend().store.migrate()
-
-    def schema_sql(self) -> str:
-        """Return the SQL that ``migrate`` runs on an empty store."""
-        return self._access.backend().store.schema_sql()
-
-    def check_store(self) -> list[str]:
-        """Return what is wrong with the store's files or schema; empty when all is well."""
-        return self._access.backend().store.check()
-
-    def close(self) -> None:
-        """Close every connection; the next use opens them again."""
-        self._access.close()
-
-    async def aclose(self) -> None:
-        """Close every connection, also those of this loop."""
-        await self._access.aclose()
-
     # Workers
 
     def running(self, **settings: object) -> AbstractContextManager[None]:
@@ -412,36 +212,6 @@ class Jobpipe(TaskDeclarations):
 
     def _enqueuer(self) -> Enqueuer | None:
         return self
-
-    def _handle(self, record: JobRecord) -> Job[Any]:
-        known = record.task in self.registry
-        signature = self.registry.get(record.task).signature if known else None
-        return Job(self, record.id, record.state, record=record, signature=signature)
-
-
-def _found(id: int, record: JobRecord | None) -> JobRecord:
-    if record is None:
-        raise JobNotFound(f"there is no job {id}")
-    return record
-
-
-def _page(
-    state: str | None = None,
-    queue_name: str | None = None,
-    task: str | None = None,
-    limit: int = 50,
-    before: int | None = None,
-) -> Operation[Page]:
-    wanted = requests.job_filter(state, queue_name, task, before)
-    deadline = time.monotonic() + LIST_SECONDS
-    return read.jobs(wanted, limit, lambda: time.monotonic() < deadline)
-
-
-def _by_state(counts: Counts) -> dict[str, int]:
-    totals = {str(state): 0 for state in State}
-    for (_queue, state), n in counts.items():
-        totals[state] += n
-    return totals
 
 
 def _one_connection(calls: Sequence[Call[Any]], on: object | None) -> object | None:

@@ -60,7 +60,7 @@ class Address:
 
     def for_asyncpg(self) -> dict[str, Any]:
         """Return the arguments of ``asyncpg.connect``."""
-        parts = urlsplit(self.url)
+        parts = urlsplit(self._written_out)
         query = [pair for pair in parse_qsl(parts.query) if pair[0] not in ONLY_LIBPQ]
         settings = {"application_name": APPLICATION}
         if not self.pooled:  # a pooler refuses settings that it does not track
@@ -87,11 +87,18 @@ class Address:
             defaults["options"] = r"-c jit=off -c default_transaction_isolation=read\ committed"
         given = {name for name, _value in parse_qsl(urlsplit(self.url).query)}
         return {
-            "conninfo": self.url,
+            "conninfo": self._written_out,
             "autocommit": True,
             "prepare_threshold": None if self.pooled else 3,
             **{name: value for name, value in defaults.items() if name not in given},
         }
+
+    @property
+    def _written_out(self) -> str:
+        """The URL with an ``@`` in the password escaped: both drivers would cut at the first."""
+        parts = urlsplit(self.url)
+        user, at, host = parts.netloc.rpartition("@")
+        return urlunsplit(parts._replace(netloc=user.replace("@", "%40") + at + host))
 
     def _passwords(self) -> list[str]:
         user, _at, _host = urlsplit(self.url).netloc.rpartition("@")
