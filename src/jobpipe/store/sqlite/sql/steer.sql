@@ -35,7 +35,7 @@ SET state = 'queued', reason = NULL, shelf = NULL, attempt = 0, losses = 0, reru
     result = NULL, error = NULL, started_at = NULL, finished_at = NULL,
     cancel_requested_at = NULL, run_at = NULL, queued_at = :now, worker_id = NULL,
     expires_at = :now + (expires_at - created_at),
-    rank = (SELECT seq FROM sqlite_sequence WHERE name = '{p}job')
+    rank = (SELECT seq + 1 FROM sqlite_sequence WHERE name = '{p}job')
 WHERE id = :id
 RETURNING id, queue, priority, rank
 

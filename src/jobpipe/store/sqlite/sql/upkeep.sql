@@ -45,7 +45,7 @@ SET state = CASE
     rank = iif(
         cancel_requested_at IS NOT NULL OR expires_at <= :now,
         NULL,
-        (SELECT seq FROM sqlite_sequence WHERE name = '{p}job')
+        (SELECT seq + 1 FROM sqlite_sequence WHERE name = '{p}job')
     ),
     queued_at = iif(cancel_requested_at IS NOT NULL OR expires_at <= :now, queued_at, :now),
     due_at = NULL
@@ -83,7 +83,7 @@ LIMIT :limit
 -- name: unpark
 UPDATE {p}job
 SET state = 'queued', reason = NULL, shelf = NULL, error = NULL, queued_at = :now,
-    rank = (SELECT seq FROM sqlite_sequence WHERE name = '{p}job')
+    rank = (SELECT seq + 1 FROM sqlite_sequence WHERE name = '{p}job')
 WHERE state = 'parked' AND id IN (SELECT value FROM json_each(:ids))
 RETURNING id, queue, priority, rank
 
