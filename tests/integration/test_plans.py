@@ -95,9 +95,9 @@ CASES: dict[str, tuple[dict[str, Any], set[str]]] = {
     "give_back": ({**HELD, "rank": BATCH}, {"job_pkey"}),
     "take_back": ({"worker": 1, "error": "{}"}, {"job_pkey"}),
     "end_worker": ({"worker": 1}, {"job_pkey"}),
-    "promote": ({"limit": 500}, {"job_due", "job_pkey"}),
-    "expire": ({"limit": 500}, {"job_expiry", "job_pkey"}),
-    "next_due": ({}, {"job_due", "job_expiry"}),
+    "promote": ({"limit": 500, "since": 0}, {"job_due", "job_pkey"}),
+    "expire": ({"limit": 500, "since": 0}, {"job_expiry", "job_pkey"}),
+    "next_due": ({"since": 0}, {"job_due", "job_expiry"}),
     "count_waiting": (
         {"queue": "default", "bound": 1000},
         {"job_claim", "job_due", "job_shelf"},

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import traceback
+from types import TracebackType
 
 import msgspec
+
+OURS = "jobpipe.runtime."
 
 MESSAGE_MAX = 4_000
 """Longest kept message, in characters."""
@@ -23,7 +26,9 @@ def describe(error: BaseException, limit: int) -> str:
     except Exception as broken:
         message = f"<str() of the exception raised {type(broken).__name__}>"
     try:
-        lines = traceback.format_exception(error, limit=-FRAMES_MAX)
+        lines = traceback.format_exception(
+            type(error), error, _below_ours(error.__traceback__), limit=-FRAMES_MAX
+        )
         trace = _shorten("".join(_shorten(line, TRACEBACK_MAX) for line in lines), TRACEBACK_MAX)
     except Exception as broken:
         trace = f"<formatting the traceback raised {type(broken).__name__}>"
@@ -43,6 +48,13 @@ def to_json(kind: str, message: str, trace: str, limit: int) -> str:
             trace = _shorten(trace, len(trace) // 2) if len(trace) > 200 else ""
         else:
             message = message[: len(message) // 2]
+
+
+def _below_ours(trace: TracebackType | None) -> TracebackType | None:
+    """Leave out the frames of the worker itself, which tell a reader nothing."""
+    while trace is not None and trace.tb_frame.f_globals.get("__name__", "").startswith(OURS):
+        trace = trace.tb_next
+    return trace
 
 
 def _printable(text: str) -> str:

@@ -71,7 +71,7 @@ def decode_args(signature: Signature, text: str) -> tuple[tuple[Any, ...], dict[
         values = decoder.decode(text)
     except Exception as error:  # a __post_init__ of the user's may raise anything
         raise Undecodable(
-            f"task {signature.task}: the stored arguments do not fit: {_brief(error)}"
+            f"task {signature.task}: the arguments do not fit: {_brief(error)}"
         ) from None
     unset = msgspec.UNSET
     bound = {
@@ -81,7 +81,7 @@ def decode_args(signature: Signature, text: str) -> tuple[tuple[Any, ...], dict[
     }
     if not signature.required <= bound.keys():
         missing = ", ".join(sorted(signature.required - bound.keys()))
-        raise Undecodable(f"task {signature.task}: the stored arguments lack {missing}")
+        raise Undecodable(f"task {signature.task}: the arguments lack {missing}")
     return signature.spread(bound)
 
 

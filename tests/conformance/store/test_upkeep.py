@@ -78,19 +78,19 @@ def test_a_running_job_does_not_expire(lab: Lab) -> None:
 
 
 def test_the_next_due_time_is_known(lab: Lab) -> None:
-    assert lab.run(upkeep.next_due()) is None
+    assert lab.run(upkeep.next_due()).in_us is None
     lab.new()
-    assert lab.run(upkeep.next_due()) is None
+    assert lab.run(upkeep.next_due()).in_us is None
     lab.new(delay_us=60 * MINUTE)
-    due = lab.run(upkeep.next_due())
+    due = lab.run(upkeep.next_due()).in_us
     assert due is not None
     assert 59 * MINUTE < due <= 60 * MINUTE
     lab.new(queue="other", expires_in_us=10 * MINUTE)
-    due = lab.run(upkeep.next_due())
+    due = lab.run(upkeep.next_due()).in_us
     assert due is not None
     assert 9 * MINUTE < due <= 10 * MINUTE
     lab.clock.advance(20 * MINUTE)
-    due = lab.run(upkeep.next_due())
+    due = lab.run(upkeep.next_due()).in_us
     assert due is not None
     assert -11 * MINUTE < due < -9 * MINUTE
 

@@ -19,25 +19,33 @@ class Pruned(Struct, frozen=True):
     """Where the next step goes on; 0 when the walk came to its end."""
 
 
+class Due(Struct, frozen=True):
+    """When a promoter has to act next."""
+
+    in_us: int | None
+    """Microseconds until a job falls due or expires (negative: overdue); None if none will."""
+    now: int
+    """The store's clock at that answer."""
+
+
 @operation(Mode.READ)
-def next_due() -> Op[int | None]:
-    """Return the microseconds until a job falls due or expires (negative: overdue), or None."""
-    found = yield Statement("next_due")
-    due: int | None = found[0]["due_in_us"]
-    return due
+def next_due(since: int = 0) -> Op[Due]:
+    """Tell when something falls due; what was due before ``since`` is not looked at."""
+    found = yield Statement("next_due", {"since": since})
+    return Due(found[0]["due_in_us"], found[0]["now"])
 
 
 @operation(Mode.ONE)
-def promote(limit: int) -> Op[list[Queued]]:
+def promote(limit: int, since: int = 0) -> Op[list[Queued]]:
     """Queue up to ``limit`` jobs whose time has come; returns those that are queued now."""
-    moved = yield Statement("promote", {"limit": limit})
+    moved = yield Statement("promote", {"limit": limit, "since": since})
     return [queued(row) for row in moved if row["state"] == State.QUEUED]
 
 
 @operation(Mode.ONE)
-def expire(limit: int) -> Op[int]:
+def expire(limit: int, since: int = 0) -> Op[int]:
     """Fail up to ``limit`` queued jobs that nobody started in time; returns how many."""
-    return len((yield Statement("expire", {"limit": limit})))
+    return len((yield Statement("expire", {"limit": limit, "since": since})))
 
 
 @operation(Mode.READ)

@@ -104,6 +104,8 @@ class Writer:
         return group
 
     def _settle(self, group: list[_Work]) -> None:
+        # Whoever gave up before his turn came has nothing stored; nobody can give up after it.
+        group = [work for work in group if work.future.set_running_or_notify_cancel()]
         try:
             done = self._commit(group)
         except sqlite3.Error as error:

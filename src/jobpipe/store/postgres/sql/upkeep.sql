@@ -1,15 +1,16 @@
 -- name: next_due
--- Microseconds until something falls due (a start or an expiry); below zero: it is overdue.
-SELECT min(at) - :now AS due_in_us
+-- Microseconds until something falls due (a start or an expiry); below zero: it is overdue. The
+-- walk starts at :since, beyond the entries of what was moved, which a pinned snapshot keeps.
+SELECT min(at) - :now AS due_in_us, :now AS now
 FROM (
     SELECT (
-        SELECT due_at FROM {p}job WHERE queue = lane.queue AND due_at IS NOT NULL
+        SELECT due_at FROM {p}job WHERE queue = lane.queue AND due_at >= CAST(:since AS bigint)
         ORDER BY due_at LIMIT 1
     ) AS at
     FROM (SELECT DISTINCT queue FROM {p}lane) AS lane
     UNION ALL
     SELECT (
-        SELECT expires_at FROM {p}job WHERE rank IS NOT NULL AND expires_at IS NOT NULL
+        SELECT expires_at FROM {p}job WHERE rank IS NOT NULL AND expires_at >= CAST(:since AS bigint)
         ORDER BY expires_at LIMIT 1
     )
 ) AS next
@@ -22,7 +23,7 @@ WITH due AS MATERIALIZED (
     FROM (SELECT DISTINCT queue FROM {p}lane) AS lane
     CROSS JOIN LATERAL (
         SELECT j.id FROM {p}job AS j
-        WHERE j.queue = lane.queue AND j.due_at BETWEEN 0 AND :now
+        WHERE j.queue = lane.queue AND j.due_at BETWEEN CAST(:since AS bigint) AND :now
         ORDER BY j.due_at
         LIMIT CAST(:limit AS bigint)
         FOR UPDATE SKIP LOCKED
@@ -69,7 +70,7 @@ SELECT * FROM moved
 -- name: expire
 WITH late AS MATERIALIZED (
     SELECT id FROM {p}job
-    WHERE rank IS NOT NULL AND expires_at <= :now
+    WHERE rank IS NOT NULL AND expires_at BETWEEN CAST(:since AS bigint) AND :now
     ORDER BY expires_at
     LIMIT CAST(:limit AS bigint)
     FOR UPDATE SKIP LOCKED

@@ -1,15 +1,16 @@
 -- name: next_due
--- Microseconds until something falls due (a start or an expiry); below zero: it is overdue.
-SELECT min(at) - :now AS due_in_us
+-- Microseconds until something falls due (a start or an expiry); below zero: it is overdue. The
+-- walk starts at :since, beyond the entries of what was moved, which a pinned snapshot keeps.
+SELECT min(at) - :now AS due_in_us, :now AS now
 FROM (
     SELECT (
-        SELECT due_at FROM {p}job WHERE queue = lane.queue AND due_at IS NOT NULL
+        SELECT due_at FROM {p}job WHERE queue = lane.queue AND due_at >= :since
         ORDER BY due_at LIMIT 1
     ) AS at
     FROM (SELECT DISTINCT queue FROM {p}lane) AS lane
     UNION ALL
     SELECT (
-        SELECT expires_at FROM {p}job WHERE rank IS NOT NULL AND expires_at IS NOT NULL
+        SELECT expires_at FROM {p}job WHERE rank IS NOT NULL AND expires_at >= :since
         ORDER BY expires_at LIMIT 1
     )
 )
@@ -22,7 +23,7 @@ FROM (
     SELECT j.queue, j.cancel_requested_at, j.expires_at
     FROM (SELECT DISTINCT queue FROM {p}lane) AS lane
     CROSS JOIN {p}job AS j INDEXED BY {p}job_due
-        ON j.queue = lane.queue AND j.due_at <= :now
+        ON j.queue = lane.queue AND j.due_at BETWEEN :since AND :now
     LIMIT :limit
 )
 WHERE cancel_requested_at IS NOT NULL OR expires_at <= :now
@@ -53,7 +54,7 @@ WHERE id IN (
     SELECT j.id
     FROM (SELECT DISTINCT queue FROM {p}lane) AS lane
     CROSS JOIN {p}job AS j INDEXED BY {p}job_due
-        ON j.queue = lane.queue AND j.due_at <= :now
+        ON j.queue = lane.queue AND j.due_at BETWEEN :since AND :now
     LIMIT :limit
 )
 RETURNING id, queue, priority, state, rank
@@ -63,14 +64,14 @@ INSERT INTO {p}tally (queue, state, n)
 SELECT queue, 'failed', count(*)
 FROM (
     SELECT queue FROM {p}job
-    WHERE rank IS NOT NULL AND expires_at <= :now ORDER BY expires_at, id LIMIT :limit
+    WHERE rank IS NOT NULL AND expires_at BETWEEN :since AND :now ORDER BY expires_at, id LIMIT :limit
 )
 GROUP BY 1;
 UPDATE {p}job
 SET state = 'failed', reason = 'expired', shelf = 'failed', finished_at = :now, rank = NULL
 WHERE id IN (
     SELECT id FROM {p}job
-    WHERE rank IS NOT NULL AND expires_at <= :now ORDER BY expires_at, id LIMIT :limit
+    WHERE rank IS NOT NULL AND expires_at BETWEEN :since AND :now ORDER BY expires_at, id LIMIT :limit
 )
 RETURNING id
 
