@@ -17,6 +17,8 @@ ATTEMPT_SECONDS = 10
 """Longest wait for one server to answer one attempt to connect."""
 LOST_SECONDS = 30
 """How long data may stay unacknowledged before a connection counts as dead."""
+PLAN_SECONDS = 10
+"""How long a session keeps a plan: one made while the table was small is wrong when it has grown."""
 
 # asyncpg would send these to the server as settings, which refuses them.
 ONLY_LIBPQ = frozenset(
@@ -71,7 +73,7 @@ class Address:
             "dsn": urlunsplit(parts._replace(query=urlencode(query))),
             "timeout": ATTEMPT_SECONDS,
             "statement_cache_size": 0 if self.pooled else 200,
-            "max_cached_statement_lifetime": 0,
+            "max_cached_statement_lifetime": PLAN_SECONDS,
             "server_settings": settings,
         }
 
