@@ -18,7 +18,7 @@ ATTEMPT_SECONDS = 10
 LOST_SECONDS = 30
 """How long data may stay unacknowledged before a connection counts as dead."""
 PLAN_SECONDS = 10
-"""How long a session keeps a plan: one made while the table was small is wrong when it has grown."""
+"""How long a session keeps a plan: one made for a small table is wrong when it has grown."""
 
 # asyncpg would send these to the server as settings, which refuses them.
 ONLY_LIBPQ = frozenset(
