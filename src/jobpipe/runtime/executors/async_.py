@@ -31,6 +31,9 @@ class InContext:
                     awaited = self._context.run(step, argument)
                 except StopIteration as end:
                     return end.value
+                except GeneratorExit as error:
+                    # Raised by the task itself; as such it would end the slot's task too.
+                    raise RuntimeError(f"the task raised GeneratorExit: {error}") from error
                 try:
                     argument = yield awaited
                     step = self._coroutine.send

@@ -92,8 +92,9 @@ def _settle(future: asyncio.Future[Any], value: Any, error: BaseException | None
         return
     if error is None:
         future.set_result(value)
-    elif isinstance(error, StopIteration):
-        # A future cannot carry StopIteration.
-        future.set_exception(RuntimeError(f"the task raised StopIteration: {error}"))
+    elif isinstance(error, StopIteration | GeneratorExit):
+        # A future cannot carry the one, and the other would end the slot's task too.
+        what = type(error).__name__
+        future.set_exception(RuntimeError(f"the task raised {what}: {error}"))
     else:
         future.set_exception(error)
