@@ -119,6 +119,7 @@ class Claimer:
         self._put = put
         self._wake = asyncio.Event()
         self._closing = False
+        self._was_empty = True
 
     def look(self, hint: Hint | None = None) -> None:
         """Claim soon: something may have been queued, or a slot is free."""
@@ -191,8 +192,10 @@ class Claimer:
         return found
 
     async def _claim(self, ask: Ask) -> list[Claimed]:
-        if self._store.capabilities.peek and not await self._store.run(ops.peek(ask.lanes)):
-            return []
+        if self._store.capabilities.peek and self._was_empty:
+            self._was_empty = not await self._store.run(ops.peek(ask.lanes))
+            if self._was_empty:
+                return []
         if not self._store.capabilities.frontier:
             return await self._take(ask, {})
         began = time.monotonic()
@@ -215,6 +218,7 @@ class Claimer:
             self.records.return_done(done)
             raise
         failpoint("claim.taken")
+        self._was_empty = not jobs
         self.records.add(jobs)
         for job in jobs:
             self.frontier.claimed(Lane(job.queue, job.priority), job.rank)
