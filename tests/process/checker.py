@@ -100,8 +100,8 @@ def find_doubled(case: Case) -> Iterator[str]:
             yield f"job {job.id} has successes recorded under the tokens {successes}"
         returned = [run for run in case.history.runs[job.id] if run.how == "returned"]
         for first, second in pairwise(returned):
-            excused = case.recorded(first) in ("timed_out", "failed", "snoozed")
-            if not (excused or job.reruns or case.history.is_met(first, before=second.start)):
+            ended_otherwise = case.recorded(first) in ("timed_out", "failed", "snoozed")
+            if not (ended_otherwise or job.reruns or case.history.is_excused(first, second)):
                 yield f"the {first} returned, and yet the {second} did the work again"
 
 
@@ -113,7 +113,7 @@ def find_overlapping(case: Case) -> Iterator[str]:
             if other.start >= case.history.end_of(one):
                 continue
             timed_out = case.recorded(older) == "timed_out"
-            if not (timed_out or case.history.is_met(older, before=other.start)):
+            if not (timed_out or case.history.is_excused(one, other)):
                 yield f"the {one} went on while the {other} began"
 
 
@@ -202,7 +202,7 @@ def find_tokens_not_rising(case: Case) -> Iterator[str]:
     tokens = {job.id: job.token for job in case.contents.jobs}
     for id, runs in case.history.runs.items():
         for earlier, later in pairwise(runs):
-            late = later.token < earlier.token and case.history.is_met(later)
+            late = later.token < earlier.token and case.history.is_excused(earlier, later)
             if later.token <= earlier.token and not late:
                 yield f"the {later} came after the {earlier}"
         highest = max((run.token for run in runs), default=0)

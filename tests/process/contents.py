@@ -68,7 +68,7 @@ class Database:
                 connection.row_factory = sqlite3.Row
                 return [dict(row) for row in connection.execute(text).fetchall()]
         with psycopg.connect(self.url, autocommit=True, row_factory=dict_row) as server:
-            return server.execute(text).fetchall()  # type: ignore[arg-type]
+            return server.execute(text).fetchall()
 
     def unfinished(self) -> int:
         """Count the jobs that have not come to an end."""

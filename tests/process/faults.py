@@ -10,6 +10,7 @@ from typing import Any
 from jobpipe import bootstrap
 from jobpipe.errors import StoreUnavailable
 from jobpipe.runtime.finisher import Finisher
+from jobpipe.runtime.heartbeat import Heartbeat
 from jobpipe.runtime.options import WorkerKit
 from jobpipe.store.port import AsyncStore, Operation
 
@@ -64,9 +65,19 @@ def clock_a_day_ahead() -> None:
     time.time = lambda: seconds() + 86_400
 
 
+def numb() -> None:
+    """The heartbeat neither renews nor hears of anything: the worker believes in its lease."""
+
+    def believe(self: Heartbeat, interval: float) -> bool:
+        return True
+
+    Heartbeat._renew = believe  # type: ignore[method-assign]
+
+
 FAULTS: dict[str, Callable[[], None]] = {
     "finish_not_sent": lambda: break_first_finish(after=False),
     "finish_unanswered": lambda: break_first_finish(after=True),
     "deaf": deaf,
+    "numb": numb,
     "clock_a_day_ahead": clock_a_day_ahead,
 }

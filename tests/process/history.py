@@ -66,10 +66,15 @@ class History:
         """Return when the run ended; of one that was cut off, when it was last sure to go on."""
         return run.end if run.end is not None else max(run.start, self._last_line[run.pid])
 
-    def is_met(self, run: Run, before: int = NEVER) -> bool:
-        """Tell whether a fault that began before ``before`` met the run while it lasted."""
+    def is_excused(self, one: Run, other: Run) -> bool:
+        """Tell whether a fault met the older of two runs of a job before the later one began.
+
+        A paused worker may begin the older one last, so both starts count.
+        """
+        older = min(one, other, key=lambda run: run.token)
+        first, last = sorted((one.start, other.start))
         return any(
-            fault.whom in (None, run.pid) and fault.began < before and fault.over >= run.start
+            fault.whom in (None, older.pid) and fault.began < last and fault.over >= first
             for fault in self.faults
         )
 

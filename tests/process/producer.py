@@ -1,7 +1,7 @@
-"""The program of a producer: it enqueues a mix of jobs and writes down every answer.
+"""The program of a producer: it enqueues, and writes down every answer.
 
-``python -m tests.process.producer --ledger FOLDER --seed N --count N --threads N``. An answer that
-did not come is asked for again under the same idempotency key where the wish has one.
+``python -m tests.process.producer PLAN --ledger FOLDER``. An answer that did not come is asked for
+again under the same idempotency key where the wish has one.
 """
 
 from __future__ import annotations
@@ -9,84 +9,128 @@ from __future__ import annotations
 import argparse
 import os
 import random
+import signal
+import sqlite3
 import sys
 import threading
+from collections.abc import Callable
+from datetime import timedelta
+from importlib import import_module
 from pathlib import Path
+from typing import Any
 
 from jobpipe import Jobpipe
 from jobpipe.errors import StoreUnavailable
-from tests.process.ledger import Ledger
+from tests.process.ledger import Ledger, What
 from tests.process.workload import application
 
 TRIES = 20
-
-
-def wish(jp: Jobpipe, ledger: Ledger, chance: random.Random, op: str) -> None:
-    """Enqueue one job of the mix; with a key until the store has answered."""
-    task, args = chance.choice(
-        [
-            ("quick", {}),
-            ("quick", {}),
-            ("nap", {"seconds": chance.uniform(0.0, 0.1)}),
-            ("work", {"seconds": chance.uniform(0.0, 0.1)}),
-            ("fail_once", {}),
-            ("snooze_once", {}),
-        ]
-    )
-    key = op if chance.random() < 0.5 else None
-    delay = 0.2 if chance.random() < 0.1 else 0.0
-    options = {"idempotency_key": key, "run_after": delay or None}
-    for _ in range(TRIES if key else 1):
-        if enqueue(jp, ledger, task, op, args, key=key, delay=delay, options=options):
-            return
 
 
 def enqueue(
     jp: Jobpipe,
     ledger: Ledger,
     task: str,
-    op: str,
-    args: dict[str, object],
+    args: dict[str, Any],
     *,
-    key: str | None,
-    delay: float,
-    options: dict[str, object],
+    key: str | None = None,
+    delay: float = 0.0,
 ) -> bool:
     """Enqueue once; tell whether the answer is known."""
-    given = {name: value for name, value in options.items() if value is not None}
-    ledger.write("invoke", op=op, key=key, delay=delay)
+    options: dict[str, Any] = {"idempotency_key": key} if key else {}
+    if delay:
+        options["run_after"] = timedelta(seconds=delay)
+    ledger.write("invoke", op=args["op"], key=key, delay=delay)
     try:
-        job = jp.enqueue_named(task, {"op": op, **args}, **given)
+        job = jp.enqueue_named(task, args, **options)
     except StoreUnavailable as error:
-        ledger.write("unknown" if error.outcome_unknown else "fail", op=op, detail=str(error))
+        answer: What = "unknown" if error.outcome_unknown else "fail"
+        ledger.write(answer, op=args["op"], detail=str(error))
         return False
-    ledger.write("ok", op=op, job=job.id)
+    ledger.write("ok", op=args["op"], job=job.id)
     return True
 
 
-def produce(jp: Jobpipe, ledger: Ledger, seed: int, count: int, thread: int) -> None:
-    chance = random.Random(f"{seed}/{thread}")
-    for n in range(count):
-        wish(jp, ledger, chance, f"{os.getpid()}/{thread}/{n}")
-
-
-def main() -> int:
-    parser = argparse.ArgumentParser()
-    parser.add_argument("--ledger", type=Path, required=True)
-    parser.add_argument("--seed", type=int, required=True)
-    parser.add_argument("--count", type=int, required=True)
-    parser.add_argument("--threads", type=int, default=1)
-    given = parser.parse_args()
-    ledger = Ledger(given.ledger)
-    jp = application(os.environ["JOBPIPE_URL"], ledger)
+def mix(jp: Jobpipe, ledger: Ledger, given: argparse.Namespace) -> None:
+    """Enqueue ``--count`` jobs of all kinds from each of ``--threads`` threads."""
     threads = [
-        threading.Thread(target=produce, args=(jp, ledger, given.seed, given.count, number))
+        threading.Thread(target=wishes, args=(jp, ledger, given.seed, given.count, number))
         for number in range(given.threads)
     ]
     for thread in threads:
         thread.start()
     for thread in threads:
         thread.join()
+
+
+def wishes(jp: Jobpipe, ledger: Ledger, seed: int, count: int, thread: int) -> None:
+    chance = random.Random(f"{seed}/{thread}")
+    for n in range(count):
+        wish(jp, ledger, chance, f"{os.getpid()}/{thread}/{n}")
+
+
+def wish(jp: Jobpipe, ledger: Ledger, chance: random.Random, op: str) -> None:
+    """Enqueue one job of the mix; with a key until the store has answered."""
+    tasks = ["quick", "quick", "nap", "work", "fail_once", "snooze_once"]
+    task = chance.choice(tasks)
+    args: dict[str, Any] = {"op": op}
+    if task in ("nap", "work"):
+        args["seconds"] = chance.uniform(0.0, 0.1)
+    key = op if chance.random() < 0.5 else None
+    delay = 0.2 if chance.random() < 0.1 else 0.0
+    for _ in range(TRIES if key else 1):
+        if enqueue(jp, ledger, task, args, key=key, delay=delay):
+            return
+
+
+def die_after_answer(jp: Jobpipe, ledger: Ledger, given: argparse.Namespace) -> None:
+    """Enqueue one job, and be killed as soon as the answer is written down."""
+    enqueue(jp, ledger, "quick", {"op": "answered"})
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+def roll_back(jp: Jobpipe, ledger: Ledger, given: argparse.Namespace) -> None:
+    """Enqueue one job in a transaction of our own that is rolled back, and one beside it."""
+    enqueue(jp, ledger, "quick", {"op": "kept"})
+    connection = sqlite3.connect(jp.settings.url.removeprefix("sqlite:///"))
+    connection.execute("CREATE TABLE mine (id INTEGER)")
+    ledger.write("invoke", op="rolled back")
+    with connection:
+        connection.execute("DELETE FROM mine")
+        jp.enqueue_named("quick", {"op": "rolled back"}, on=connection)
+        connection.rollback()
+    ledger.write("fail", op="rolled back")
+    connection.close()
+
+
+def ask_twice(jp: Jobpipe, ledger: Ledger, given: argparse.Namespace) -> None:
+    """Enqueue one wish twice under one key, as after an answer that was lost."""
+    for _ in range(2):
+        enqueue(jp, ledger, "quick", {"op": "keyed"}, key="keyed")
+
+
+PLANS: dict[str, Callable[[Jobpipe, Ledger, argparse.Namespace], None]] = {
+    "mix": mix,
+    "die_after_answer": die_after_answer,
+    "roll_back": roll_back,
+    "ask_twice": ask_twice,
+}
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser()
+    parser.add_argument("plan", choices=PLANS)
+    parser.add_argument("--ledger", type=Path, required=True)
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--count", type=int, default=0)
+    parser.add_argument("--threads", type=int, default=1)
+    parser.add_argument("--plant")
+    given = parser.parse_args()
+    ledger = Ledger(given.ledger)
+    if given.plant:
+        import_module(f"tests.process.planted.{given.plant}").plant()
+    jp = application(os.environ["JOBPIPE_URL"], ledger)
+    PLANS[given.plan](jp, ledger, given)
     jp.close()
     return 0
 

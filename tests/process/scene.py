@@ -48,8 +48,15 @@ class Program:
         self.pid = self._process.pid
 
     @property
-    def ended(self) -> bool:
+    def over(self) -> bool:
+        """Whether the process is gone."""
         return self._process.poll() is not None
+
+    @property
+    def stopped(self) -> bool:
+        """Whether it stands still after SIGSTOP."""
+        stat = Path(f"/proc/{self.pid}/stat").read_text(encoding="utf-8")
+        return stat.rpartition(")")[2].split()[0] == "T"
 
     def send(self, number: signal.Signals) -> None:
         """Send a signal to this process alone."""
@@ -61,7 +68,7 @@ class Program:
 
     def close(self) -> None:
         """End it if it still runs."""
-        if not self.ended:
+        if not self.over:
             self._process.send_signal(signal.SIGCONT)
             self._process.kill()
             self._process.wait()
@@ -91,12 +98,12 @@ class Scene:
 
     # What happens
 
-    def enqueue(self, task: str, op: str, *, key: str | None = None, **args: object) -> None:
-        """Enqueue from this process."""
-        options: dict[str, object] = {"idempotency_key": key}
-        producer.enqueue(
-            self.jp, self.ledger, task, op, dict(args), key=key, delay=0.0, options=options
-        )
+    def enqueue(
+        self, task: str, op: str, *, key: str | None = None, delay: float = 0.0, **args: object
+    ) -> bool:
+        """Enqueue from this process; tell whether the answer is known."""
+        given = {"op": op, **args}
+        return producer.enqueue(self.jp, self.ledger, task, given, key=key, delay=delay)
 
     def gate(self, name: str = "gate") -> Path:
         """Return the path of a gate; ``touch()`` opens it."""
@@ -117,14 +124,16 @@ class Scene:
         words += ["--fault", fault] if fault else []
         program = self._start("worker", words, failpoints, settings)
         if ready:
-            self.until(lambda: self.event("WorkerStarted", program) or program.ended, "a worker")
+            self.until(lambda: self.event("WorkerStarted", program) or program.over, "a worker")
+            assert not program.over, self.logs()
         return program
 
     def producer(
-        self, seed: int, count: int, *, threads: int = 1, failpoints: str | None = None
+        self, plan: str, *, plant: str | None = None, failpoints: str | None = None, **flags: int
     ) -> Program:
-        """Start a producer of a mix of jobs."""
-        words = ["--seed", str(seed), "--count", str(count), "--threads", str(threads)]
+        """Start a producer of a plan; ``flags``: seed, count, threads."""
+        words = [plan, *(f"--{name}={value}" for name, value in flags.items())]
+        words += ["--plant", plant] if plant else []
         return self._start("producer", words, failpoints, {})
 
     def _start(
@@ -134,9 +143,9 @@ class Scene:
         env |= {f"JOBPIPE_{name.upper()}": str(value) for name, value in settings.items()}
         if failpoints:
             env["JOBPIPE_FAILPOINTS"] = failpoints
-        command = [sys.executable, "-m", f"tests.process.{what}", "--ledger", str(self.lines)]
+        command = [sys.executable, "-m", f"tests.process.{what}", *words]
         log = self.folder / f"{what}-{len(self.programs)}.log"
-        program = Program([*command, *words], env, log)
+        program = Program([*command, "--ledger", str(self.lines)], env, log)
         self.programs.append(program)
         if failpoints:
             self.ledger.write("fault", how=failpoints, whom=program.pid)
@@ -175,9 +184,21 @@ class Scene:
             if entry.what == "event"
         )
 
+    def renewed(self, program: Program, times: int) -> None:
+        """Wait until a worker has renewed its lease so often from now on."""
+        question = f"SELECT seen_at FROM {{p}}worker WHERE pid = {program.pid}"
+        for _ in range(times):
+            before = self.database.ask(question)
+            self.until(lambda: self.database.ask(question) != before, "a renewal")  # noqa: B023
+
     def started(self, op: str, times: int = 1) -> bool:
         """Tell whether a job's runs have begun so many times."""
         return sum(e.what == "start" and e.op == op for e in self.entries()) >= times
+
+    def ended(self, op: str, program: Program) -> bool:
+        """Tell whether a run of the job has ended in that process."""
+        entries = self.entries()
+        return any((e.what, e.op, e.pid) == ("end", op, program.pid) for e in entries)
 
     def settled(self, seconds: float = LIMIT_SECONDS) -> None:
         """Wait until every job has come to an end."""

@@ -20,9 +20,9 @@ LIMIT_SECONDS = 60.0
 """A run that waits for a gate longer than this is taken for forgotten, and fails."""
 
 
-def application(url: str, ledger: Ledger, **settings: object) -> Jobpipe:
+def application(url: str, ledger: Ledger) -> Jobpipe:
     """Return the application on a store, with its tasks."""
-    jp = Jobpipe(url, **settings)
+    jp = Jobpipe(url)
     declare_short(jp, ledger)
     declare_gated(jp, ledger)
     return jp
@@ -76,7 +76,7 @@ def declare_gated(jp: Jobpipe, ledger: Ledger) -> None:
     def hold(op: str, gate: str) -> int:
         with recorded(ledger, op) as token:
             deadline = time.monotonic() + LIMIT_SECONDS
-            while not Path(gate).exists():
+            while not exists(gate):
                 if time.monotonic() > deadline:
                     raise TimeoutError(f"nobody opened {gate}")
                 time.sleep(STEP_SECONDS)
@@ -105,10 +105,15 @@ def declare_gated(jp: Jobpipe, ledger: Ledger) -> None:
             return token
 
 
+def exists(gate: str) -> bool:
+    """Tell whether somebody has opened the gate."""
+    return Path(gate).exists()
+
+
 async def opened(gate: str) -> None:
     """Wait until the file exists."""
     async with asyncio.timeout(LIMIT_SECONDS):
-        while not Path(gate).exists():
+        while not exists(gate):  # noqa: ASYNC110 (the gate is opened by another process)
             await asyncio.sleep(STEP_SECONDS)
 
 

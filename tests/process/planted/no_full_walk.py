@@ -1,0 +1,13 @@
+"""Claims never look below the frontier of a second ago."""
+
+from __future__ import annotations
+
+from jobpipe.policy.frontier import Frontier, Walk
+
+
+def lagged_at_most(self: Frontier, now: float) -> Walk:
+    return Walk.LAGGED if now >= self._lagged_at else Walk.NEAR
+
+
+def plant() -> None:
+    Frontier.next_walk = lagged_at_most  # type: ignore[method-assign]
