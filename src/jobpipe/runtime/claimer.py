@@ -110,7 +110,9 @@ class Claimer:
         self.records = Records()
         self.frontier = Frontier(poll_seconds)
         self.idle = asyncio.Event()
-        """Set when the last claim, a full one, found nothing."""
+        """Set when a claim that began after the last hint found nothing."""
+        self.claims = 0
+        """How many claims have found something."""
         self._store = store
         self._worker_id = worker_id
         self._lanes = lanes
@@ -187,7 +189,7 @@ class Claimer:
             demand = Demand(demand.free - len(jobs), demand.ahead)
             if room <= 0:
                 break
-        if not found and room > 0:
+        if not found and room > 0 and not self._wake.is_set():
             self.idle.set()
         return found
 
@@ -220,6 +222,7 @@ class Claimer:
         failpoint("claim.taken")
         self._was_empty = not jobs
         self.records.add(jobs)
+        self.claims += bool(jobs)
         for job in jobs:
             self.frontier.claimed(Lane(job.queue, job.priority), job.rank)
             self._put(job)

@@ -129,11 +129,13 @@ class Incarnation:
                 await self._changed.wait()
                 continue
             await self.finisher.drained()
+            claims = self.claimer.claims
             for bring_back in self._bring_back:
-                await bring_back()
+                while await bring_back() == 0.0:
+                    continue
             self.claimer.look_fully()
             await self.claimer.idle.wait()
-            if not self._is_busy():
+            if not self._is_busy() and self.claimer.claims == claims:
                 return
 
     def _is_busy(self) -> bool:
