@@ -243,6 +243,7 @@ class Claimer:
         """Queue claims again, uncharged; raises StoreUnavailable."""
         if not claims:
             return
+        failpoint("give_back.before")
         for queued in await self._store.run(ops.give_back(claims)):
             self.frontier.lower(queued.lane, queued.rank)
         for held in claims:
