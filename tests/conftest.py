@@ -56,6 +56,12 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         default=[],
         help="a line about an earlier layer, for the summary",
     )
+    parser.addoption(
+        "--crash-minutes",
+        type=float,
+        default=0.0,
+        help="how long each random crash run goes on (0: a sample of some seconds)",
+    )
 
 
 def pytest_runtest_logreport(report: pytest.TestReport) -> None:
