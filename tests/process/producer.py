@@ -109,11 +109,20 @@ def ask_twice(jp: Jobpipe, ledger: Ledger, given: argparse.Namespace) -> None:
         enqueue(jp, ledger, "quick", {"op": "keyed"}, key="keyed")
 
 
+def steer(jp: Jobpipe, ledger: Ledger, given: argparse.Namespace) -> None:
+    """Cancel a job that waits, and then run it after all."""
+    enqueue(jp, ledger, "quick", {"op": "steered"})
+    job = jp.jobs(limit=1)[0]
+    jp.cancel(job.id)
+    jp.rerun(job.id)
+
+
 PLANS: dict[str, Callable[[Jobpipe, Ledger, argparse.Namespace], None]] = {
     "mix": mix,
     "die_after_answer": die_after_answer,
     "roll_back": roll_back,
     "ask_twice": ask_twice,
+    "steer": steer,
 }
 
 

@@ -24,6 +24,7 @@ def main() -> int:
     parser.add_argument("--plant")
     parser.add_argument("--fault", choices=faults.FAULTS)
     parser.add_argument("--burst", action="store_true")
+    parser.add_argument("--without-new", action="store_true")
     given = parser.parse_args()
     ledger = Ledger(given.ledger)
     logger = logging.getLogger("jobpipe")
@@ -34,7 +35,8 @@ def main() -> int:
         faults.FAULTS[given.fault]()
     if given.plant:
         import_module(f"tests.process.planted.{given.plant}").plant()
-    return application(os.environ["JOBPIPE_URL"], ledger).run_worker(burst=given.burst)
+    jp = application(os.environ["JOBPIPE_URL"], ledger, without_new=given.without_new)
+    return jp.run_worker(burst=given.burst)
 
 
 if __name__ == "__main__":

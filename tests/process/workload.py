@@ -20,10 +20,12 @@ LIMIT_SECONDS = 60.0
 """A run that waits for a gate longer than this is taken for forgotten, and fails."""
 
 
-def application(url: str, ledger: Ledger) -> Jobpipe:
-    """Return the application on a store, with its tasks."""
+def application(url: str, ledger: Ledger, *, without_new: bool = False) -> Jobpipe:
+    """Return the application on a store, with its tasks (or an older one without ``new``)."""
     jp = Jobpipe(url)
     declare_short(jp, ledger)
+    if not without_new:
+        declare_new(jp, ledger)
     declare_gated(jp, ledger)
     return jp
 
@@ -60,6 +62,15 @@ def declare_short(jp: Jobpipe, ledger: Ledger) -> None:
         with recorded(ledger, op) as token:
             if current_job().token == 1:
                 raise Snooze(after=0.05)
+            return token
+
+
+def declare_new(jp: Jobpipe, ledger: Ledger) -> None:
+    """Declare the task that older workers do not know."""
+
+    @jp.task(name="new")
+    async def new(op: str) -> int:
+        with recorded(ledger, op) as token:
             return token
 
 
