@@ -5,6 +5,8 @@ from __future__ import annotations
 import threading
 from datetime import timedelta
 
+import pytest
+
 from jobpipe import Jobpipe, State
 from tests.conformance.app.site import ENOUGH_SECONDS, Site
 from tests.conformance.clock import MINUTE
@@ -39,7 +41,10 @@ def test_queues_come_in_the_order_of_the_worker(site: Site, jp: Jobpipe) -> None
     assert order == ["first", "second", "other", "rest"]
 
 
-def test_a_queue_with_slots_of_its_own_never_gets_more(site: Site, jp: Jobpipe) -> None:
+@pytest.mark.parametrize("queues", ["mail:1,default", "default,*:1"])
+def test_a_queue_with_slots_of_its_own_never_gets_more(
+    site: Site, jp: Jobpipe, queues: str
+) -> None:
     lock, now, most = threading.Lock(), [0], {"mail": 0, "default": 0}
     pair = threading.Barrier(2, timeout=ENOUGH_SECONDS)
 
@@ -56,10 +61,10 @@ def test_a_queue_with_slots_of_its_own_never_gets_more(site: Site, jp: Jobpipe) 
     def two_at_a_time() -> None:
         pair.wait()
 
-    for _ in range(6):
-        site.enqueue(one_at_a_time.using(queue_name="mail"))
+    for priority in (0, 5, 0, 5, 9, 9):
+        site.enqueue(one_at_a_time.using(queue_name="mail", priority=priority))
         site.enqueue(two_at_a_time)
-    site.drain(jp, concurrency=4, queues="mail:1,default")
+    site.drain(jp, concurrency=4, queues=queues)
     assert most["mail"] == 1
     assert site.do(jp, "counts")["succeeded"] == 12
 
