@@ -179,8 +179,11 @@ class Claimer:
             return False
         found = False
         for ask in self._lanes.asks(room, self.records.by_queue()):
-            limited = self._lanes.limited(ask.lanes[0])
-            wanted = min(ask.room, demand.free if limited else room, CLAIM_MAX)
+            wanted = min(ask.room, room, CLAIM_MAX)
+            if self._lanes.limited(lane := ask.lanes[0]):
+                # Asked anew: an earlier lane of the same queue may just have filled its slots.
+                left = self._lanes.room_in(lane, self.records.by_queue())
+                wanted = min(wanted, demand.free, left)
             if wanted <= 0:
                 continue
             jobs = await self._claim(Ask(ask.lanes, wanted))

@@ -207,7 +207,8 @@ class Incarnation:
 
     async def _read_control(self) -> float:
         control = await self._kit.store.run(ops.control(self.worker_id))
-        self._lanes.know(control.lanes, control.paused)
+        if self._lanes.know(control.lanes, control.paused):
+            self.claimer.look_fully()
         self.claimer.frontier.adopt(control.frontier)
         for key in control.cancels:
             self.slots.request_cancel(key)

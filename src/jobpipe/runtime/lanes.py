@@ -35,10 +35,12 @@ class LaneChoice:
         self._paused: frozenset[str] = frozenset()
         self._turn = 0
 
-    def know(self, lanes: Iterable[Lane], paused: Iterable[str]) -> None:
-        """Take over what the store says."""
+    def know(self, lanes: Iterable[Lane], paused: Iterable[str]) -> bool:
+        """Take over what the store says; tell whether a lane is new or no longer paused."""
+        before = (self._lanes, self._paused)
         self._lanes = self._lanes.union(lanes)
         self._paused = frozenset(paused)
+        return self._lanes > before[0] or not self._paused >= before[1]
 
     def add(self, lanes: Iterable[Lane]) -> None:
         """Take over lanes that a hint named."""
@@ -68,6 +70,11 @@ class LaneChoice:
     def limited(self, lane: Lane) -> bool:
         """Tell whether the lane's queue has slots of its own (then nothing is read ahead)."""
         return lane.queue in self._slots or (lane.queue not in self._named and ALL in self._slots)
+
+    def room_in(self, lane: Lane, held: Counter[str]) -> int:
+        """Return how many more jobs a limited lane's queue may have now."""
+        name = lane.queue if lane.queue in self._named else ALL
+        return self._slots[name] - self._taken(name, lane, held)
 
     def _taken(self, name: str, lane: Lane, held: Counter[str]) -> int:
         if name != ALL:
