@@ -70,12 +70,14 @@ class Heartbeat:
         self._ticked = time.monotonic()
 
     def was_late(self) -> bool:
-        """Tell whether a renewal was late within the last lease.
+        """Tell whether a renewal is late now, or was within the last lease.
 
         Then the store may have been blocked for everybody, and others' leases that look ended
         are given one full lease more.
         """
-        return time.monotonic() - self._late < self._lease
+        now = time.monotonic()
+        overdue = now - self._renewed > 2 * self._lease / RENEWALS_PER_LEASE
+        return overdue or now - self._late < self._lease
 
     def _run(self) -> None:
         interval = self._lease / RENEWALS_PER_LEASE
