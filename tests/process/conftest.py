@@ -30,3 +30,9 @@ def _scene(url: str, folder: Path) -> Iterator[Scene]:
     scene = Scene(folder, url)
     yield scene
     scene.close()
+
+
+@pytest.fixture
+def crash_seconds(request: pytest.FixtureRequest) -> float:
+    """How long a random crash run goes on; 0: a sample."""
+    return float(request.config.getoption("--crash-minutes")) * 60

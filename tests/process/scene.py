@@ -200,6 +200,14 @@ class Scene:
         entries = self.entries()
         return any((e.what, e.op, e.pid) == ("end", op, program.pid) for e in entries)
 
+    def ended_anywhere(self, op: str) -> bool:
+        """Tell whether a run of the job has ended."""
+        return any((e.what, e.op) == ("end", op) for e in self.entries())
+
+    def states(self) -> dict[str, str]:
+        """Return the state of each job by its wish."""
+        return {job.op: job.state for job in self.database.contents().jobs}
+
     def settled(self, seconds: float = LIMIT_SECONDS) -> None:
         """Wait until every job has come to an end."""
         self.until(lambda: not self.database.unfinished(), "the end of all jobs", seconds)

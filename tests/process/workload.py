@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from jobpipe import Jobpipe, Retry, Snooze, current_job
+from jobpipe import Cancel, Fail, Jobpipe, Retry, Snooze, current_job
 from tests.process.ledger import Ledger
 
 STEP_SECONDS = 0.01
@@ -113,6 +113,10 @@ def declare_gated(jp: Jobpipe, ledger: Ledger) -> None:
                 raise Retry(after=0.05)
             elif how == "snooze":
                 raise Snooze(after=0.05)
+            elif how == "give_up":
+                raise Fail("it was told to give up")
+            elif how == "cancel":
+                raise Cancel("it was told to cancel itself")
             return token
 
 
