@@ -70,10 +70,22 @@ class Ledger:
         os.close(self._file)
 
 
-def read(folder: Path) -> list[Entry]:
-    """Return what every process wrote, in the order of time."""
-    decode = msgspec.json.Decoder(Entry).decode
-    entries = [
-        decode(line) for file in folder.glob("*.jsonl") for line in file.read_bytes().splitlines()
-    ]
-    return sorted(entries, key=lambda entry: entry.at)
+class Reader:
+    """Reads a folder again and again, each line once."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._decode = msgspec.json.Decoder(Entry).decode
+        self._offsets: dict[Path, int] = {}
+        self._entries: list[Entry] = []
+
+    def read(self) -> list[Entry]:
+        """Return what every process has written so far, in the order of time."""
+        for path in self._folder.glob("*.jsonl"):
+            with path.open("rb") as file:
+                file.seek(self._offsets.get(path, 0))
+                whole = file.read().rpartition(b"\n")[0]
+            self._offsets[path] = self._offsets.get(path, 0) + len(whole) + bool(whole)
+            self._entries += map(self._decode, whole.splitlines())
+        self._entries.sort(key=lambda entry: entry.at)
+        return self._entries

@@ -18,7 +18,7 @@ from jobpipe import Jobpipe
 from tests.process import producer, workload
 from tests.process.checker import Anomaly, Kind, check
 from tests.process.contents import Database
-from tests.process.ledger import Entry, Ledger, read
+from tests.process.ledger import Entry, Ledger, Reader
 
 ROOT = Path(__file__).resolve().parents[2]
 STEP_SECONDS = 0.02
@@ -82,7 +82,7 @@ class Scene:
         self.database = Database(url)
         self.lines = folder / "ledger"
         self.lines.mkdir()
-        self.ledger = Ledger(self.lines)
+        self.ledger, self._reader = Ledger(self.lines), Reader(self.lines)
         self.jp: Jobpipe = workload.application(url, self.ledger)
         self.programs: list[Program] = []
         self._env = {
@@ -174,7 +174,8 @@ class Scene:
             time.sleep(STEP_SECONDS)
 
     def entries(self) -> list[Entry]:
-        return read(self.lines)
+        """Return the ledger so far."""
+        return self._reader.read()
 
     def event(self, name: str, program: Program | None = None) -> bool:
         """Tell whether a worker has logged an event."""
