@@ -28,7 +28,9 @@ T = TypeVar("T")
 
 STATEMENT_SECONDS = 60.0
 """A statement that takes longer counts as a lost connection: nothing of ours takes that long."""
-REFUSALS = (OSError, asyncpg.PostgresError, asyncpg.InterfaceError)
+BROKEN = asyncpg.InternalClientError
+"""What asyncpg raises when the server's end came between two steps of its own."""
+REFUSALS = (OSError, asyncpg.PostgresError, asyncpg.InterfaceError, BROKEN)
 
 
 class PostgresAsyncStore:
@@ -62,7 +64,8 @@ class PostgresAsyncStore:
             try:
                 result = await self._perform(held.connection, operation, attempts)
             except Exception as error:
-                lost = held.connection.is_closed() or errors.is_lost(error)
+                broken = held.connection.is_closed() or isinstance(error, BROKEN)
+                lost = broken or errors.is_lost(error)
                 if lost or errors.sqlstate(error) == errors.STALE_PLAN:
                     pool.drop(held)
                     pool.forget_idle()
