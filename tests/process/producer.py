@@ -13,16 +13,18 @@ import signal
 import sqlite3
 import sys
 import threading
+import time
 from collections.abc import Callable
 from datetime import timedelta
 from importlib import import_module
+from itertools import count
 from pathlib import Path
 from typing import Any
 
 from jobpipe import Jobpipe
 from jobpipe.errors import StoreUnavailable
 from tests.process.ledger import Ledger, What
-from tests.process.workload import application
+from tests.process.workload import application, log_to
 
 TRIES = 20
 
@@ -53,20 +55,13 @@ def enqueue(
 
 def mix(jp: Jobpipe, ledger: Ledger, given: argparse.Namespace) -> None:
     """Enqueue ``--count`` jobs of all kinds from each of ``--threads`` threads."""
-    threads = [
-        threading.Thread(target=wishes, args=(jp, ledger, given.seed, given.count, number))
-        for number in range(given.threads)
-    ]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
 
+    def wishes(number: int) -> None:
+        chance = random.Random(f"{given.seed}/{number}")
+        for n in range(given.count):
+            wish(jp, ledger, chance, f"{os.getpid()}/{number}/{n}")
 
-def wishes(jp: Jobpipe, ledger: Ledger, seed: int, count: int, thread: int) -> None:
-    chance = random.Random(f"{seed}/{thread}")
-    for n in range(count):
-        wish(jp, ledger, chance, f"{os.getpid()}/{thread}/{n}")
+    together(given.threads, wishes)
 
 
 def wish(jp: Jobpipe, ledger: Ledger, chance: random.Random, op: str) -> None:
@@ -81,6 +76,30 @@ def wish(jp: Jobpipe, ledger: Ledger, chance: random.Random, op: str) -> None:
     for _ in range(TRIES if key else 1):
         if enqueue(jp, ledger, task, args, key=key, delay=delay):
             return
+
+
+def crowd(jp: Jobpipe, ledger: Ledger, given: argparse.Namespace) -> None:
+    """Enqueue from each of ``--threads`` threads for ``--seconds``, and work at the same time."""
+
+    def keep_wishing(number: int) -> None:
+        chance = random.Random(f"{given.seed}/{number}")
+        deadline = time.monotonic() + given.seconds
+        for n in count():
+            if time.monotonic() > deadline:
+                return
+            wish(jp, ledger, chance, f"{os.getpid()}/{number}/{n}")
+
+    with jp.running(concurrency=4):
+        together(given.threads, keep_wishing)
+
+
+def together(number: int, work: Callable[[int], None]) -> None:
+    """Run the work in so many threads, and wait for their ends."""
+    threads = [threading.Thread(target=work, args=(n,)) for n in range(number)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
 
 
 def die_after_answer(jp: Jobpipe, ledger: Ledger, given: argparse.Namespace) -> None:
@@ -119,6 +138,7 @@ def steer(jp: Jobpipe, ledger: Ledger, given: argparse.Namespace) -> None:
 
 PLANS: dict[str, Callable[[Jobpipe, Ledger, argparse.Namespace], None]] = {
     "mix": mix,
+    "crowd": crowd,
     "die_after_answer": die_after_answer,
     "roll_back": roll_back,
     "ask_twice": ask_twice,
@@ -133,9 +153,11 @@ def main() -> int:
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--count", type=int, default=0)
     parser.add_argument("--threads", type=int, default=1)
+    parser.add_argument("--seconds", type=float, default=1.0)
     parser.add_argument("--plant")
     given = parser.parse_args()
     ledger = Ledger(given.ledger)
+    log_to(ledger)
     if given.plant:
         import_module(f"tests.process.planted.{given.plant}").plant()
     jp = application(os.environ["JOBPIPE_URL"], ledger)

@@ -129,9 +129,9 @@ class Scene:
         return program
 
     def producer(
-        self, plan: str, *, plant: str | None = None, failpoints: str | None = None, **flags: int
+        self, plan: str, *, plant: str | None = None, failpoints: str | None = None, **flags: float
     ) -> Program:
-        """Start a producer of a plan; ``flags``: seed, count, threads."""
+        """Start a producer of a plan; ``flags``: seed, count, threads, seconds."""
         words = [plan, *(f"--{name}={value}" for name, value in flags.items())]
         words += ["--plant", plant] if plant else []
         return self._start("producer", words, failpoints, {})

@@ -144,6 +144,22 @@ def test_a_workers_clock_is_wrong_by_a_day(
     judge(scene, kind)
 
 
+@planted(("lease_not_prolonged", Kind.LEASE_LOST))
+def test_a_job_lasts_longer_than_the_lease(
+    sqlite_scene: Scene, bug: str | None, kind: Kind | None
+) -> None:
+    scene, gate = sqlite_scene, sqlite_scene.gate()
+    worker = scene.worker(plant=bug)
+    scene.enqueue("wait", "one", gate=str(gate))
+    scene.until(lambda: scene.started("one"), "the run")
+    other = scene.worker(queues="other")
+    scene.renewed(other, times=6)
+    scene.until(lambda: scene.event("LeaseEnded", worker) if bug else True, "the end of the lease")
+    gate.touch()
+    scene.settled()
+    judge(scene, kind)
+
+
 @planted(("no_full_walk", Kind.STUCK))
 def test_a_commit_is_late_by_more_than_the_lag(
     postgres_scene: Scene, bug: str | None, kind: Kind | None

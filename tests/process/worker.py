@@ -7,7 +7,6 @@ surroundings.
 from __future__ import annotations
 
 import argparse
-import logging
 import os
 import sys
 from importlib import import_module
@@ -15,7 +14,7 @@ from pathlib import Path
 
 from tests.process import faults
 from tests.process.ledger import Ledger
-from tests.process.workload import EventsToLedger, application
+from tests.process.workload import application, log_to
 
 
 def main() -> int:
@@ -27,10 +26,7 @@ def main() -> int:
     parser.add_argument("--without-new", action="store_true")
     given = parser.parse_args()
     ledger = Ledger(given.ledger)
-    logger = logging.getLogger("jobpipe")
-    logger.setLevel(logging.INFO)
-    logger.addHandler(EventsToLedger(ledger))
-    logger.addHandler(logging.StreamHandler())
+    log_to(ledger)
     if given.fault:
         faults.FAULTS[given.fault]()
     if given.plant:

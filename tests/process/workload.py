@@ -159,3 +159,11 @@ class EventsToLedger(logging.Handler):
         """Append the event's name and sentence."""
         name = getattr(record, "jobpipe", {}).get("event", record.levelname)
         self._ledger.write("event", how=name, detail=record.getMessage())
+
+
+def log_to(ledger: Ledger) -> None:
+    """Log to standard error, and to the ledger."""
+    logger = logging.getLogger("jobpipe")
+    logger.setLevel(logging.INFO)
+    logger.addHandler(EventsToLedger(ledger))
+    logger.addHandler(logging.StreamHandler())
