@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import pty
+import shlex
 import signal
 import subprocess
 import sys
@@ -62,6 +63,8 @@ class Program:
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,
+            # A background job of a shell ignores Ctrl-C, and so would all that it starts.
+            preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),
         )
         self.started.append(process)
         return process
@@ -180,7 +183,7 @@ def test_a_pipe_that_is_closed_early_is_no_error(on_sqlite: Program) -> None:
 
 def test_an_output_that_cannot_be_written_is_told(on_sqlite: Program) -> None:
     def told(redirect: str) -> tuple[int, str]:
-        line = f"{sys.executable} -m jobpipe config show {redirect}"
+        line = f"{shlex.quote(sys.executable)} -m jobpipe config show {redirect}"
         ended = subprocess.run(
             ["bash", "-c", line],
             cwd=on_sqlite.folder,

@@ -43,6 +43,9 @@ CONTROL_SECONDS = 0.5
 UNWIND_SECONDS = 1.0
 """How long interrupted coroutines may take to end when the worker stops."""
 
+AHEAD_WAIT_SECONDS = 0.2
+"""Read-ahead that no slot took for so long is given back: a long job holds it up."""
+
 SHORT_SECONDS = 0.05
 """Only runs shorter than this count for the read-ahead."""
 
@@ -176,7 +179,8 @@ class Incarnation:
         sweeper = Sweeper(
             kit.store,
             self.worker_id,
-            is_dead_by_lock=kit.locks.is_dead if kit.locks else _unknown,
+            is_dead_by_lock=kit.locks.is_dead if kit.locks else _is_unknown,
+            forget_lock=kit.locks.forget if kit.locks else _forget_nothing,
             heartbeat_was_late=self._heartbeat_was_late,
             ring=self._ring,
         )
@@ -214,6 +218,8 @@ class Incarnation:
             self.slots.request_cancel(key)
         if self.slots.stuck * 2 >= self.slots.count:
             self.stuck.set()
+        if self.slots.waiting and time.monotonic() - self.slots.freed_at > AHEAD_WAIT_SECONDS:
+            await self._give_back([attempt_of(a) for a in self.slots.take_waiting()])
         return CONTROL_SECONDS
 
     def _demand(self) -> Demand:
@@ -339,5 +345,9 @@ def attempt_of(attempt: Attempt) -> Held:
     return Held(claimed.id, claimed.token, claimed.rank, claimed.claim_id)
 
 
-def _unknown(_worker_id: int) -> bool:
+def _is_unknown(_worker_id: int) -> bool:
     return False
+
+
+def _forget_nothing(_worker_id: int) -> None:
+    """Where there are no lock files, none is left behind."""

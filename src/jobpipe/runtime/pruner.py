@@ -13,8 +13,7 @@ from jobpipe.store.port import AsyncStore
 PRUNE_EVERY_SECONDS = 60.0
 ROLLUP_EVERY_SECONDS = 10.0
 STEP = 1_000
-STEPS_MAX = 50
-"""Most steps of one round, so that a long backlog does not starve other work."""
+"""Jobs looked at in one transaction; between two, other work has its turn."""
 
 
 class Pruner:
@@ -32,16 +31,18 @@ class Pruner:
         every_us = round(PRUNE_EVERY_SECONDS * 1e6)
         position = await self._store.run(upkeep.take_duty("prune", every_us))
         if position is not None:
-            for _ in range(STEPS_MAX):
-                pruned = await self._store.run(upkeep.prune(position, STEP, self._keep_us))
-                position = pruned.position
-                if not position:
-                    break
+            position = await self._walk(position)
+            while position:
+                position = await self._walk(position)
             spans = list(self._keep_us.values())
             if None not in spans:
                 longest = max(span for span in spans if span is not None)
                 await self._store.run(upkeep.prune_workers(max(longest, every_us)))
         return PRUNE_EVERY_SECONDS / 2
+
+    async def _walk(self, position: int) -> int:
+        pruned = await self._store.run(upkeep.prune(position, STEP, self._keep_us))
+        return pruned.position
 
 
 class Rollup:

@@ -13,6 +13,7 @@ from collections.abc import Callable
 from contextvars import copy_context
 
 from jobpipe.model.job import Claimed, Finish
+from jobpipe.model.signals import Cancel
 from jobpipe.runtime.attempt import Attempt, Judge, Prepared
 from jobpipe.runtime.context import running_job
 from jobpipe.runtime.deadlines import Deadlines
@@ -41,6 +42,8 @@ class Slots:
         self.count = count
         self.running: dict[Key, Attempt] = {}
         self.waiting: deque[Attempt] = deque()
+        self.freed_at = 0.0
+        """When a slot last became free, on the monotonic clock."""
         self._judge = judge
         self._settle_outcome = settle
         self._freed = freed
@@ -133,6 +136,7 @@ class Slots:
                 await self._run(attempt)
             finally:
                 self._busy -= 1
+                self.freed_at = time.monotonic()
                 self._freed()
 
     async def _run(self, attempt: Attempt) -> None:
@@ -191,9 +195,17 @@ class Slots:
             return self._judge.timeout(attempt, prepared.task)
         if why == "cancel" and not isinstance(error, Exception):
             return self._judge.cancelled(attempt)
-        if why in ("stop", "lease") and is_cancel:
+        if why in ("stop", "lease") and self._was_interrupted(prepared, error):
             return None  # the worker gives the job back
         return self._judge.exception(attempt, prepared.task, error)
+
+    @staticmethod
+    def _was_interrupted(prepared: Prepared, error: BaseException) -> bool:
+        """Tell whether the run ended because the worker stops, whatever it made of that.
+
+        A coroutine was cancelled; a thread that asks ``cancel_requested()`` raises ``Cancel``.
+        """
+        return prepared.task.spec.executor == "async" or isinstance(error, Cancel)
 
     def _settle(self, attempt: Attempt, outcome: Finish) -> None:
         if not attempt.settled:

@@ -29,6 +29,7 @@ class Sweeper:
         worker_id: int,
         *,
         is_dead_by_lock: Callable[[int], bool],
+        forget_lock: Callable[[int], None],
         heartbeat_was_late: Callable[[], bool],
         ring: Callable[[Hint], None],
     ) -> None:
@@ -36,6 +37,7 @@ class Sweeper:
         self._worker_id = worker_id
         self._host = identity.host()
         self._is_dead_by_lock = is_dead_by_lock
+        self._forget_lock = forget_lock
         self._heartbeat_was_late = heartbeat_was_late
         self._ring = ring
 
@@ -50,6 +52,7 @@ class Sweeper:
                 emit(
                     WorkerSwept(worker=swept.worker, queued=len(swept.queued), failed=swept.failed)
                 )
+                self._forget_lock(swept.worker_id)
                 if swept.queued:
                     self._ring(hint_of(list(swept.queued)))
         return EVERY_SECONDS

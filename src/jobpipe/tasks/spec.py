@@ -184,9 +184,7 @@ class _Check:
         if value is None or value == fitting:
             return fitting
         if value == "process":
-            raise self.refusal(
-                "executor", value, f"{fitting!r} (processes come in a later version)"
-            )
+            raise self.refusal("executor", value, f"{fitting!r} (processes are not available)")
         kind = "an `async def` runs on the event loop" if is_async else "a `def` runs in a thread"
         raise self.refusal("executor", value, f"{fitting!r} ({kind})")
 

@@ -77,9 +77,11 @@ class SqliteStore:
             raise translate(error, self.path) from error
         try:
             result: T = patiently(partial(self._drive, connection, operation))
-        except sqlite3.Error as error:
+        except BaseException as error:
             connection.close()
-            raise translate(error, self.path) from error
+            if isinstance(error, sqlite3.Error):
+                raise translate(error, self.path) from error
+            raise
         self._readers.put(connection)
         return result
 

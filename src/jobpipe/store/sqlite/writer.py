@@ -58,6 +58,7 @@ class Writer:
         self._waiting: queue.SimpleQueue[_Work | None] = queue.SimpleQueue()
         self._connection: sqlite3.Connection | None = None
         self._closed = False
+        self._ended = False
         self._gate = threading.Lock()
         self._thread = threading.Thread(target=self._work, name="jobpipe-writer", daemon=True)
         self._thread.start()
@@ -89,8 +90,6 @@ class Writer:
                 break
         if self._connection is not None:
             self._connection.close()
-
-    _ended = False
 
     def _next_group(self) -> list[_Work]:
         group: list[_Work] = []

@@ -18,7 +18,8 @@ UPDATE {p}job SET cancel_requested_at = coalesce(cancel_requested_at, :now)
 WHERE id = :id RETURNING id
 
 -- name: rerun
--- The last attempt goes into the history first; then the job begins anew behind all others.
+-- The last attempt goes into the history first; then the job begins anew behind all others. Its
+-- time to live counts from run_at, the moment of the re-run.
 INSERT INTO {p}attempt (
     job_id, token, number, outcome, reason, worker, host, pid, started_at, finished_at, error
 )
@@ -26,15 +27,15 @@ SELECT
     j.id, j.token, j.attempt, j.state, j.reason, w.name, w.host, w.pid,
     j.started_at, j.finished_at, j.error
 FROM {p}job AS j LEFT JOIN {p}worker AS w ON w.id = j.worker_id
-WHERE j.id = :id AND j.token > 0
+WHERE j.id = :id AND j.started_at IS NOT NULL
 ON CONFLICT (job_id, token) DO NOTHING;
 INSERT INTO {p}tally (queue, state, n)
 SELECT queue, state, -1 FROM {p}job WHERE id = :id AND finished_at IS NOT NULL;
 UPDATE {p}job
 SET state = 'queued', reason = NULL, shelf = NULL, attempt = 0, losses = 0, reruns = reruns + 1,
     result = NULL, error = NULL, started_at = NULL, finished_at = NULL,
-    cancel_requested_at = NULL, run_at = NULL, queued_at = :now, worker_id = NULL,
-    expires_at = :now + (expires_at - created_at),
+    cancel_requested_at = NULL, run_at = :now, queued_at = :now, worker_id = NULL,
+    expires_at = :now + (expires_at - iif(reruns = 0, created_at, run_at)),
     rank = (SELECT seq + 1 FROM sqlite_sequence WHERE name = '{p}job')
 WHERE id = :id
 RETURNING id, queue, priority, rank
