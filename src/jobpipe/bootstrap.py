@@ -117,7 +117,6 @@ def _postgres(settings: Settings, hub: Hub, clock: Clock | None) -> Backend:
         from jobpipe.store.postgres import dialect as dialects
         from jobpipe.store.postgres.async_driver import PostgresAsyncStore
         from jobpipe.store.postgres.driver import PostgresStore
-        from jobpipe.store.postgres.listen import Listener
     except ImportError as error:
         raise ConfigError(
             f"PostgreSQL ({mask_url(settings.url)}) needs asyncpg and psycopg: {error}",
@@ -130,15 +129,8 @@ def _postgres(settings: Settings, hub: Hub, clock: Clock | None) -> Backend:
     )
     open_sync = partial(PostgresStore, settings.url, dialect, pooler=pooler)
     open_async = partial(PostgresAsyncStore, settings.url, dialect, pooler=pooler)
-    listen_url = settings.listen_url or (settings.url if pooler == "none" else None)
     store = open_sync()
-
-    def ears(ring: Callable[[Hint], None]) -> Ears:
-        return Listener(
-            listen_url or settings.url,
-            settings.schema,
-            lambda text: ring(notify.decode(text)),
-        )
+    stop_sending = _send_hints(hub, settings.schema, open_sync(size=1))
 
     def kit(registry: Registry, worker_hub: Hub) -> WorkerKit:
         heartbeat_store = open_sync(size=1)
@@ -148,7 +140,7 @@ def _postgres(settings: Settings, hub: Hub, clock: Clock | None) -> Backend:
             store=open_async(size=WORKER_CONNECTIONS),
             heartbeat_store=heartbeat_store,
             locks=None,
-            ears=ears if listen_url else None,
+            ears=_postgres_ears(settings),
             close=heartbeat_store.close,
         )
 
@@ -156,13 +148,21 @@ def _postgres(settings: Settings, hub: Hub, clock: Clock | None) -> Backend:
         statements = dialect.dollar if placeholder == "dollar" else dialect.percent
         return Ground("postgresql", statements, dialect.clock_shift, store.run(store_id()))
 
-    stop_sending = _send_hints(hub, settings.schema, open_sync(size=1))
-
     def close() -> None:
         stop_sending()
         store.close()
 
     return Backend(store, open_async(), kit, ground, close)
+
+
+def _postgres_ears(settings: Settings) -> Callable[[Callable[[Hint], None]], Ears] | None:
+    """Return how to listen; None behind a pooler that cannot, without a direct URL."""
+    from jobpipe.store.postgres.listen import Listener
+
+    url = settings.listen_url or (settings.url if settings.pooler == "none" else None)
+    if url is None:
+        return None
+    return lambda ring: Listener(url, settings.schema, lambda text: ring(notify.decode(text)))
 
 
 def _send_hints(hub: Hub, channel: str, store: PostgresStore) -> Callable[[], None]:

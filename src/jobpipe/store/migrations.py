@@ -7,11 +7,12 @@ break what it does not know.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from importlib.resources import files
 
 from jobpipe.errors import ConfigError
+from jobpipe.store.statements import PARAMETER
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,6 +63,28 @@ def compare(applied: Sequence[int], migrations: Sequence[Migration]) -> SchemaSt
         pending=tuple(step for step in migrations if step.version not in applied),
         known=max(step.version for step in migrations),
     )
+
+
+def script(
+    texts: Mapping[str, str],
+    first: Sequence[str],
+    migrations: Sequence[Migration],
+    literals: Mapping[str, str],
+) -> str:
+    """Return what applies all the migrations to an empty store, for a database's own shell.
+
+    ``first`` names the statements that come before them; ``literals`` are the SQL expressions
+    for the parameters that these name.
+    """
+    parts = [_filled(texts[name], literals) for name in first]
+    for step in migrations:
+        noted = {**literals, "version": str(step.version), "name": f"'{step.name}'"}
+        parts += [step.sql.strip().rstrip(";"), _filled(texts["note_migration"], noted)]
+    return ";\n\n".join(["BEGIN", *parts, "COMMIT"]) + ";\n"
+
+
+def _filled(sql: str, literals: Mapping[str, str]) -> str:
+    return PARAMETER.sub(lambda found: literals[found[1]], sql)
 
 
 def refuse_newer(status: SchemaStatus) -> None:

@@ -84,7 +84,7 @@ class PostgresStore:
 
     def schema_sql(self) -> str:
         """Return what ``migrate`` runs on an empty store."""
-        return "\n\n".join(step.sql for step in self._migrations)
+        return schema.script(self.dialect.schema, self._migrations)
 
     def check(self) -> list[str]:
         """Return what is wrong with the schema, in words; empty when all is well."""

@@ -16,8 +16,10 @@ import psycopg
 from jobpipe.failpoint import failpoint
 from jobpipe.model.state import EDGES, FINAL, RERUN
 from jobpipe.store.migrations import Migration, SchemaStatus, compare, refuse_newer
+from jobpipe.store.migrations import script as migration_script
 from jobpipe.store.port import Statement
-from jobpipe.store.postgres.dialect import Dialect
+from jobpipe.store.postgres.dialect import NOW_EXPRESSION, PACKAGE, Dialect, schema_prefix
+from jobpipe.store.statements import load
 
 TABLES = (
     "attempt",
@@ -52,6 +54,14 @@ def status(
     there = _run(connection, dialect, "schema_exists", {"schema": dialect.schema})[0]["n"]
     applied = _run(connection, dialect, "applied_migrations") if there else []
     return compare([row["version"] for row in applied], migrations)
+
+
+def script(schema: str, migrations: Sequence[Migration]) -> str:
+    """Return what makes the schema from nothing, for ``psql``."""
+    first = ("limit_lock_wait", "lock_schema", "create_schema", "create_migrations")
+    quoted = schema.replace("'", "''")
+    literals = {"schema": f"'{quoted}'", "now": NOW_EXPRESSION.replace(":clock_shift", "0")}
+    return migration_script(load(PACKAGE, schema_prefix(schema)), first, migrations, literals)
 
 
 def migrate(

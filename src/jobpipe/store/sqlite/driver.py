@@ -16,7 +16,7 @@ from functools import partial
 from typing import Any, TypeVar
 
 from jobpipe.clock import Clock, wall_clock
-from jobpipe.store.migrations import Migration, SchemaStatus, compare, load
+from jobpipe.store.migrations import Migration, SchemaStatus, compare, load, script
 from jobpipe.store.port import Capabilities, Mode, Operation
 from jobpipe.store.sqlite import schema
 from jobpipe.store.sqlite.checkpoint import Checkpointer
@@ -124,7 +124,8 @@ class SqliteStore:
 
     def schema_sql(self) -> str:
         """Return what ``migrate`` would run on an empty store."""
-        return "\n\n".join(step.sql for step in self._migrations)
+        now = {"now": str(self._clock())}
+        return script(self.texts, ["create_migrations"], self._migrations, now)
 
     def check(self) -> list[str]:
         """Return what SQLite's own integrity check finds; empty when all is well."""

@@ -30,7 +30,8 @@ noted AS (
 SELECT id FROM asked
 
 -- name: rerun
--- The last attempt goes into the history first; then the job begins anew behind all others.
+-- The last attempt goes into the history first; then the job begins anew behind all others. Its
+-- time to live counts from run_at, the moment of the re-run.
 -- Every part sees the row as it was before the update.
 WITH ended AS MATERIALIZED (
     SELECT * FROM {p}job WHERE id = CAST(:id AS bigint)
@@ -43,7 +44,7 @@ told AS (
         j.id, j.token, j.attempt, j.state, j.reason, w.name, w.host, w.pid,
         j.started_at, j.finished_at, j.error
     FROM ended AS j LEFT JOIN {p}worker AS w ON w.id = j.worker_id
-    WHERE j.token > 0
+    WHERE j.started_at IS NOT NULL
     ON CONFLICT (job_id, token) DO NOTHING
 ),
 counted AS (
@@ -53,8 +54,8 @@ counted AS (
 UPDATE {p}job
 SET state = 'queued', reason = NULL, shelf = NULL, attempt = 0, losses = 0, reruns = reruns + 1,
     result = NULL, error = NULL, started_at = NULL, finished_at = NULL,
-    cancel_requested_at = NULL, run_at = NULL, queued_at = :now, worker_id = NULL,
-    expires_at = :now + (expires_at - created_at),
+    cancel_requested_at = NULL, run_at = :now, queued_at = :now, worker_id = NULL,
+    expires_at = :now + (expires_at - CASE reruns WHEN 0 THEN created_at ELSE run_at END),
     rank = nextval('{p}rank')
 WHERE id = CAST(:id AS bigint)
 RETURNING id, queue, priority, rank
