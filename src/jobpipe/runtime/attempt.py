@@ -123,14 +123,11 @@ class Judge:
         result: str | None = None,
     ) -> Finish:
         text = describe(error, self._max_payload) if error is not None else None
-        if verdict.state is State.FAILED:
+        if verdict.state is State.FAILED and not attempt.settled:
             claimed = attempt.claimed
-            why = f"{type(error).__name__}" if error is not None else str(verdict.outcome)
-            emit(
-                JobFailedForGood(
-                    job=claimed.id, task=claimed.task, reason=str(verdict.reason), error=why
-                )
-            )
+            why = type(error).__name__ if error is not None else str(verdict.outcome)
+            reason = str(verdict.reason)
+            emit(JobFailedForGood(job=claimed.id, task=claimed.task, reason=reason, error=why))
         return self._write(attempt, verdict, result, text)
 
     @staticmethod
