@@ -122,8 +122,7 @@ def _postgres(settings: Settings, hub: Hub, clock: Clock | None) -> Backend:
             f"PostgreSQL ({mask_url(settings.url)}) needs asyncpg and psycopg: {error}",
             help='Install them: pip install "jobpipe[postgres]"',
         ) from error
-    shift = (lambda: clock() - wall_clock()) if clock else dialects.no_shift
-    dialect = dialects.load(settings.schema, shift)
+    dialect = dialects.load(settings.schema, _shift(clock))
     pooler: Literal["none", "transaction"] = (
         "transaction" if settings.pooler == "transaction" else "none"
     )
@@ -153,6 +152,11 @@ def _postgres(settings: Settings, hub: Hub, clock: Clock | None) -> Backend:
         store.close()
 
     return Backend(store, open_async(), kit, ground, close)
+
+
+def _shift(clock: Clock | None) -> Callable[[], int]:
+    """Return by how much a test's clock is ahead of the real one, in microseconds."""
+    return (lambda: clock() - wall_clock()) if clock else (lambda: 0)
 
 
 def _postgres_ears(settings: Settings) -> Callable[[Callable[[Hint], None]], Ears] | None:
