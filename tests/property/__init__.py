@@ -1,0 +1,1 @@
+"""Random lives of jobs on real stores, judged by a model."""
