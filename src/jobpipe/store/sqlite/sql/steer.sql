@@ -31,12 +31,13 @@ WHERE j.id = :id AND j.started_at IS NOT NULL
 ON CONFLICT (job_id, token) DO NOTHING;
 INSERT INTO {p}tally (queue, state, n)
 SELECT queue, state, -1 FROM {p}job WHERE id = :id AND finished_at IS NOT NULL;
+UPDATE sqlite_sequence SET seq = seq + 1 WHERE name = '{p}job';
 UPDATE {p}job
 SET state = 'queued', reason = NULL, shelf = NULL, attempt = 0, losses = 0, reruns = reruns + 1,
     result = NULL, error = NULL, started_at = NULL, finished_at = NULL,
     cancel_requested_at = NULL, run_at = :now, queued_at = :now, worker_id = NULL,
     expires_at = :now + (expires_at - iif(reruns = 0, created_at, run_at)),
-    rank = (SELECT seq + 1 FROM sqlite_sequence WHERE name = '{p}job')
+    rank = (SELECT seq FROM sqlite_sequence WHERE name = '{p}job')
 WHERE id = :id
 RETURNING id, queue, priority, rank
 

@@ -17,6 +17,7 @@ FROM (
 
 -- name: promote
 -- What is due becomes queued behind all that is queued; what expired or was to be cancelled ends.
+-- Ids and ranks are one sequence; all of one batch share a rank, and among them the id decides.
 INSERT INTO {p}tally (queue, state, n)
 SELECT queue, iif(cancel_requested_at IS NULL, 'failed', 'cancelled'), count(*)
 FROM (
@@ -28,6 +29,7 @@ FROM (
 )
 WHERE cancel_requested_at IS NOT NULL OR expires_at <= :now
 GROUP BY 1, 2;
+UPDATE sqlite_sequence SET seq = seq + 1 WHERE name = '{p}job';
 UPDATE {p}job
 SET state = CASE
         WHEN cancel_requested_at IS NOT NULL THEN 'cancelled'
@@ -46,7 +48,7 @@ SET state = CASE
     rank = iif(
         cancel_requested_at IS NOT NULL OR expires_at <= :now,
         NULL,
-        (SELECT seq + 1 FROM sqlite_sequence WHERE name = '{p}job')
+        (SELECT seq FROM sqlite_sequence WHERE name = '{p}job')
     ),
     queued_at = iif(cancel_requested_at IS NOT NULL OR expires_at <= :now, queued_at, :now),
     due_at = NULL
@@ -82,9 +84,11 @@ WHERE shelf = 'parked' AND reason IN (SELECT value FROM json_each(:reasons))
 LIMIT :limit
 
 -- name: unpark
+-- All of one batch share a new rank, behind all that is queued; among them the id decides.
+UPDATE sqlite_sequence SET seq = seq + 1 WHERE name = '{p}job';
 UPDATE {p}job
 SET state = 'queued', reason = NULL, shelf = NULL, error = NULL, queued_at = :now,
-    rank = (SELECT seq + 1 FROM sqlite_sequence WHERE name = '{p}job')
+    rank = (SELECT seq FROM sqlite_sequence WHERE name = '{p}job')
 WHERE state = 'parked' AND id IN (SELECT value FROM json_each(:ids))
 RETURNING id, queue, priority, rank
 
