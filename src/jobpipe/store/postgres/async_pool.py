@@ -122,8 +122,12 @@ class AsyncPool:
             held = self._idle.pop()
             idle_seconds = time.monotonic() - held.idle_since
             if idle_seconds > TRUSTED_SECONDS:
-                for _ in range(LOOP_TURNS):
-                    await asyncio.sleep(0)
+                try:
+                    for _ in range(LOOP_TURNS):
+                        await asyncio.sleep(0)
+                except BaseException:  # cancelled: nobody else knows of this connection
+                    hang_up(held.connection)
+                    raise
             if not held.connection.is_closed() and idle_seconds < LONGEST_IDLE_SECONDS:
                 return held
             hang_up(held.connection)
