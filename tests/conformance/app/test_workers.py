@@ -179,7 +179,8 @@ def test_a_worker_whose_lease_was_taken_begins_anew_and_writes_nothing_stale(
         may_end.set()
         until(lambda: {worker.id for worker in site.do(jp, "workers")} - set(before))
     record = site.seen(job)
-    assert (record.state, record.losses) == (State.SUCCEEDED, 1)
+    assert record.state is State.SUCCEEDED
+    assert record.losses >= 1
     told = site.outcomes(jp, job)
     assert (told[0], told[-1]) == ("lost", "succeeded")
 

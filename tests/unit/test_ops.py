@@ -1,0 +1,211 @@
+"""Operations without a database: which statements they ask, and what they make of the rows."""
+
+from __future__ import annotations
+
+from typing import Any, TypeVar
+
+import pytest
+
+from jobpipe.errors import DuplicateKey, InvalidTransition, JobNotFound, QueueFull, StoreUnavailable
+from jobpipe.model.job import Enqueued, Lane, NewJob
+from jobpipe.model.state import Reason, State
+from jobpipe.store.ops import claim, read, steer, upkeep
+from jobpipe.store.ops.enqueue import CHUNK, KEY_TRIES, enqueue, fingerprint
+from jobpipe.store.port import Mode, Operation, Statement
+from jobpipe.store.stepping import step
+
+T = TypeVar("T")
+
+JOB = NewJob(task="t", args="{}")
+KEYED = NewJob(task="t", args="{}", idempotency_key="k")
+LANE = Lane("default", 0)
+
+
+class Script:
+    """Answers statements by name; an answer may be a list of answers, one a time."""
+
+    def __init__(self, **answers: Any) -> None:
+        self.asked: list[Statement] = []
+        self._answers = answers
+
+    def __call__(self, statement: Statement) -> list[dict[str, Any]]:
+        self.asked.append(statement)
+        answer = self._answers[statement.name]
+        rows: list[dict[str, Any]] = answer(statement) if callable(answer) else answer
+        return rows
+
+    @property
+    def names(self) -> list[str]:
+        return [statement.name for statement in self.asked]
+
+
+def run(operation: Operation[T], script: Script) -> T:
+    return step(operation, script)
+
+
+def ids_from(first: int) -> Any:
+    count = [first]
+
+    def answer(statement: Statement) -> list[dict[str, Any]]:
+        assert statement.batch is not None
+        rows = []
+        for row in statement.batch.rows:
+            rows.append({"id": row[0] or count[0], "state": "queued"})
+            count[0] += 1
+        return rows[::-1]
+
+    return answer
+
+
+def test_a_plain_enqueue_is_one_statement() -> None:
+    script = Script(enqueue=ids_from(7))
+    operation = enqueue([JOB, JOB], known_lanes=[LANE])
+    assert operation.mode is Mode.ONE
+    assert run(operation, script) == [
+        Enqueued(7, State.QUEUED, created=True),
+        Enqueued(8, State.QUEUED, created=True),
+    ]
+    assert script.names == ["enqueue"]
+
+
+def test_a_new_lane_is_noted_first_and_once() -> None:
+    script = Script(note_lanes=[], enqueue=ids_from(1))
+    operation = enqueue([JOB, JOB, NewJob(task="t", args="{}", queue="a")])
+    assert operation.mode is Mode.TRANSACTION
+    run(operation, script)
+    assert script.names == ["note_lanes", "enqueue"]
+    batch = script.asked[0].batch
+    assert batch is not None
+    assert batch.rows == [("a", 0), ("default", 0)]
+
+
+def test_more_than_a_chunk_goes_in_several_statements_of_one_transaction() -> None:
+    script = Script(note_lanes=[], enqueue=ids_from(1))
+    operation = enqueue([JOB] * (CHUNK + 1))
+    assert operation.mode is Mode.TRANSACTION
+    answers = run(operation, script)
+    assert [answer.id for answer in answers] == list(range(1, CHUNK + 2))
+    assert script.names == ["note_lanes", "enqueue", "enqueue"]
+
+
+def test_a_full_queue_is_found_before_anything_is_inserted() -> None:
+    script = Script(note_lanes=[], count_waiting=[{"n": 9}])
+    with pytest.raises(QueueFull, match="holds 9 waiting jobs; 2 more would pass its bound of 10"):
+        run(enqueue([JOB, JOB], max_queued=10), script)
+    assert script.names == ["note_lanes", "count_waiting"]
+
+
+def test_a_key_whose_job_vanishes_is_tried_again_and_then_given_up() -> None:
+    script = Script(
+        note_lanes=[], reserve_ids=[{"id": 1}], hold_keys=[], read_keys=[], enqueue=ids_from(1)
+    )
+    with pytest.raises(StoreUnavailable, match="kept changing hands"):
+        run(enqueue([KEYED]), script)
+    assert script.names == ["note_lanes", "reserve_ids"] + ["hold_keys", "read_keys"] * KEY_TRIES
+
+
+def test_a_key_of_another_request_is_refused() -> None:
+    taken = {"key": "k", "fingerprint": "other", "job_id": 3, "state": "queued"}
+    script = Script(note_lanes=[], reserve_ids=[{"id": 9}], hold_keys=[], read_keys=[taken])
+    with pytest.raises(DuplicateKey):
+        run(enqueue([KEYED]), script)
+    same = {**taken, "fingerprint": fingerprint(KEYED), "state": "running"}
+    script = Script(
+        note_lanes=[], reserve_ids=[{"id": 9}], hold_keys=[], read_keys=[same], enqueue=ids_from(1)
+    )
+    assert run(enqueue([KEYED]), script) == [Enqueued(3, State.RUNNING, created=False)]
+
+
+def test_a_fingerprint_tells_task_and_arguments_apart() -> None:
+    prints = {
+        fingerprint(NewJob(task=task, args=args, priority=priority))
+        for task, args, priority in (("a", "{}", 0), ("a", "{}", 5), ("b", "{}", 0), ("a", "[]", 0))
+    }
+    assert len(prints) == 3
+
+
+def claimed_row(id: int, queue: str, rank: int) -> dict[str, Any]:
+    return {
+        "id": id,
+        "token": 1,
+        "attempt": 1,
+        "task": "t",
+        "queue": queue,
+        "priority": 0,
+        "args": "{}",
+        "max_attempts": 1,
+        "timeout_us": None,
+        "expired": 0,
+        "rank": rank,
+        "claim_id": 1,
+        "meta": None,
+    }
+
+
+def test_claimed_jobs_are_sorted_by_lane_as_asked_then_by_rank() -> None:
+    rows = [claimed_row(1, "a", 9), claimed_row(2, "b", 1), claimed_row(3, "a", 5)]
+    lanes = [Lane("a", 0), Lane("b", 0)]
+    jobs = run(claim.claim(1, lanes, 3, after={}, done=()), Script(claim=rows))
+    assert [job.id for job in jobs] == [3, 1, 2]
+
+
+def test_more_jobs_than_asked_for_are_never_taken_silently() -> None:
+    rows = [claimed_row(1, "default", 1), claimed_row(2, "default", 2)]
+    with pytest.raises(AssertionError, match="claimed 2 jobs, asked for 1"):
+        run(claim.claim(1, [LANE], 1, after={}, done=()), Script(claim=rows))
+
+
+def test_cancel_and_rerun_ask_only_what_the_state_allows() -> None:
+    running, ended, waits = ([{"state": state}] for state in ("running", "failed", "retrying"))
+    script = Script(lock_job=running, request_cancel=[])
+    assert run(steer.cancel(1, Reason.BY_USER), script) is State.RUNNING
+    assert script.names == ["lock_job", "request_cancel"]
+    script = Script(lock_job=waits, cancel_waiting=[])
+    assert run(steer.cancel(1, Reason.BY_USER), script) is State.CANCELLED
+    for operation, row in ((steer.cancel(1, Reason.BY_USER), ended), (steer.rerun(1), waits)):
+        with pytest.raises(InvalidTransition):
+            run(operation, Script(lock_job=row))
+    with pytest.raises(JobNotFound):
+        run(steer.rerun(1), Script(lock_job=[]))
+
+
+def test_a_prune_step_deletes_what_is_old_enough_and_notes_where_it_stopped() -> None:
+    def row(id: int, state: str, finished: int | None) -> dict[str, Any]:
+        return {"id": id, "state": state, "created_at": 0, "finished_at": finished, "now": 100}
+
+    rows = [
+        row(1, "succeeded", 50),
+        row(2, "succeeded", 51),
+        row(3, "failed", 0),
+        row(4, "queued", None),
+    ]
+    script = Script(old_jobs=rows, prune=[{"id": 1}], note_position=[])
+    keep = {State.SUCCEEDED: 50, State.FAILED: None, State.CANCELLED: 1}
+    assert run(upkeep.prune(0, 4, keep), script) == upkeep.Pruned(1, 4)
+    assert script.asked[1].params == {"ids": [1]}
+    assert script.asked[2].params == {"name": "prune", "position": 4}
+
+
+@pytest.mark.parametrize(
+    "created,limit,keep,position",
+    [(0, 1, 50, 7), (51, 1, 50, 0), (0, 2, 50, 0), (0, 1, None, 0)],
+)
+def test_a_prune_walk_ends_at_the_end_or_where_all_is_too_young(
+    created: int, limit: int, keep: int | None, position: int
+) -> None:
+    row = {"id": 7, "state": "queued", "created_at": created, "finished_at": None, "now": 100}
+    script = Script(old_jobs=[row], note_position=[])
+    pruned = run(upkeep.prune(0, limit, {State.SUCCEEDED: keep}), script)
+    assert pruned == upkeep.Pruned(0, position)
+
+
+def test_counts_of_one_state_from_several_rows_are_added() -> None:
+    rows = [
+        {"queue": "a", "state": "failed", "n": 2},
+        {"queue": "a", "state": "failed", "n": -1},
+        {"queue": "b", "state": "queued", "n": 3},
+    ]
+    assert run(read.counts(), Script(counts=rows)) == {
+        ("a", State.FAILED): 1,
+        ("b", State.QUEUED): 3,
+    }
