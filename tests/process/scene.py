@@ -177,13 +177,17 @@ class Scene:
         """Return the ledger so far."""
         return self._reader.read()
 
-    def event(self, name: str, program: Program | None = None) -> bool:
-        """Tell whether a worker has logged an event."""
-        return any(
+    def count(self, name: str, program: Program | None = None) -> int:
+        """Count the times that workers, or this one, have logged an event."""
+        return sum(
             entry.how == name and (program is None or entry.pid == program.pid)
             for entry in self.entries()
             if entry.what == "event"
         )
+
+    def event(self, name: str, program: Program | None = None) -> bool:
+        """Tell whether a worker, or this one, has logged an event."""
+        return self.count(name, program) > 0
 
     def renewed(self, program: Program, times: int) -> None:
         """Wait until a worker has renewed its lease so often from now on."""

@@ -2,15 +2,26 @@
 
 from __future__ import annotations
 
+import random
 import signal
+import time
 
 import pytest
 
+from tests.process.load import Load
 from tests.process.scene import Program, Scene
+
+PAUSES = 3
+"""Pauses of the sample."""
+LEASES = 3.0
+"""Seconds, and so leases, that a pause lasts at most."""
 
 
 def wake(scene: Scene, program: Program) -> None:
+    """Let it go on; the harm is over when it knows that its lease is lost."""
+    before = scene.count("LeaseEnded", program)
     program.send(signal.SIGCONT)
+    scene.until(lambda: scene.count("LeaseEnded", program) > before, "the paused worker's insight")
     scene.ledger.write("over", whom=program.pid)
 
 
@@ -27,7 +38,6 @@ def test_a_worker_wakes_when_its_job_has_been_done_by_another(scene: Scene) -> N
     gate.touch()
     scene.settled()
     wake(scene, paused)
-    scene.until(lambda: scene.event("LeaseEnded", paused), "the paused worker's insight")
     scene.assert_clean()
     # It begins anew, and is as good as any other.
     scene.enqueue("quick", "afterwards")
@@ -79,4 +89,33 @@ def test_a_claim_by_a_stale_worker_is_taken_back(scene: Scene) -> None:
     scene.settled()
     stale.send(signal.SIGCONT)
     scene.until(lambda: scene.event("WriteRefused", stale), "the refusal in the log")
+    scene.assert_clean()
+
+
+@pytest.mark.timeout(0)
+def test_workers_stand_still_at_random(scene: Scene, crash_seconds: float) -> None:
+    load = Load(scene, random.SystemRandom().randrange(2**32))
+
+    def pause() -> None:
+        victim = load.chance.choice(load.workers)
+        scene.until(lambda: scene.event("WorkerStarted", victim), "the worker")
+        before = scene.count("WorkerSwept")
+        scene.fault(victim, signal.SIGSTOP)
+        asleep = time.monotonic()
+        # On SQLite it may have stopped with the write lock in its hand: then nobody can sweep.
+        scene.until(
+            lambda: (
+                scene.count("WorkerSwept") > before
+                or (scene.database.is_sqlite and time.monotonic() > asleep + LEASES)
+            ),
+            "the sweep",
+        )
+        if scene.count("WorkerSwept") > before:
+            wake(scene, victim)
+        else:
+            victim.send(signal.SIGCONT)
+            scene.ledger.write("over", whom=victim.pid)
+
+    load.run(pause, faults=PAUSES, seconds=crash_seconds)
+    load.stop()
     scene.assert_clean()

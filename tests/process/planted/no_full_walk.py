@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
+from jobpipe.model.job import Lane
 from jobpipe.policy.frontier import Frontier, Walk
 
 
-def lagged_at_most(self: Frontier, now: float) -> Walk:
+def lagged_at_most(self: Frontier, lanes: Iterable[Lane], now: float) -> Walk:
     return Walk.LAGGED if now >= self._lagged_at else Walk.NEAR
 
 
