@@ -20,6 +20,7 @@ from jobpipe.config.mask import mask_url
 from jobpipe.config.settings import Settings
 from jobpipe.delivery.hub import Hub
 from jobpipe.errors import ConfigError
+from jobpipe.model.job import Lane
 from jobpipe.store import callers
 from jobpipe.store.callers.caller import AsyncCaller, Caller
 from jobpipe.store.port import Operation
@@ -37,6 +38,8 @@ class Access:
         self._gate = threading.Lock()
         self._backend: Backend | None = None
         self._is_current = False
+        self.known_lanes: frozenset[Lane] = frozenset()
+        """Lanes that are sure to be in the store."""
         self._grounds: dict[str, Ground] = {}
         self._process = os.getpid()
         self._known_callers: weakref.WeakSet[object] = weakref.WeakSet()
@@ -94,17 +97,25 @@ class Access:
     def close(self) -> None:
         """Close every connection; the next use opens them again."""
         with self._gate:
-            backend, self._backend, self._is_current = self._backend, None, False
+            backend = self._forget()
         if backend is not None:
             backend.close()
 
     async def aclose(self) -> None:
         """Close every connection, also those of this loop."""
         with self._gate:
-            backend, self._backend, self._is_current = self._backend, None, False
+            backend = self._forget()
         if backend is not None:
             await backend.async_store.close()
             await asyncio.to_thread(backend.close)
+
+    def _forget(self) -> Backend | None:
+        """What the next use opens may be another store: nothing that was learnt counts for it."""
+        backend, self._backend, self._is_current = self._backend, None, False
+        self.known_lanes = frozenset()
+        self._grounds.clear()
+        self._known_callers.clear()
+        return backend
 
     def _ground(self, backend: Backend, caller: Caller | AsyncCaller) -> Ground:
         if caller.dialect != backend.store.capabilities.dialect:

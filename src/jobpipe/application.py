@@ -27,7 +27,7 @@ from jobpipe.runtime.gather import Gatherer
 from jobpipe.runtime.options import WorkerOptions
 from jobpipe.runtime.worker import Worker
 from jobpipe.store.ops.enqueue import enqueue, enqueue_plain
-from jobpipe.store.port import Mode
+from jobpipe.store.port import Mode, Operation
 from jobpipe.tasks.job import Job
 from jobpipe.tasks.registry import Registry, TaskDeclarations
 from jobpipe.tasks.task import Call, Defaults, Enqueuer
@@ -64,7 +64,6 @@ class Jobpipe(Verbs, TaskDeclarations):
         self._overrides = overrides
         self.effective = load_effective(overrides)
         self._access = Access(self.settings, self.hub, self._clock)
-        self._lanes: frozenset[Lane] = frozenset()
         if self.settings.failpoints:
             failpoint.arm(self.settings.failpoints)
 
@@ -125,7 +124,7 @@ class Jobpipe(Verbs, TaskDeclarations):
     def _enqueue(self, jobs: list[NewJob], on: object | None) -> list[Enqueued]:
         if not jobs:
             return []
-        operation = enqueue(jobs, known_lanes=self._lanes, max_queued=self.settings.max_queued)
+        operation = self._enqueuing(jobs)
         if on is not None:
             return self._access.run_on(on, operation)
         return self._enqueued(jobs, self._access.run(operation))
@@ -133,12 +132,16 @@ class Jobpipe(Verbs, TaskDeclarations):
     async def _aenqueue(self, jobs: list[NewJob], on: object | None) -> list[Enqueued]:
         if not jobs:
             return []
-        operation = enqueue(jobs, known_lanes=self._lanes, max_queued=self.settings.max_queued)
+        operation = self._enqueuing(jobs)
         if on is not None:
             return await self._access.arun_on(on, operation)
         if len(jobs) == 1 and operation.mode is Mode.ONE:
             return [await self._gatherer.enqueue(jobs[0])]
         return self._enqueued(jobs, await self._access.arun(operation))
+
+    def _enqueuing(self, jobs: Sequence[NewJob]) -> Operation[list[Enqueued]]:
+        lanes, bound = self._access.known_lanes, self.settings.max_queued
+        return enqueue(jobs, known_lanes=lanes, max_queued=bound)
 
     async def _store_gathered(self, jobs: Sequence[NewJob]) -> list[Enqueued]:
         return self._enqueued(jobs, await self._access.arun(enqueue_plain(jobs)))
@@ -153,7 +156,8 @@ class Jobpipe(Verbs, TaskDeclarations):
                 lanes[lane] = min(answer.id, lanes.get(lane, answer.id))
             else:
                 dues.append(job.delay_us or 0)
-        self._lanes = self._lanes.union(Lane(job.queue, job.priority) for job in jobs)
+        stored = (Lane(job.queue, job.priority) for job in jobs)
+        self._access.known_lanes = self._access.known_lanes.union(stored)
         self.hub.ring(Hint(lanes, min(dues, default=None)))
         return answers
 

@@ -6,13 +6,14 @@ each other. A message that is lost costs its reader one poll.
 
 from __future__ import annotations
 
+import os
 import threading
 from collections.abc import Callable
+from contextlib import suppress
 
 import msgspec
 
 from jobpipe.delivery.hub import LOOK, Hint
-from jobpipe.errors import JobpipeError
 from jobpipe.model.job import Lane
 
 INTERVAL_SECONDS = 0.005
@@ -25,6 +26,10 @@ class NotifySender:
 
     def __init__(self, send: Callable[[str], None]) -> None:
         self._send = send
+        self._begin()
+
+    def _begin(self) -> None:
+        self._process = os.getpid()
         self._lock = threading.Condition()
         self._pending: Hint | None = None
         self._closed = False
@@ -33,6 +38,8 @@ class NotifySender:
     def __call__(self, hint: Hint) -> None:
         if hint.heard:
             return
+        if self._process != os.getpid():  # the thread stayed with the parent, maybe with the lock
+            self._begin()
         with self._lock:
             self._pending = hint if self._pending is None else joined(self._pending, hint)
             if self._thread is None:
@@ -59,11 +66,9 @@ class NotifySender:
                 hint, self._pending = self._pending, None
                 if hint is None:
                     return
-            try:
+            # The store may be away or refuse: whoever listens looks by himself before long.
+            with suppress(Exception):
                 self._send(encode(hint))
-            except JobpipeError:
-                # The store is away: whoever listens will look when it is back.
-                continue
             with self._lock:
                 if not self._closed:
                     self._lock.wait_for(lambda: self._closed, timeout=INTERVAL_SECONDS)
@@ -82,9 +87,9 @@ def joined(one: Hint, other: Hint) -> Hint:
 
 def encode(hint: Hint) -> str:
     """Return the message for a hint."""
+    if len(hint.lanes) > LANES_MAX:
+        return "{}"
     lanes = [(lane.queue, lane.priority, rank) for lane, rank in hint.lanes.items()]
-    if len(lanes) > LANES_MAX:
-        lanes = []
     message = {"lanes": lanes, "due_in_us": hint.due_in_us, "cancel": hint.cancel}
     data = msgspec.json.encode(message)
     return data.decode() if len(data) < 8_000 else "{}"

@@ -9,7 +9,7 @@ below the frontier whose hint was lost) the lagged and the full walks find.
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from enum import Enum
 
 from jobpipe.model.job import Lane
@@ -20,7 +20,7 @@ LAG_SECONDS = 1.0
 LAGGED_EVERY_SECONDS = 0.25
 
 FULL_SHARE = 0.02
-"""Largest share of the time that full walks may take."""
+"""Largest share of the time that the full walks of one lane may take."""
 
 
 class Walk(Enum):
@@ -39,11 +39,12 @@ class Frontier:
         self._ranks: dict[Lane, int] = {}
         self._past: deque[tuple[float, dict[Lane, int]]] = deque()
         self._lagged_at = float("-inf")
-        self._full_at = float("-inf")
+        self._full_at: dict[Lane, float] = {}
+        """Per lane: a worker that asks for its queues one by one walks each fully in its turn."""
 
-    def next_walk(self, now: float) -> Walk:
-        """Say which walk is due (seconds on a monotonic clock)."""
-        if now >= self._full_at:
+    def next_walk(self, lanes: Iterable[Lane], now: float) -> Walk:
+        """Say which walk of these lanes is due (seconds on a monotonic clock)."""
+        if any(now >= self._full_at.get(lane, float("-inf")) for lane in lanes):
             return Walk.FULL
         return Walk.LAGGED if now >= self._lagged_at else Walk.NEAR
 
@@ -60,13 +61,14 @@ class Frontier:
         then, ranks = self._past[0]
         return ranks if then <= now - LAG_SECONDS else dict.fromkeys(ranks, 0)
 
-    def walked_fully(self, began: float, ended: float) -> None:
+    def walked_fully(self, lanes: Iterable[Lane], began: float, ended: float) -> None:
         """Note what a full walk took, so that the next keeps to its share of the time."""
-        self._full_at = ended + max(self._full_every, (ended - began) / FULL_SHARE)
+        full_at = ended + max(self._full_every, (ended - began) / FULL_SHARE)
+        self._full_at.update(dict.fromkeys(lanes, full_at))
 
     def forget_walks(self) -> None:
-        """Make the next walk a full one."""
-        self._full_at = float("-inf")
+        """Make the next walk of every lane a full one."""
+        self._full_at.clear()
 
     def claimed(self, lane: Lane, rank: int) -> None:
         self._ranks[lane] = max(rank, self._ranks.get(lane, 0))

@@ -204,13 +204,13 @@ class Claimer:
         if not self._store.capabilities.frontier:
             return await self._take(ask, {})
         began = time.monotonic()
-        walk = self.frontier.next_walk(began)
+        walk = self.frontier.next_walk(ask.lanes, began)
         jobs = await self._take(ask, self.frontier.starts(walk, began))
         if not jobs and walk is Walk.NEAR:
             walk = Walk.LAGGED
             jobs = await self._take(ask, self.frontier.starts(walk, began))
         if walk is Walk.FULL:
-            self.frontier.walked_fully(began, time.monotonic())
+            self.frontier.walked_fully(ask.lanes, began, time.monotonic())
         return jobs
 
     async def _take(self, ask: Ask, after: Mapping[Lane, int]) -> list[Claimed]:

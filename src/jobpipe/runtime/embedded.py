@@ -10,7 +10,7 @@ import os
 import signal
 import threading
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
-from contextlib import asynccontextmanager, contextmanager
+from contextlib import asynccontextmanager, contextmanager, suppress
 from types import FrameType
 
 from jobpipe.runtime.worker import Worker
@@ -43,7 +43,8 @@ class _Thread:
 
     def stop(self) -> None:
         if self._loop is not None and self._worker is not None and self._thread.is_alive():
-            self._loop.call_soon_threadsafe(self._worker.stop)
+            with suppress(RuntimeError):  # it has just ended by itself and closed its loop
+                self._loop.call_soon_threadsafe(self._worker.stop)
         self.join()
 
     def join(self) -> None:
@@ -64,12 +65,19 @@ class _Thread:
         self._loop = asyncio.get_running_loop()
         self._worker = self._make()
         running = asyncio.ensure_future(self._worker.run())
-        ready = asyncio.ensure_future(self._worker.ready.wait())
-        await asyncio.wait([running, ready], return_when=asyncio.FIRST_COMPLETED)
-        ready.cancel()
+        await _begun(self._worker, running)
         if not running.done():
             self._begun.set()
         await running
+
+
+async def _begun(worker: Worker, running: asyncio.Task[None]) -> None:
+    """Wait until the worker works, or has ended."""
+    ready = asyncio.ensure_future(worker.ready.wait())
+    try:
+        await asyncio.wait([running, ready], return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        ready.cancel()
 
 
 @contextmanager
@@ -91,12 +99,10 @@ async def on_loop(
     await prepare()
     worker = make()
     running = asyncio.ensure_future(worker.run())
-    ready = asyncio.ensure_future(worker.ready.wait())
-    await asyncio.wait([running, ready], return_when=asyncio.FIRST_COMPLETED)
-    ready.cancel()
-    if running.done():
-        running.result()
     try:
+        await _begun(worker, running)
+        if running.done():
+            running.result()
         yield
     finally:
         worker.stop()

@@ -50,7 +50,7 @@ class _Line:
     async def enqueue(self, job: NewJob, loop: asyncio.AbstractEventLoop) -> Enqueued:
         answer: asyncio.Future[Enqueued] = loop.create_future()
         self._waiting.append((job, answer))
-        if self._storing is None or self._storing.done():
+        if self._storing is None:
             self._storing = loop.create_task(self._store_all())
         return await answer
 
@@ -59,6 +59,7 @@ class _Line:
             group = self._waiting[:GATHER_MAX]
             del self._waiting[:GATHER_MAX]
             await self._store(group)
+        self._storing = None  # a task leads to its loop, which nothing here may keep
 
     async def _store(self, group: Sequence[_Waiting]) -> None:
         try:

@@ -14,7 +14,6 @@ import threading
 import time
 from collections.abc import Callable, Mapping
 
-from jobpipe.errors import JobpipeError
 from jobpipe.failpoint import failpoint
 from jobpipe.model.job import Lane
 from jobpipe.store.ops.worker import renew
@@ -95,13 +94,14 @@ class Heartbeat:
         began = time.monotonic()
         if began - self._renewed > 2 * interval:
             self._late = began
-        watchdog = self._watch_margin()
+        watchdog: threading.Timer | None = None
         try:
+            watchdog = self._watch_margin()
             failpoint("heartbeat.renew")
             alive = self._store.run(
                 renew(self._worker_id, round(self._lease * 1e6), self._frontier())
             )
-        except JobpipeError as error:
+        except Exception as error:  # whatever it is, a thread that ended would end the lease
             emit(StoreLost(doing="renewing the lease", why=str(error)))
             return False
         finally:

@@ -16,7 +16,7 @@ from typing import Any
 from jobpipe.delivery.hub import Hint
 from jobpipe.errors import StoreUnavailable
 from jobpipe.model.job import Finish
-from jobpipe.model.state import Reason, State
+from jobpipe.model.state import FINAL, Reason
 from jobpipe.model.worker import NewWorker
 from jobpipe.runtime import identity
 from jobpipe.runtime.attempt import Attempt, Judge
@@ -91,7 +91,9 @@ class Incarnation:
         self._duties = [self._control, self._promotion, *self._upkeep()]
         self._ears = kit.ears(self._ring) if kit.ears else None
         self._claiming: asyncio.Task[None] | None = None
-        self._tasks: list[asyncio.Task[None]] = []
+        self._finishing: asyncio.Task[None] | None = None
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._process = os.getpid()
         self._unsubscribe = kit.hub.subscribe(self._hear)
 
     @classmethod
@@ -118,7 +120,7 @@ class Incarnation:
         if self._ears is not None:
             await self._ears.start()
         self._claiming = self._spawn(self.claimer.run())
-        self._spawn(self.finisher.run())
+        self._finishing = self._spawn(self.finisher.run())
         self._spawn(self._tick())
         for duty in self._duties:
             self._spawn(duty.run())
@@ -149,25 +151,28 @@ class Incarnation:
 
         Returns how many were given back.
         """
-        await self._stop_claiming()
         given_back = 0
         try:
+            await self._stop_claiming()
             unstarted = self.slots.take_waiting()
             given_back += await self._give_back([attempt_of(a) for a in unstarted])
             await self._running_end(grace_seconds, hurry)
             await self._interrupt_all("stop")
-            async with asyncio.timeout(self._options.lease_seconds):
-                await self.finisher.drained()
+            await self._outcomes_written()
             held = await self._kit.store.run(claim.held(self.worker_id))
             given_back += await self._give_back(held)
             await self._kit.store.run(ops.end_worker(self.worker_id))
         except (StoreUnavailable, TimeoutError) as error:
             emit(StoreLost(doing="stopping (the lease will end by itself)", why=str(error)))
-        await self._close()
+        finally:
+            await self._close()
         return given_back
 
     async def abandon(self) -> None:
-        """End at once: the lease is lost, so nothing that it ran may be written."""
+        """End at once: the lease is lost, so nothing more begins, and what it ran is dropped."""
+        self.claimer.close()
+        if self._claiming is not None:
+            self._claiming.cancel()
         self.finisher.forget()
         for attempt in self.slots.take_waiting():
             attempt.settled = True
@@ -196,7 +201,7 @@ class Incarnation:
     def _spawn(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
         task = asyncio.create_task(work)
         task.add_done_callback(self._part_ended)
-        self._tasks.append(task)
+        self._tasks.add(task)
         return task
 
     def _part_ended(self, task: asyncio.Task[None]) -> None:
@@ -219,8 +224,17 @@ class Incarnation:
         if self.slots.stuck * 2 >= self.slots.count:
             self.stuck.set()
         if self.slots.waiting and time.monotonic() - self.slots.freed_at > AHEAD_WAIT_SECONDS:
-            await self._give_back([attempt_of(a) for a in self.slots.take_waiting()])
+            await self._give_back_ahead()
         return CONTROL_SECONDS
+
+    async def _give_back_ahead(self) -> None:
+        ahead = self.slots.take_waiting()
+        try:
+            await self._give_back([attempt_of(attempt) for attempt in ahead])
+        except BaseException:  # they are still ours: nobody else would run them
+            for attempt in ahead:
+                self.slots.put(attempt.claimed)
+            raise
 
     def _demand(self) -> Demand:
         if self.finisher.is_full or self.slots.stuck * 2 >= self.slots.count:
@@ -244,8 +258,10 @@ class Incarnation:
         if delays and self._promoter.note(min(delays)):
             self._promotion.soon()
         for end in taken:
-            if end.cancel_requested and end.state in (State.RETRYING, State.SCHEDULED):
-                self._tasks.append(asyncio.create_task(self._cancel(end.id)))
+            if end.cancel_requested and end.state not in FINAL:
+                cancelling = asyncio.create_task(self._cancel(end.id))
+                self._tasks.add(cancelling)
+                cancelling.add_done_callback(self._tasks.discard)
         self._changed.set()
         self.claimer.look_if_waiting()
 
@@ -257,6 +273,9 @@ class Incarnation:
             emit(StoreLost(doing=f"cancelling job {id}", why=str(error)))
 
     def _hear(self, hint: Hint) -> None:
+        if self._process != os.getpid():  # a forked child has no loop that would ever take it
+            self._unsubscribe()
+            return
         try:
             self._loop.call_soon_threadsafe(self._take_hint, hint)
         except RuntimeError:
@@ -298,7 +317,7 @@ class Incarnation:
     async def _running_end(self, grace_seconds: float, hurry: asyncio.Event) -> None:
         deadline = self._loop.time() + grace_seconds
         hurried = asyncio.ensure_future(hurry.wait())
-        while self.slots.running and not hurry.is_set() and self._loop.time() < deadline:
+        while self.slots.has_unsettled and not hurry.is_set() and self._loop.time() < deadline:
             self._changed.clear()
             changed = asyncio.ensure_future(self._changed.wait())
             left = deadline - self._loop.time()
@@ -321,6 +340,16 @@ class Incarnation:
         for attempt in list(self.slots.running.values()):
             self.slots.abandon(attempt)
 
+    async def _outcomes_written(self) -> None:
+        """Wait for the finisher; one that was cancelled with the whole loop writes no more."""
+        drained = asyncio.ensure_future(self.finisher.drained())
+        ends = {drained, self._finishing} if self._finishing is not None else {drained}
+        seconds = self._options.lease_seconds
+        done, _ = await asyncio.wait(ends, timeout=seconds, return_when=asyncio.FIRST_COMPLETED)
+        drained.cancel()
+        if not done:
+            raise TimeoutError(f"outcomes could not be written within {seconds:g} s")
+
     async def _give_back(self, claims: Sequence[Held]) -> int:
         await self.claimer.give_back(claims)
         return len(claims)
@@ -330,10 +359,11 @@ class Incarnation:
         await asyncio.to_thread(self._heartbeat.stop)
         if self._ears is not None:
             await self._ears.stop()
-        for task in self._tasks:
+        tasks = list(self._tasks)
+        for task in tasks:
             task.remove_done_callback(self._part_ended)
             task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await asyncio.gather(*tasks, return_exceptions=True)
         await self.slots.close()
         if self._lock is not None:
             self._lock.remove()

@@ -54,7 +54,9 @@ class Slots:
         self._closing = False
         self._stuck = 0
         self._more = asyncio.Semaphore(0)
-        self._slots = [asyncio.create_task(self._serve()) for _ in range(count)]
+        self._slots: set[asyncio.Task[None]] = set()
+        for _ in range(count):
+            self._open_slot()
 
     @property
     def free(self) -> int:
@@ -74,6 +76,11 @@ class Slots:
             for key, (_, prepared) in self._tasks.items()
             if not self.running[key].settled
         )
+
+    @property
+    def has_unsettled(self) -> bool:
+        """Tell whether a run is under way that its job still waits for."""
+        return any(not attempt.settled for attempt in self.running.values())
 
     @property
     def stuck(self) -> int:
@@ -121,9 +128,21 @@ class Slots:
         self._closing = True
         self._deadlines.close()
         self._threads.close()
-        for task in self._slots:
-            task.cancel()
-        await asyncio.gather(*self._slots, return_exceptions=True)
+        slots = list(self._slots)
+        for slot in slots:
+            slot.cancel()
+        await asyncio.gather(*slots, return_exceptions=True)
+
+    def _open_slot(self) -> None:
+        slot = asyncio.create_task(self._serve())
+        self._slots.add(slot)
+        slot.add_done_callback(self._slot_ended)
+
+    def _slot_ended(self, slot: asyncio.Task[None]) -> None:
+        """Open another for a slot that a task's own code cancelled."""
+        self._slots.discard(slot)
+        if not self._closing and slot.cancelled():
+            self._open_slot()
 
     async def _serve(self) -> None:
         while True:
@@ -154,19 +173,22 @@ class Slots:
         try:
             value = await self._execute(attempt, prepared)
         except BaseException as error:
-            outcome = self._judge_error(attempt, prepared, slot, error)
+            outcome = self._judge_error(attempt, prepared, error)
         else:
             outcome = self._judge_value(attempt, prepared, value)
         finally:
             del self.running[key], self._tasks[key]
             if ticket is not None:
                 self._deadlines.cancel(ticket)
-        while slot.cancelling():
-            slot.uncancel()
         if attempt.settled:
             self._stuck -= 1
         elif outcome is not None:
             self._settle(attempt, outcome)
+        if slot.cancelling() and attempt.why_stopped is None:
+            # Its own code cancelled the task that runs it; the next job shall not suffer for it.
+            raise asyncio.CancelledError
+        while slot.cancelling():
+            slot.uncancel()
 
     async def _execute(self, attempt: Attempt, prepared: Prepared) -> object:
         context = copy_context()
@@ -183,14 +205,12 @@ class Slots:
         return self._judge.value(attempt, prepared.task, value)
 
     def _judge_error(
-        self, attempt: Attempt, prepared: Prepared, slot: asyncio.Task[None], error: BaseException
+        self, attempt: Attempt, prepared: Prepared, error: BaseException
     ) -> Finish | None:
         why = attempt.why_stopped
         is_cancel = isinstance(error, asyncio.CancelledError)
         if isinstance(error, GeneratorExit) or (is_cancel and self._closing):
             raise error
-        if is_cancel and why is None and slot.cancelling():
-            raise error  # somebody ends the slot itself
         if why == "timeout":
             return self._judge.timeout(attempt, prepared.task)
         if why == "cancel" and not isinstance(error, Exception):

@@ -79,7 +79,11 @@ class Worker:
 
     async def _live(self, incarnation: Incarnation) -> Incarnation | None:
         """Work as this incarnation; return the next one, None at the end."""
-        await self._first_of(incarnation)
+        try:
+            await self._first_of(incarnation)
+        except BaseException:  # it would go on, and keep its lease, with nobody to stop it
+            await incarnation.stop(0.0, self._hurry)
+            raise
         if incarnation.lost.is_set():
             emit(LeaseEnded(worker=self._options.name, why=incarnation.why_lost))
             await incarnation.abandon()

@@ -176,6 +176,7 @@ class SqliteStore:
             # The parent's connections stay referenced: closing them here would touch its locks.
             self._inherited = (self._writer, self._readers)
             self._writer, self._readers = None, queue.SimpleQueue()
+            self._gate = threading.Lock()
 
 
 class DataVersion:
@@ -204,17 +205,24 @@ class SqliteAsyncStore:
     def __init__(self, store: SqliteStore) -> None:
         self.capabilities = store.capabilities
         self._store = store
-        self._threads = ThreadPoolExecutor(ASYNC_READERS, thread_name_prefix="jobpipe-reader")
+        self._process = os.getpid()
+        self._threads = _reading_threads()
 
     async def run(self, operation: Operation[T]) -> T:
         """Run an operation without blocking the loop; see ``port.AsyncStore``."""
         if operation.mode is Mode.READ and self.capabilities.shared:
+            if self._process != os.getpid():  # threads are not inherited
+                self._process, self._threads = os.getpid(), _reading_threads()
             loop = asyncio.get_running_loop()
             return await loop.run_in_executor(self._threads, self._store.read, operation)
         return await asyncio.wrap_future(self._store.writer().submit(operation))
 
     async def close(self) -> None:
         self._threads.shutdown(wait=False)
+
+
+def _reading_threads() -> ThreadPoolExecutor:
+    return ThreadPoolExecutor(ASYNC_READERS, thread_name_prefix="jobpipe-reader")
 
 
 def _no_checkpoint(_connection: sqlite3.Connection) -> None:

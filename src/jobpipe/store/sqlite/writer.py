@@ -122,6 +122,7 @@ class Writer:
             return
         for work in done:
             work.future.set_result(work.result)
+        self._tidy()
 
     def _commit(self, group: list[_Work]) -> list[_Work]:
         """Run the group in one transaction; return those whose futures now deserve success."""
@@ -135,8 +136,18 @@ class Writer:
         commit(connection)
         for work in done:
             failpoint(work.operation.name, "after_commit")
-        self._after_commit(connection)
         return done
+
+    def _tidy(self) -> None:
+        """Make a checkpoint if it is time; what was committed stays so when that fails."""
+        if self._connection is None:
+            return
+        try:
+            self._after_commit(self._connection)
+        except sqlite3.Error as error:
+            self._abandon(error)
+        except OSError:  # the lock's file cannot be opened: somebody else, or the next try, will
+            return
 
     def _attempt(self, connection: sqlite3.Connection, work: _Work) -> bool:
         connection.execute("SAVEPOINT operation")

@@ -47,7 +47,14 @@ ORDER BY id
 LIMIT :limit
 
 -- name: end_worker
-DELETE FROM {p}claim WHERE worker_id = :worker;
+-- A record with a running job stays for the next sweep: the worker ended without hearing of it.
+DELETE FROM {p}claim
+WHERE worker_id = :worker AND NOT EXISTS (
+    SELECT 1
+    FROM json_each(jobs) AS held
+    CROSS JOIN {p}job AS j ON j.id = held.value ->> 0
+    WHERE j.token = held.value ->> 1 AND j.state = 'running'
+);
 UPDATE {p}worker SET ended_at = coalesce(ended_at, :now) WHERE id = :worker RETURNING id
 
 -- name: take_back
