@@ -1,0 +1,206 @@
+"""How many jobs a worker claims, which claim records it lets go, and what it gives back."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from jobpipe.config.settings import QueueSlots
+from jobpipe.delivery.hub import Hint
+from jobpipe.errors import StoreUnavailable
+from jobpipe.model.job import Claimed, Finish, Lane
+from jobpipe.model.state import State
+from jobpipe.runtime.claimer import AHEAD_MAX, AHEAD_SECONDS, Claimer, Demand, ReadAhead, Records
+from jobpipe.runtime.lanes import LaneChoice
+from jobpipe.store.ops.claim import Held
+from jobpipe.store.port import Capabilities, Operation
+from jobpipe.store.stepping import step
+
+LIMIT_SECONDS = 10.0
+A = Lane("a", 0)
+
+
+def job(id: int, queue: str = "a", claim_id: int = 1) -> Claimed:
+    return Claimed(id, 1, 1, "t", queue, 0, "{}", 1, None, False, id, claim_id, None)
+
+
+def end(id: int) -> Finish:
+    return Finish(id=id, token=1, state=State.SUCCEEDED, outcome="succeeded")
+
+
+class Store:
+    """Queues of numbers; each claim asks for at most so many."""
+
+    def __init__(self, frontier: bool, **queued: int) -> None:
+        self.capabilities = Capabilities(
+            dialect="x", frontier=frontier, peek=not frontier, exclusive_writer=False, shared=True
+        )
+        self.queued = queued
+        self.limits: list[int] = []
+        self.done: list[int] = []
+        self.unheard: list[int] = []
+        """Jobs of claims whose answer never came."""
+        self.away = 0
+        self.given_back: list[int] = []
+        self._id = 0
+
+    async def run(self, operation: Operation[Any]) -> Any:
+        await asyncio.sleep(0)
+        return step(operation, self._answer)
+
+    def _answer(self, statement: Any) -> list[dict[str, Any]]:
+        if statement.name == "peek":
+            return (
+                [{"ready": 1}] if any(self.queued.get(q) for q, *_ in statement.batch.rows) else []
+            )
+        if statement.name == "held":
+            return [{"id": id, "token": 1, "rank": id, "claim_id": 9} for id in self.unheard]
+        if statement.name == "give_back":
+            self.given_back += [row[0] for row in statement.batch.rows]
+            return []
+        return self._claim(statement)
+
+    def _claim(self, statement: Any) -> list[dict[str, Any]]:
+        limit = statement.params["limit"]
+        self.limits.append(limit)
+        self.done += statement.params["done"]
+        taken = []
+        for queue, priority, _after in statement.batch.rows:
+            while self.queued.get(queue) and len(taken) < limit:
+                self.queued[queue] -= 1
+                self._id += 1
+                taken.append((self._id, queue, priority))
+        if self.away:
+            self.away -= 1
+            self.unheard = [id for id, *_ in taken]
+            raise StoreUnavailable
+        names = Claimed.__struct_fields__
+        return [
+            dict(
+                zip(
+                    names,
+                    (id, 1, 1, "t", queue, priority, "{}", 1, None, 0, id, id, None),
+                    strict=True,
+                )
+            )
+            for id, queue, priority in taken
+        ]
+
+
+class Bench:
+    """A claimer with so many slots, which the test frees."""
+
+    def __init__(self, store: Store, slots: int, queues: str = "*", ahead: int = 0) -> None:
+        self.store = store
+        self.slots, self.ahead = slots, ahead
+        self.jobs: list[Claimed] = []
+        parts = [queue.partition(":") for queue in queues.split(",")]
+        lanes = LaneChoice([QueueSlots(name, int(n) if n else None) for name, _, n in parts])
+        lanes.know([Lane(queue, 0) for queue in store.queued], [])
+        self.claimer = Claimer(
+            store,  # type: ignore[arg-type]
+            5,
+            lanes,
+            poll_seconds=0.01,
+            demand=lambda: Demand(self.slots - len(self.jobs), self.ahead),
+            put=self.jobs.append,
+        )
+
+    def run(self, until: Callable[[], bool]) -> None:
+        asyncio.run(self._run(until))
+
+    async def _run(self, until: Callable[[], bool]) -> None:
+        claiming = asyncio.create_task(self.claimer.run())
+        async with asyncio.timeout(LIMIT_SECONDS):
+            while not until():  # noqa: ASYNC110  # one turn of the loop at a time
+                await asyncio.sleep(0)
+            self.claimer.close()
+            await claiming
+
+
+@pytest.mark.parametrize("frontier", [False, True])
+def test_no_more_is_claimed_than_there_is_room_for(frontier: bool) -> None:
+    bench = Bench(Store(frontier, a=50), slots=4)
+    bench.run(lambda: len(bench.jobs) == 4)
+    assert bench.store.limits == [4]
+    assert bench.store.queued == {"a": 46}
+
+
+def test_the_read_ahead_is_claimed_beside_the_slots() -> None:
+    bench = Bench(Store(False, a=50), slots=4, ahead=6)
+    bench.run(lambda: len(bench.jobs) == 10)
+    assert bench.store.limits == [10]
+
+
+def test_a_limited_queue_gets_its_slots_and_no_read_ahead() -> None:
+    bench = Bench(Store(False, a=50, b=50), slots=4, ahead=6, queues="a:2,b")
+    bench.run(lambda: len(bench.jobs) == 10)
+    assert [each.queue for each in bench.jobs] == ["a"] * 2 + ["b"] * 8
+
+
+def test_an_idle_claimer_says_so_and_a_hint_takes_it_back() -> None:
+    bench = Bench(Store(False, a=0), slots=4)
+    bench.run(bench.claimer.idle.is_set)
+    assert (bench.store.limits, bench.claimer.claims) == ([], 0)
+    bench.claimer.look(Hint({Lane("new", 3): 7}))
+    assert not bench.claimer.idle.is_set()
+
+
+def test_a_claim_whose_answer_was_lost_is_given_back() -> None:
+    store = Store(True, a=2)
+    store.away = 1
+    bench = Bench(store, slots=4)
+    bench.run(lambda: bool(store.given_back))
+    assert store.given_back == [1, 2]
+    assert bench.jobs == []
+
+
+def test_records_are_done_when_all_their_jobs_have_ended() -> None:
+    records = Records()
+    records.add([job(1, claim_id=7), job(2, claim_id=7), job(3, queue="b", claim_id=8)])
+    assert records.by_queue() == {"a": 2, "b": 1}
+    records.end((1, 1))
+    records.end((1, 1))
+    records.end((3, 9))
+    assert records.take_done() == []
+    records.end((2, 1))
+    assert records.take_done() == [7]
+    assert records.take_done() == []
+    records.return_done([7])
+    assert records.take_done() == [7]
+    assert set(records.held) == {(3, 1)}
+
+
+def test_ended_jobs_free_their_records_with_the_next_claim() -> None:
+    store = Store(False, a=1)
+    bench = Bench(store, slots=1)
+    bench.run(lambda: len(bench.jobs) == 1)
+    bench.claimer.ended([end(bench.jobs.pop().id)])
+    other = Bench(store, slots=1)
+    other.claimer.records = bench.claimer.records
+    store.queued["a"] = 1
+    other.run(lambda: len(other.jobs) == 1)
+    assert store.done == [1]
+
+
+def test_giving_back_lowers_the_frontier_and_forgets_the_claims() -> None:
+    bench = Bench(Store(True, a=3), slots=3)
+    bench.run(lambda: len(bench.jobs) == 3)
+    asyncio.run(bench.claimer.give_back([Held(each.id, 1, each.rank, 1) for each in bench.jobs]))
+    assert bench.store.given_back == [1, 2, 3]
+    assert bench.claimer.records.held == {}
+
+
+def test_the_read_ahead_counts_what_was_finished_lately() -> None:
+    ahead = ReadAhead()
+    assert ahead.room(0.0) == 0
+    ahead.finished(3, 0.0)
+    ahead.finished(2, 0.03)
+    assert ahead.room(AHEAD_SECONDS) == 5
+    assert ahead.room(AHEAD_SECONDS + 0.01) == 2
+    assert ahead.room(1.0) == 0
+    ahead.finished(5 * AHEAD_MAX, 1.0)
+    assert ahead.room(1.0) == AHEAD_MAX
