@@ -189,6 +189,11 @@ class Scene:
         """Tell whether a worker, or this one, has logged an event."""
         return self.count(name, program) > 0
 
+    def is_registered(self, program: Program) -> bool:
+        """Tell whether the store takes a worker for alive."""
+        question = f"SELECT id FROM {{p}}worker WHERE pid = {program.pid} AND ended_at IS NULL"
+        return bool(self.database.ask(question))
+
     def renewed(self, program: Program, times: int) -> None:
         """Wait until a worker has renewed its lease so often from now on."""
         question = f"SELECT seen_at FROM {{p}}worker WHERE pid = {program.pid}"

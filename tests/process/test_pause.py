@@ -98,23 +98,22 @@ def test_workers_stand_still_at_random(scene: Scene, crash_seconds: float) -> No
 
     def pause() -> None:
         victim = load.chance.choice(load.workers)
-        scene.until(lambda: scene.event("WorkerStarted", victim), "the worker")
-        before = scene.count("WorkerSwept")
+        scene.until(lambda: scene.is_registered(victim), "the worker")
         scene.fault(victim, signal.SIGSTOP)
         asleep = time.monotonic()
         # On SQLite it may have stopped with the write lock in its hand: then nobody can sweep.
         scene.until(
             lambda: (
-                scene.count("WorkerSwept") > before
+                not scene.is_registered(victim)
                 or (scene.database.is_sqlite and time.monotonic() > asleep + LEASES)
             ),
             "the sweep",
         )
-        if scene.count("WorkerSwept") > before:
-            wake(scene, victim)
-        else:
+        if scene.is_registered(victim):
             victim.send(signal.SIGCONT)
             scene.ledger.write("over", whom=victim.pid)
+        else:
+            wake(scene, victim)
 
     load.run(pause, faults=PAUSES, seconds=crash_seconds)
     load.stop()
