@@ -46,16 +46,16 @@ class Load:
 
     def mend(self) -> None:
         """Replace the processes that are gone."""
-        self.workers = [
-            self.scene.worker(ready=False) if worker.over else worker for worker in self.workers
-        ]
+        self._mend_workers()
         self.producers = [self._produce() if each.over else each for each in self.producers]
 
     def stop(self) -> None:
         """Let the producers end and the workers finish everything, then stop them."""
         for producer in self.producers:
             producer.wait(60)
-        self.mend_workers()
+        self._mend_workers()
+        for worker in self.workers:
+            self.scene.until(lambda: self.scene.event("WorkerStarted", worker), "a worker")  # noqa: B023
         self.scene.settled(60)
         for worker in self.workers:
             worker.send(signal.SIGTERM)
@@ -64,18 +64,15 @@ class Load:
         told = Counter(e.how if e.what == "event" else e.what for e in entries)
         print(f"{self.faults} faults, {self.met()} runs cut off; lines: {dict(told)}")
 
-    def mend_workers(self) -> None:
-        """Make sure that every worker is there."""
-        self.workers = [
-            self.scene.worker(ready=False) if worker.over else worker for worker in self.workers
-        ]
-        for worker in self.workers:
-            self.scene.until(lambda: self.scene.event("WorkerStarted", worker), "a worker")  # noqa: B023
-
     def met(self) -> int:
         """Count the runs that a fault cut off."""
         runs = History(self.scene.entries()).runs.values()
         return sum(run.end is None for of_job in runs for run in of_job)
+
+    def _mend_workers(self) -> None:
+        self.workers = [
+            self.scene.worker(ready=False) if worker.over else worker for worker in self.workers
+        ]
 
     def _produce(self) -> Program:
         self._seed += 1

@@ -123,6 +123,8 @@ def test_a_dead_workers_record_names_a_job_that_another_has_by_now(
 @planted(("no_poll", Kind.STUCK))
 def test_no_hint_arrives(scene: Scene, bug: str | None, kind: Kind | None) -> None:
     worker = scene.worker(plant=bug, fault="deaf")
+    scene.enqueue("quick", "that makes the lane known")
+    scene.settled()
     scene.renewed(worker, times=2)
     scene.enqueue("quick", "one")
     scene.quiet(1.5)
@@ -135,10 +137,11 @@ def test_a_workers_clock_is_wrong_by_a_day(
 ) -> None:
     scene, gate = postgres_scene, postgres_scene.gate()
     scene.worker()
-    scene.enqueue("wait", "one", gate=str(gate))
+    scene.enqueue("hold", "one", gate=str(gate))
     scene.until(lambda: scene.started("one"), "the run")
     ahead = scene.worker(plant=bug, fault="clock_a_day_ahead")
     scene.renewed(ahead, times=4)
+    scene.until(lambda: not bug or scene.started("one", times=2), "the second run")
     gate.touch()
     scene.settled()
     judge(scene, kind)
