@@ -8,7 +8,7 @@ from typing import Any, ClassVar, TypeVar
 
 import pytest
 from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
+from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
 from jobpipe.errors import DuplicateKey, InvalidTransition
 from jobpipe.model.job import Claimed, Enqueued, Finish, Lane, NewJob
@@ -62,6 +62,10 @@ class Lives(RuleBasedStateMachine):
         id = self.run_op(workers.register(about, us(LEASE)))
         self.model.leases[id] = self.model.now + LEASE
         return id
+
+    @initialize(lane=st.sampled_from(LANES), count=st.integers(1, 3))
+    def begin_with_jobs(self, lane: Lane, count: int) -> None:
+        self.enqueue(lane, False, False, 3, None, "{}", count)
 
     @rule(
         lane=st.sampled_from(LANES),
@@ -117,10 +121,13 @@ class Lives(RuleBasedStateMachine):
 
     @rule(
         name=st.sampled_from(NAMES),
-        lanes=st.lists(st.sampled_from(LANES), min_size=1, unique=True),
+        lanes=st.permutations(LANES) | st.lists(st.sampled_from(LANES), min_size=1, unique=True),
         limit=st.integers(1, 4),
     )
     def claim(self, name: str, lanes: list[Lane], limit: int) -> None:
+        self.claim_from(name, lanes, limit)
+
+    def claim_from(self, name: str, lanes: list[Lane], limit: int) -> None:
         expected = self.model.claimable(lanes, limit)
         worker = self.worker[name]
         taken = self.run_op(claim.claim(worker, lanes, limit, after={}, done=()))
@@ -132,6 +139,11 @@ class Lives(RuleBasedStateMachine):
             assert got.attempt == job.attempt
             assert got.expired == (job.expires is not None and job.expires <= self.model.now)
         self.claims += taken
+
+    @rule(name=st.sampled_from(NAMES))
+    def claim_all(self, name: str) -> None:
+        """Stands here so that much is claimed: only what was claimed can go wrong."""
+        self.claim_from(name, LANES, ALL)
 
     @precondition(lambda self: self.claims)
     @rule(data=st.data(), state=st.sampled_from(list(ENDS)))
@@ -188,16 +200,35 @@ class Lives(RuleBasedStateMachine):
 
     @rule(known=st.lists(st.sampled_from(NAMES), max_size=1))
     def sweep(self, known: list[str]) -> None:
-        ids = [self.worker[name] for name in known]
-        dead = self.model.dead(ids)
-        swept = self.run_op(workers.sweep(ids))
-        assert {each.worker_id for each in swept} == dead
+        gone = [self.worker[name] for name in known]
+        dead = self.model.dead(gone)
+        swept = self.run_op(workers.sweep(gone))
+        ids = {each.worker_id for each in swept}
+        assert dead <= ids
+        assert ids - dead <= self.model.ended  # records that an ended worker left, of ended jobs
         self.model.sweep(dead, {(held.id, held.token): held.rank for held in self.claims})
         for each in swept:
             for back in each.queued:
                 assert self.model.jobs[back.id].rank == back.rank
 
-    @rule()
+    @rule(
+        what=st.sampled_from(["promote", "promote", "expire", "unpark", "prune", "fold counters"])
+    )
+    def upkeep(self, what: str) -> None:
+        """One step of what keeps a store in order; one rule, so that it leaves room for others."""
+        match what:
+            case "promote":
+                self.promote()
+            case "expire":
+                assert self.run_op(upkeep.expire(ALL)) == self.model.expire()
+            case "unpark":
+                self.unpark()
+            case "prune":
+                keep = dict.fromkeys(FINAL, us(KEEP))
+                assert self.run_op(upkeep.prune(0, ALL, keep)).deleted == self.model.prune()
+            case "fold counters":
+                self.run_op(upkeep.rollup())
+
     def promote(self) -> None:
         highest = self.model.highest_rank()
         moved = {each.id: each for each in self.run_op(upkeep.promote(ALL))}
@@ -207,24 +238,20 @@ class Lives(RuleBasedStateMachine):
             job.rank = moved[job.id].rank
             assert job.rank > highest
 
-    @rule()
-    def expire(self) -> None:
-        assert self.run_op(upkeep.expire(ALL)) == self.model.expire()
-
     @precondition(lambda self: self.model.jobs)
-    @rule(data=st.data())
-    def cancel(self, data: st.DataObject) -> None:
+    @rule(data=st.data(), again=st.booleans())
+    def steer(self, data: st.DataObject, again: bool) -> None:
+        """Cancel or re-run a job, which its state may forbid."""
         job = self.model.jobs[data.draw(st.sampled_from(sorted(self.model.jobs)), label="job")]
-        if job.state in FINAL:
+        if again:
+            self.rerun(job)
+        elif job.state in FINAL:
             with pytest.raises(InvalidTransition):
                 self.run_op(steer.cancel(job.id, Reason.BY_USER))
         else:
             assert self.run_op(steer.cancel(job.id, Reason.BY_USER)) is self.model.cancel(job)
 
-    @precondition(lambda self: self.model.jobs)
-    @rule(data=st.data())
-    def rerun(self, data: st.DataObject) -> None:
-        job = self.model.jobs[data.draw(st.sampled_from(sorted(self.model.jobs)), label="job")]
+    def rerun(self, job: ModelJob) -> None:
         if job.state not in FINAL and job.state is not State.PARKED:
             with pytest.raises(InvalidTransition):
                 self.run_op(steer.rerun(job.id))
@@ -234,7 +261,6 @@ class Lives(RuleBasedStateMachine):
         assert rank > highest
         self.model.rerun(job, rank)
 
-    @rule()
     def unpark(self) -> None:
         found = self.run_op(upkeep.find_parked(["t"], [Reason.UNKNOWN_TASK], ALL))
         parked = self.model.parked()
@@ -243,15 +269,6 @@ class Lives(RuleBasedStateMachine):
         for back in self.run_op(upkeep.unpark(found)):
             assert back.rank > highest
             self.model.unpark(self.model.jobs[back.id], back.rank)
-
-    @rule()
-    def prune(self) -> None:
-        keep = dict.fromkeys(FINAL, us(KEEP))
-        assert self.run_op(upkeep.prune(0, ALL, keep)).deleted == self.model.prune()
-
-    @rule()
-    def fold_counters(self) -> None:
-        self.run_op(upkeep.rollup())
 
     @invariant()
     def every_job_is_as_the_model_says(self) -> None:

@@ -16,7 +16,7 @@ from tests.conformance.clock import MovedClock
 from tests.conformance.drivers import Place, file_place, open_stores, server_place
 from tests.property.machine import Ground, Lives
 
-EXAMPLES, STEPS = 200, 30
+EXAMPLES, STEPS = 400, 30
 
 TABLES = (
     "job",
@@ -52,6 +52,7 @@ def clear(place: Place) -> Iterator[Callable[[], None]]:
 
 
 def test_every_life_is_as_the_model_says(place: Place, clear: Callable[[], None]) -> None:
+    """Takes up to half a minute: hundreds of lives of thirty steps, each step looked at."""
     clock = MovedClock()
     store, _ = open_stores(place, clock)
     store.migrate()
