@@ -88,13 +88,13 @@ class Verbs:
     def cancel(self, id: int) -> JobRecord:
         """Cancel a waiting job, or ask a running one to stop; returns it as it stands then."""
         self._access.run(steer.cancel(id, Reason.BY_USER))
-        self.hub.ring(Hint(cancel=True))
+        self.hub.ring(Hint(control=True))
         return _found(id, self._access.run(read.job(id)))
 
     async def acancel(self, id: int) -> JobRecord:
         """Cancel a job like ``cancel``."""
         await self._access.arun(steer.cancel(id, Reason.BY_USER))
-        self.hub.ring(Hint(cancel=True))
+        self.hub.ring(Hint(control=True))
         return _found(id, await self._access.arun(read.job(id)))
 
     def rerun(self, id: int) -> JobRecord:
@@ -172,20 +172,22 @@ class Verbs:
     def pause_queue(self, name: str, reason: str | None = None) -> None:
         """Stop workers from taking jobs of a queue; what runs goes on."""
         self._access.run(steer.pause_queue(name, reason))
+        self.hub.ring(Hint(control=True))
 
     async def apause_queue(self, name: str, reason: str | None = None) -> None:
         """Pause a queue like ``pause_queue``."""
         await self._access.arun(steer.pause_queue(name, reason))
+        self.hub.ring(Hint(control=True))
 
     def resume_queue(self, name: str) -> None:
         """Let workers take jobs of a queue again."""
         self._access.run(steer.resume_queue(name))
-        self.hub.ring(Hint(cancel=True))
+        self.hub.ring(Hint(control=True))
 
     async def aresume_queue(self, name: str) -> None:
         """Resume a queue like ``resume_queue``."""
         await self._access.arun(steer.resume_queue(name))
-        self.hub.ring(Hint(cancel=True))
+        self.hub.ring(Hint(control=True))
 
     def workers(self) -> list[WorkerRecord]:
         """List the workers that have not ended."""

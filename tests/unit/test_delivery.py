@@ -35,7 +35,7 @@ def test_a_hub_rings_whoever_subscribed() -> None:
         (Hint({A: 1}), True),
         (Hint({A: 1}, 5), True),
         (Hint(due_in_us=5), False),
-        (Hint(cancel=True), False),
+        (Hint(control=True), False),
     ],
 )
 def test_which_hints_ask_claimers_to_look(hint: Hint, expected: bool) -> None:
@@ -48,7 +48,7 @@ def test_which_hints_ask_claimers_to_look(hint: Hint, expected: bool) -> None:
         (Hint({A: 3}), Hint({A: 2, B: 9}), Hint({A: 2, B: 9})),
         (Hint({A: 3}), Hint(due_in_us=5), Hint({A: 3}, 5)),
         (Hint(due_in_us=5), Hint(due_in_us=2), Hint(due_in_us=2)),
-        (Hint(cancel=True), Hint({B: 1}), Hint({B: 1}, cancel=True)),
+        (Hint(control=True), Hint({B: 1}), Hint({B: 1}, control=True)),
     ],
 )
 def test_two_hints_joined_say_what_both_say(one: Hint, other: Hint, expected: Hint) -> None:
@@ -56,9 +56,9 @@ def test_two_hints_joined_say_what_both_say(one: Hint, other: Hint, expected: Hi
     assert joined(other, one) == expected
 
 
-@pytest.mark.parametrize("hint", [Hint({A: 3, B: 7}, 12, cancel=True), LOOK, Hint(due_in_us=0)])
+@pytest.mark.parametrize("hint", [Hint({A: 3, B: 7}, 12, control=True), LOOK, Hint(due_in_us=0)])
 def test_a_message_says_what_the_hint_said(hint: Hint) -> None:
-    assert decode(encode(hint)) == Hint(hint.lanes, hint.due_in_us, hint.cancel, heard=True)
+    assert decode(encode(hint)) == Hint(hint.lanes, hint.due_in_us, hint.control, heard=True)
 
 
 def test_a_message_of_too_much_says_only_look() -> None:

@@ -192,7 +192,7 @@ async def streams() -> Any:
         (add, {"retry_delays": "sometimes"}, "retry_delays='sometimes'"),
         (add, {"executor": "async"}, "executor='async' .*a `def` runs in a thread"),
         (welcome, {"executor": "thread"}, "executor='thread' .* on the event loop"),
-        (add, {"executor": "process"}, "executor='process' .* later version"),
+        (add, {"executor": "process"}, "executor='process' .*processes are not available"),
         (add, {"executor": "fiber"}, "executor='fiber'"),
         (add, {"retry_on": ("ValueError",)}, "retry_on="),
         (add, {"retry_on": int}, "retry_on="),

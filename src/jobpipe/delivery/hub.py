@@ -14,20 +14,21 @@ from jobpipe.model.job import Lane
 
 @dataclass(frozen=True, slots=True)
 class Hint:
-    """Look now: something was queued, falls due, or is to be cancelled."""
+    """Look now: something was queued, falls due, or was decided."""
 
     lanes: Mapping[Lane, int] = field(default_factory=dict)
     """Per lane the lowest rank that was queued."""
     due_in_us: int | None = None
     """A job was stored that starts this much later."""
-    cancel: bool = False
+    control: bool = False
+    """A job is to be cancelled, a queue was paused or resumed: workers read their control."""
     heard: bool = False
     """It came from another process, so it need not be sent on."""
 
     @property
     def is_look(self) -> bool:
         """Tell whether claimers should look."""
-        return bool(self.lanes) or (self.due_in_us is None and not self.cancel)
+        return bool(self.lanes) or (self.due_in_us is None and not self.control)
 
 
 LOOK = Hint()

@@ -82,7 +82,7 @@ def joined(one: Hint, other: Hint) -> Hint:
     for lane, rank in other.lanes.items():
         lanes[lane] = min(rank, lanes.get(lane, rank))
     dues = [due for due in (one.due_in_us, other.due_in_us) if due is not None]
-    return Hint(lanes, min(dues, default=None), one.cancel or other.cancel)
+    return Hint(lanes, min(dues, default=None), one.control or other.control)
 
 
 def encode(hint: Hint) -> str:
@@ -90,7 +90,7 @@ def encode(hint: Hint) -> str:
     if len(hint.lanes) > LANES_MAX:
         return "{}"
     lanes = [(lane.queue, lane.priority, rank) for lane, rank in hint.lanes.items()]
-    message = {"lanes": lanes, "due_in_us": hint.due_in_us, "cancel": hint.cancel}
+    message = {"lanes": lanes, "due_in_us": hint.due_in_us, "control": hint.control}
     data = msgspec.json.encode(message)
     return data.decode() if len(data) < 8_000 else "{}"
 
@@ -102,10 +102,10 @@ def decode(payload: str | None) -> Hint:
     except msgspec.DecodeError:
         return Hint(LOOK.lanes, heard=True)
     lanes = {Lane(queue, priority): rank for queue, priority, rank in message.lanes}
-    return Hint(lanes, message.due_in_us, message.cancel, heard=True)
+    return Hint(lanes, message.due_in_us, message.control, heard=True)
 
 
 class _Message(msgspec.Struct):
     lanes: list[tuple[str, int, int]] = []
     due_in_us: int | None = None
-    cancel: bool = False
+    control: bool = False

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable
+from contextlib import closing, suppress
 from typing import Protocol
 
 INTERVAL_SECONDS = 0.005
+AFTER_FAILURE_SECONDS = 1.0
 
 
 class Probe(Protocol):
@@ -34,10 +36,14 @@ class Watcher:
         self._stop.set()
 
     def _run(self) -> None:
-        probe = self._open_probe()
-        try:
+        while not self._stop.is_set():
+            # A probe that fails is opened anew; until then the worker's poll finds the jobs.
+            with suppress(Exception):
+                self._watch()
+            self._stop.wait(AFTER_FAILURE_SECONDS)
+
+    def _watch(self) -> None:
+        with closing(self._open_probe()) as probe:
             while not self._stop.wait(INTERVAL_SECONDS):
                 if probe.has_changed():
                     self._look()
-        finally:
-            probe.close()

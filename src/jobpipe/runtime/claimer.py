@@ -32,6 +32,11 @@ SHORTEST_PAUSE, LONGEST_PAUSE = 0.05, 1.0
 """Bounds of the wait between two tries while the store is away, in seconds."""
 
 
+RECONCILE_AFTER_SECONDS = (5.0, 70.0)
+"""When the store is asked again, after a cut, what it says we hold: a claim whose connection
+broke may be committed late, but not after the longest time that a statement may take."""
+
+
 class ReadAhead:
     """Counts what was finished lately: how many more jobs to claim than slots are free."""
 
@@ -122,6 +127,7 @@ class Claimer:
         self._wake = asyncio.Event()
         self._closing = False
         self._was_empty = True
+        self._doubts: list[float] = []
 
     def look(self, hint: Hint | None = None) -> None:
         """Claim soon: something may have been queued, or a slot is free."""
@@ -167,7 +173,11 @@ class Claimer:
                 if await self._reconcile():
                     emit(StoreBack(doing="jobs are claimed"))
                     pause = SHORTEST_PAUSE
+                    now = time.monotonic()
+                    self._doubts = [now + seconds for seconds in RECONCILE_AFTER_SECONDS]
                 continue
+            if self._doubts and time.monotonic() >= self._doubts[0] and await self._reconcile():
+                self._doubts.pop(0)
             if not found:
                 await self._wait()
 

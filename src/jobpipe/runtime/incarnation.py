@@ -77,15 +77,7 @@ class Incarnation:
             put=self.slots.put,
         )
         self._promoter = Promoter(kit.store, options.poll_seconds, self._ring)
-        self._heartbeat = Heartbeat(
-            kit.heartbeat_store,
-            worker_id,
-            options.name,
-            options.lease_seconds,
-            lost=lambda: self._tell_lost("the store has taken it away"),
-            doubtful=lambda: self._tell_lost("it could not be renewed in time"),
-            frontier=self._published_frontier,
-        )
+        self._heartbeat = self._new_heartbeat()
         self._promotion = Duty("promoting", self._promoter.once)
         self._control = Duty("reading control", self._read_control)
         self._duties = [self._control, self._promotion, *self._upkeep()]
@@ -178,6 +170,17 @@ class Incarnation:
             attempt.settled = True
         await self._interrupt_all("lease")
         await self._close()
+
+    def _new_heartbeat(self) -> Heartbeat:
+        return Heartbeat(
+            self._kit.heartbeat_store,
+            self.worker_id,
+            self._options.name,
+            self._options.lease_seconds,
+            lost=lambda: self._tell_lost("the store has taken it away"),
+            doubtful=lambda: self._tell_lost("it could not be renewed in time"),
+            frontier=self._published_frontier,
+        )
 
     def _upkeep(self) -> list[Duty]:
         kit, options = self._kit, self._options
@@ -283,7 +286,7 @@ class Incarnation:
             self._unsubscribe()
 
     def _take_hint(self, hint: Hint) -> None:
-        if hint.cancel:
+        if hint.control:
             self._control.soon()
         if hint.due_in_us is not None and self._promoter.note(hint.due_in_us):
             self._promotion.soon()

@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 from typing import Any
 
-from jobpipe.errors import StoreUnavailable
+from jobpipe.errors import ConfigError
 from jobpipe.runtime.incarnation import Incarnation
 from jobpipe.runtime.options import WorkerKit, WorkerOptions
 from jobpipe.store.ops import claim
@@ -127,7 +127,9 @@ class Worker:
             try:
                 await self._give_back_former()
                 return await self._begin()
-            except StoreUnavailable as error:
+            except ConfigError:
+                raise
+            except Exception as error:  # whatever it is, a worker is better late than never
                 if pause == SHORTEST_PAUSE:
                     emit(StoreLost(doing="beginning anew", why=str(error)))
             try:
