@@ -20,19 +20,21 @@ from jobpipe.store.ops import worker
 from jobpipe.store.postgres.capabilities import CAPABILITIES
 from jobpipe.store.sqlite.writer import Writer
 from tests.conformance.app.site import ENOUGH_SECONDS, QUICK, Site
-from tests.conformance.drivers import file_place
+from tests.conformance.drivers import DRIVERS, file_place
 from tests.conformance.lab import Lab
 from tests.conformance.waiting import until
+
+
+WITH_FRONTIER = [driver for driver in DRIVERS if driver.startswith("postgresql-")]
 
 
 def heartbeats() -> list[threading.Thread]:
     return [each for each in threading.enumerate() if each.name == "jobpipe-heartbeat"]
 
 
+@pytest.mark.parametrize("site", WITH_FRONTIER, indirect=True)
 def test_a_late_commit_was_never_seen_by_a_worker_with_slots_for_each_queue(site: Site) -> None:
     """Only the first queue of such a worker was ever walked from its beginning."""
-    if site.place.is_file:
-        pytest.skip("SQLite has no frontier")
     jp = site.jobpipe()
 
     @jp.task(queue_name="reports")
