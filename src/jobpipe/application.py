@@ -28,6 +28,7 @@ from jobpipe.runtime.options import WorkerOptions
 from jobpipe.runtime.worker import Worker
 from jobpipe.store.ops.enqueue import enqueue, enqueue_plain
 from jobpipe.store.port import Mode, Operation
+from jobpipe.tasks.codec import show
 from jobpipe.tasks.job import Job
 from jobpipe.tasks.registry import Registry, TaskDeclarations
 from jobpipe.tasks.task import Call, Defaults, Enqueuer
@@ -95,7 +96,7 @@ class Jobpipe(Verbs, TaskDeclarations):
 
     def enqueue_many(self, calls: Iterable[Call[Any]], *, on: object | None = None) -> list[int]:
         """Store many calls, all or none; returns their ids in order."""
-        calls = list(calls)
+        calls = _calls(calls)
         jobs = [call.new_job(self.defaults) for call in calls]
         return [answer.id for answer in self._enqueue(jobs, _one_connection(calls, on))]
 
@@ -103,7 +104,7 @@ class Jobpipe(Verbs, TaskDeclarations):
         self, calls: Iterable[Call[Any]], *, on: object | None = None
     ) -> list[int]:
         """Store many calls like ``enqueue_many``."""
-        calls = list(calls)
+        calls = _calls(calls)
         jobs = [call.new_job(self.defaults) for call in calls]
         return [answer.id for answer in await self._aenqueue(jobs, _one_connection(calls, on))]
 
@@ -216,6 +217,18 @@ class Jobpipe(Verbs, TaskDeclarations):
 
     def _enqueuer(self) -> Enqueuer | None:
         return self
+
+
+def _calls(given: Iterable[Any]) -> list[Call[Any]]:
+    """Return what is to be enqueued; a task that was called plainly has run and is no call."""
+    calls = list(given)
+    for each in calls:
+        if not isinstance(each, Call):
+            raise InvalidArguments(
+                f"enqueue_many takes calls of tasks, not {show(each)}",
+                help="Write task.call(...): it asks for a job, while task(...) runs the function.",
+            )
+    return calls
 
 
 def _one_connection(calls: Sequence[Call[Any]], on: object | None) -> object | None:

@@ -245,6 +245,15 @@ def test_settings_of_the_connection_stay(url: str, file: Path) -> None:
         assert lite.execute("SELECT id FROM item").fetchone() == (1,)
 
 
+def test_a_closed_connection_is_unavailable(file: Path) -> None:
+    lite = sqlite3.connect(file)
+    lite.close()
+    with pytest.raises(StoreUnavailable, match="closed"):
+        on(lite, add(1))
+    with pytest.raises(StoreUnavailable, match="closed"):
+        callers.blocking(lite).same_store(lite, str(file), IN_SQLITE)
+
+
 def test_the_clock_is_the_stores(url: str, file: Path) -> None:
     with closing(sqlite3.connect(file)) as lite:
         assert on(lite, ask("now"), lambda: 5)[0]["now"] == 5

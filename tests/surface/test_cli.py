@@ -209,6 +209,11 @@ def test_queues(cli: Cli) -> None:
     cli.worked()
     assert cli("job", "show", "1", "--json").json["state"] == "succeeded"
     assert cli("queue", "pause", "no such").code == 2
+    assert cli("queue", "resume", "mial") == (
+        0,
+        "",
+        "mial: no such queue yet, and so it was not paused\n",
+    )
 
 
 def test_tasks(cli: Cli) -> None:

@@ -29,6 +29,19 @@ def test_ways_to_name_an_application(cli: Cli, place: str) -> None:
     assert "app.add" in tasks(cli, place)
 
 
+@pytest.mark.parametrize("place", ["app:jp", "app", "app.py", "./app.py:jp"])
+def test_the_variable_names_it_in_the_same_ways(
+    cli: Cli, monkeypatch: pytest.MonkeyPatch, place: str
+) -> None:
+    monkeypatch.setenv("JOBPIPE_APP", place)
+    assert "app.add" in cli("task", "list").out
+
+
+def test_all_lines_of_what_a_module_raises_are_told(cli: Cli) -> None:
+    write(cli, "falls.py", "raise RuntimeError('first\\nsecond')\n")
+    assert "falls failed: RuntimeError: first second\n" in cli("--app", "falls", "job", "list").err
+
+
 def test_one_application_under_two_names_is_one(cli: Cli) -> None:
     write(cli, "twice.py", "from app import jp\n\nsame = jp\n")
     assert "app.add" in tasks(cli, "twice")

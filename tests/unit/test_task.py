@@ -421,6 +421,12 @@ def test_tasks_cannot_include_themselves() -> None:
             inner.include(tasks)
 
 
+def test_only_tasks_are_included(app: Application) -> None:
+    wrong: Any = 5
+    with pytest.raises(ConfigError, match="a Tasks object, not int"):
+        app.include(wrong)
+
+
 def test_tasks_belong_to_one_application(app: Application) -> None:
     tasks = Tasks()
     app.include(tasks)

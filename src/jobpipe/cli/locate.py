@@ -71,7 +71,7 @@ def _from_name(place: str, name: str) -> ModuleType:
 
 
 def _import_failed(place: str, name: str, error: BaseException) -> ConfigError:
-    line = f"{type(error).__qualname__}: {error}".rstrip(": ").rsplit("\n", 1)[-1]
+    line = " ".join(f"{type(error).__qualname__}: {error}".rstrip(": ").split())
     return ConfigError(
         f"application {place!r}: importing {name} failed: {line}",
         help="Mend the module; --debug shows where it failed.",

@@ -34,7 +34,10 @@ def span(seconds: float) -> str:
 
 def read_moment(text: str) -> datetime:
     """Return the moment that an ISO 8601 text names; raises ValueError when it has no zone."""
-    moment = datetime.fromisoformat(text.strip())
+    try:
+        moment = datetime.fromisoformat(text.strip())
+    except ValueError:
+        raise ValueError("not a time in ISO 8601, such as 2030-01-31T09:00:00Z") from None
     if moment.utcoffset() is None:
         raise ValueError("it has no zone; end it with Z or with an offset such as +02:00")
     return moment.astimezone(UTC)

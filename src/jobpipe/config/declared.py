@@ -98,7 +98,7 @@ SETTINGS: tuple[Setting, ...] = (
         env="JOBPIPE_APP",
         read=values.optional(values.read_app),
         default=None,
-        allowed="`module:attribute` or `none`",
+        allowed="`module:attribute`, `module`, `path/app.py`, `path/app.py:attribute` or `none`",
         doc="The application that holds the tasks.",
     ),
     Setting(

@@ -119,11 +119,14 @@ def read_identifier(value: object) -> str:
 
 
 def read_app(value: object) -> str:
-    """Where the application stands: ``module:attribute``."""
+    """Where the application stands: a module or the path of a file, with ``:attribute`` or not."""
     text = read_text(value)
-    module, _, attribute = text.partition(":")
-    if not all(part.isidentifier() for part in [*module.split("."), *attribute.split(".")]):
-        raise ValueError("not of the form `module:attribute`")
+    place, colon, attribute = text.partition(":")
+    named = [*attribute.split(".")] if colon else []
+    if not place.endswith(".py"):
+        named += place.split(".")
+    if not all(part.isidentifier() for part in named):
+        raise ValueError("not of the form `module:attribute` or `app.py`")
     return text
 
 

@@ -128,7 +128,10 @@ def encode_plain(option: str, value: Any) -> str:
     """Return the JSON text of an option whose value is plain JSON; raises InvalidArguments."""
     trouble = _trouble(value, _ANY)
     if trouble:
-        raise InvalidArguments(f"option {option}: {trouble}: {show(value)}")
+        raise InvalidArguments(
+            f"option {option}: {trouble}: {show(value)}",
+            help="Correct the option that the message names; nothing was stored.",
+        )
     return wire.encode(value).decode()
 
 

@@ -88,7 +88,10 @@ _EPOCH = datetime.fromisoformat("1970-01-01T00:00:00+00:00")
 
 
 def refusal(option: str, value: object, allowed: str) -> InvalidArguments:
-    return InvalidArguments(f"option {option}={show(value)} is refused; allowed: {allowed}")
+    return InvalidArguments(
+        f"option {option}={show(value)} is refused; allowed: {allowed}",
+        help="Correct the option that the message names; nothing was stored.",
+    )
 
 
 def _whole(option: str, value: int | None, low: int, high: int) -> int | None:

@@ -128,6 +128,9 @@ class TaskDeclarations:
 
     def include(self, tasks: Tasks) -> None:
         """Take over tasks that were declared elsewhere; later ones follow by themselves."""
+        given: object = tasks
+        if not isinstance(given, Tasks):
+            raise ConfigError(f"include() takes a Tasks object, not {type(given).__qualname__}")
         if any(home is tasks for home in self._homes()):
             raise ConfigError("tasks cannot include themselves")
         if tasks._owner is not None and tasks._owner is not self:

@@ -71,6 +71,8 @@ def test_many_are_stored_in_order_all_or_none(site: Site, jp: Jobpipe) -> None:
         site.do(jp, "enqueue_many", [work.call(1), work.using(idempotency_key="k").call(2)])
     with pytest.raises(InvalidArguments):
         site.do(jp, "enqueue_many", (work.call(n) for n in (1, "two")))
+    with pytest.raises(InvalidArguments, match="takes calls of tasks, not 1"):
+        site.do(jp, "enqueue_many", [work.call(1), work(1)])
     assert total(site, jp) == before
     site.drain(jp)
     assert [site.do(site.do(jp, "job", id), "result") for id in ids] == list(range(100))

@@ -59,7 +59,7 @@ def status(choices: Choices) -> None:
 @setting_flags(*STORE)
 @pass_choices
 def sql(choices: Choices) -> None:
-    """Print the SQL that `jobpipe db migrate` would run, for those who review it first."""
+    """Print the SQL that makes the schema in an empty store, for those who review it first."""
     text = choices.application().schema_sql()
     out = choices.out()
     if out.is_text:

@@ -78,6 +78,9 @@ def _each(choices: Choices, names: Sequence[str], act: Callable[[Jobpipe, str], 
     if out.is_text:
         for view in changed:
             out.line(f"{view.name}  {'paused' if view.paused else 'resumed'}")
+        for name in dict.fromkeys(names):
+            if name not in [view.name for view in changed]:
+                click.echo(f"{name}: no such queue yet, and so it was not paused", err=True)
     elif len(names) == 1 and changed:
         out.json(changed[0])
     else:

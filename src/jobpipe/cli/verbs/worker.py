@@ -57,6 +57,8 @@ def worker(choices: Choices, place: str | None, name: str | None, burst: bool) -
         choices.app = place
     application = choices.application(tasks=True)
     click.echo(_greeting(application.settings, len(application.registry)), err=True)
+    if not len(application.registry):
+        click.echo("Warning: no tasks are declared, so every job it takes is parked.", err=True)
     return application.run_worker(burst=burst, name=name)
 
 

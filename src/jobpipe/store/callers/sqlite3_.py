@@ -46,7 +46,7 @@ class Sqlite3Caller:
         clock: Callable[[], int],
     ) -> T:
         """Run the operation in the caller's transaction, or in one of its own in autocommit."""
-        cursor = connection.cursor()
+        cursor = _cursor(connection)
         cursor.row_factory = sqlite3.Row
 
         def execute(statement: Statement) -> Rows:
@@ -74,7 +74,7 @@ class Sqlite3Caller:
     ) -> bool:
         """Compare the files; the statements are not needed."""
         del statements
-        cursor = connection.cursor()
+        cursor = _cursor(connection)
         cursor.row_factory = None
         file = next(row[2] for row in cursor.execute("PRAGMA database_list") if row[0] == 0)
         cursor.close()
@@ -106,6 +106,13 @@ class Sqlite3AwaitedCaller:
     ) -> bool:
         """Compare the files."""
         return Sqlite3Caller().same_store(connection, expected, statements)
+
+
+def _cursor(connection: sqlite3.Connection) -> sqlite3.Cursor:
+    try:
+        return connection.cursor()
+    except sqlite3.ProgrammingError as error:  # closed, or of another thread
+        raise unavailable(Sqlite3Caller.kind, error) from error
 
 
 @contextmanager

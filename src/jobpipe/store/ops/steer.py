@@ -18,7 +18,9 @@ def cancel(id: int, reason: Reason) -> Op[State]:
     job = yield from _lock(id)
     state = State(job["state"])
     if state in FINAL:
-        raise InvalidTransition(f"job {id} has {state}; only a job that has not ended is cancelled")
+        raise InvalidTransition(
+            f"job {id} has ended ({state}); only a job that has not ended can be cancelled"
+        )
     if state is State.RUNNING:
         yield Statement("request_cancel", {"id": id})
         return state
@@ -35,7 +37,7 @@ def rerun(id: int) -> Op[Queued]:
     job = yield from _lock(id)
     state = State(job["state"])
     if state not in FINAL and state is not State.PARKED:
-        raise InvalidTransition(f"job {id} is {state}; only a job that has ended is re-run")
+        raise InvalidTransition(f"job {id} is {state}; only a job that has ended can be re-run")
     found = yield Statement("rerun", {"id": id})
     return queued(found[0])
 
