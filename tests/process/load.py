@@ -30,11 +30,18 @@ class Load:
         self.producers = [self._produce() for _ in range(producers)]
         self.faults = 0
 
-    def run(self, fault: Callable[[], object], *, faults: int, seconds: float) -> None:
-        """Do harm so often, or for so long, each time when jobs run again."""
+    def run(
+        self, fault: Callable[[], object], *, faults: int, seconds: float, ready: bool = False
+    ) -> None:
+        """Do harm so often, or for so long, each time when jobs run again.
+
+        ``ready``: only when every worker has begun, since none begins while the store is away.
+        """
         deadline = time.monotonic() + seconds
         while self.faults < faults or time.monotonic() < deadline:
             self.mend()
+            if ready:
+                self._wait_for_workers()
             self._meet_running_jobs()
             fault()
             self.faults += 1
@@ -45,17 +52,19 @@ class Load:
         self.scene.kill(self.chance.choice(victims))
 
     def mend(self) -> None:
-        """Replace the processes that are gone."""
+        """Replace the processes that are gone; only a kill, or its work, may have ended one."""
         self._mend_workers()
-        self.producers = [self._produce() if each.over else each for each in self.producers]
+        for index, producer in enumerate(self.producers):
+            if producer.over:
+                assert producer.wait() in (0, -signal.SIGKILL), self.scene.logs()
+                self.producers[index] = self._produce()
 
     def stop(self) -> None:
         """Let the producers end and the workers finish everything, then stop them."""
         for producer in self.producers:
-            producer.wait(60)
+            assert producer.wait(60) in (0, -signal.SIGKILL), self.scene.logs()
         self._mend_workers()
-        for worker in self.workers:
-            self.scene.until(lambda: self.scene.event("WorkerStarted", worker), "a worker")  # noqa: B023
+        self._wait_for_workers()
         self.scene.settled(60)
         for worker in self.workers:
             worker.send(signal.SIGTERM)
@@ -69,10 +78,15 @@ class Load:
         runs = History(self.scene.entries()).runs.values()
         return sum(run.end is None for of_job in runs for run in of_job)
 
+    def _wait_for_workers(self) -> None:
+        for worker in self.workers:
+            self.scene.until(lambda: self.scene.event("WorkerStarted", worker), "a worker")  # noqa: B023
+
     def _mend_workers(self) -> None:
-        self.workers = [
-            self.scene.worker(ready=False) if worker.over else worker for worker in self.workers
-        ]
+        for index, worker in enumerate(self.workers):
+            if worker.over:
+                assert worker.wait() == -signal.SIGKILL, self.scene.logs()
+                self.workers[index] = self.scene.worker(ready=False)
 
     def _produce(self) -> Program:
         self._seed += 1

@@ -49,14 +49,17 @@ def test_a_worker_wakes_when_its_job_has_been_done_by_another(scene: Scene) -> N
 def test_each_outcome_of_a_stale_attempt_is_refused(scene: Scene, how: str) -> None:
     """The worker does not know that its lease is lost, so that it does try to write."""
     gate = scene.gate()
-    stale = scene.worker(fault="numb", failpoints="finish.before=stop@1")
+    stale = scene.worker(fault="numb", failpoints="finish.before=stop@2", concurrency=1)
+    # One slot, and the duties of the start done: on SQLite it must not stop while it writes.
+    scene.enqueue("quick", "before")
+    scene.settled()
     scene.enqueue("end_as_told", "one", gate=str(gate), how=how)
     scene.until(lambda: stale.stopped, "the pause before the outcome is written")
     second = scene.worker()
     scene.until(lambda: scene.started("one", times=2), "the second run")
     stale.send(signal.SIGCONT)
     scene.until(lambda: scene.event("WriteRefused", stale), "the refusal in the log")
-    assert scene.states() == {"one": "running"}
+    assert scene.states()["one"] == "running"
     gate.touch()
     scene.settled()
     assert scene.ended("one", second)

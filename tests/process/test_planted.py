@@ -56,7 +56,10 @@ def test_a_worker_is_paused_before_it_writes_an_outcome(
     scene: Scene, bug: str | None, kind: Kind | None
 ) -> None:
     gate = scene.gate()
-    paused = scene.worker(plant=bug, fault="numb", failpoints="finish.before=stop@1")
+    paused = scene.worker(plant=bug, fault="numb", failpoints="finish.before=stop@2", concurrency=1)
+    # One slot, and the duties of the start done: on SQLite it must not stop while it writes.
+    scene.enqueue("quick", "before")
+    scene.settled()
     scene.enqueue("end_as_told", "one", gate=str(gate), how="return")
     scene.until(lambda: paused.stopped, "the pause")
     second = scene.worker()

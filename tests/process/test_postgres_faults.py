@@ -27,7 +27,7 @@ def test_the_server_crashes(
         postgres_server.start()
         scene.ledger.write("over")
 
-    load.run(crash, faults=CRASHES, seconds=crash_seconds)
+    load.run(crash, faults=CRASHES, seconds=crash_seconds, ready=True)
     load.stop()
     scene.assert_clean()
 
@@ -44,7 +44,7 @@ def test_every_connection_is_cut(
         assert postgres_server.terminate_backends(scene.url)
         scene.ledger.write("over")
 
-    load.run(cut, faults=CUTS, seconds=crash_seconds)
+    load.run(cut, faults=CUTS, seconds=crash_seconds, ready=True)
     load.stop()
     scene.assert_clean()
 
@@ -68,7 +68,7 @@ def test_the_server_crashes_while_processes_are_killed(
         postgres_server.start()
         scene.ledger.write("over")
 
-    load.run(harm, faults=MIXED, seconds=crash_seconds)
+    load.run(harm, faults=MIXED, seconds=crash_seconds, ready=True)
     load.stop()
     scene.assert_clean()
 
