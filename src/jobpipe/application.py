@@ -30,7 +30,9 @@ from jobpipe.store.ops.enqueue import enqueue, enqueue_plain
 from jobpipe.store.port import Mode, Operation
 from jobpipe.tasks.codec import show
 from jobpipe.tasks.job import Job
+from jobpipe.tasks.options import refusal
 from jobpipe.tasks.registry import Registry, TaskDeclarations
+from jobpipe.tasks.spec import NAME_ALLOWED, is_name
 from jobpipe.tasks.task import Call, Defaults, Enqueuer
 from jobpipe.verbs import Verbs
 
@@ -188,6 +190,8 @@ class Jobpipe(Verbs, TaskDeclarations):
 
     def run_worker(self, *, burst: bool = False, name: str | None = None) -> int:
         """Run a worker as this program until a signal ends it; returns the exit code."""
+        if name and not is_name(name):
+            raise refusal("name", name, NAME_ALLOWED)
         self._access.opened()
         return embedded.as_program(self._worker_maker({}, burst=burst, name=name))
 

@@ -43,19 +43,19 @@ class Verbs:
 
     def job(self, id: int) -> Job[Any]:
         """Return the handle of a job; raises JobNotFound."""
-        return self._handle(_found(id, self._access.run(read.job(id))))
+        return self._handle(_found(id, self._access.run(read.job(requests.job_id(id)))))
 
     async def ajob(self, id: int) -> Job[Any]:
         """Return the handle of a job; raises JobNotFound."""
-        return self._handle(_found(id, await self._access.arun(read.job(id))))
+        return self._handle(_found(id, await self._access.arun(read.job(requests.job_id(id)))))
 
     def job_view(self, id: int) -> JobView:
         """Return all that is shown of a job; raises JobNotFound."""
-        return job_view(_found(id, self._access.run(read.job(id))))
+        return job_view(_found(id, self._access.run(read.job(requests.job_id(id)))))
 
     async def ajob_view(self, id: int) -> JobView:
         """Return all that is shown of a job; raises JobNotFound."""
-        return job_view(_found(id, await self._access.arun(read.job(id))))
+        return job_view(_found(id, await self._access.arun(read.job(requests.job_id(id)))))
 
     def jobs(self, *, limit: int = 50, **filters: Any) -> list[Job[Any]]:
         """Return up to ``limit`` jobs, newest first; filters as in ``job_page``."""
@@ -79,35 +79,35 @@ class Verbs:
 
     def attempts(self, id: int) -> list[AttemptRecord]:
         """Return the recorded attempts of a job, oldest first."""
-        return self._access.run(read.attempts(id))
+        return self._access.run(read.attempts(requests.job_id(id)))
 
     async def aattempts(self, id: int) -> list[AttemptRecord]:
         """Return the recorded attempts of a job, oldest first."""
-        return await self._access.arun(read.attempts(id))
+        return await self._access.arun(read.attempts(requests.job_id(id)))
 
     def cancel(self, id: int) -> JobRecord:
         """Cancel a waiting job, or ask a running one to stop; returns it as it stands then."""
-        self._access.run(steer.cancel(id, Reason.BY_USER))
+        self._access.run(steer.cancel(requests.job_id(id), Reason.BY_USER))
         self.hub.ring(Hint(control=True))
-        return _found(id, self._access.run(read.job(id)))
+        return _found(id, self._access.run(read.job(requests.job_id(id))))
 
     async def acancel(self, id: int) -> JobRecord:
         """Cancel a job like ``cancel``."""
-        await self._access.arun(steer.cancel(id, Reason.BY_USER))
+        await self._access.arun(steer.cancel(requests.job_id(id), Reason.BY_USER))
         self.hub.ring(Hint(control=True))
-        return _found(id, await self._access.arun(read.job(id)))
+        return _found(id, await self._access.arun(read.job(requests.job_id(id))))
 
     def rerun(self, id: int) -> JobRecord:
         """Run an ended job once more; returns it as it stands then."""
-        queued = self._access.run(steer.rerun(id))
+        queued = self._access.run(steer.rerun(requests.job_id(id)))
         self.hub.ring(Hint({queued.lane: queued.rank}))
-        return _found(id, self._access.run(read.job(id)))
+        return _found(id, self._access.run(read.job(requests.job_id(id))))
 
     async def arerun(self, id: int) -> JobRecord:
         """Re-run a job like ``rerun``."""
-        queued = await self._access.arun(steer.rerun(id))
+        queued = await self._access.arun(steer.rerun(requests.job_id(id)))
         self.hub.ring(Hint({queued.lane: queued.rank}))
-        return _found(id, await self._access.arun(read.job(id)))
+        return _found(id, await self._access.arun(read.job(requests.job_id(id))))
 
     def job_result(self, job: Job[R], timeout: float | None) -> R:
         """Wait for a handle's job and return its value."""
@@ -171,22 +171,22 @@ class Verbs:
 
     def pause_queue(self, name: str, reason: str | None = None) -> None:
         """Stop workers from taking jobs of a queue; what runs goes on."""
-        self._access.run(steer.pause_queue(name, reason))
+        self._access.run(requests.pause(name, reason))
         self.hub.ring(Hint(control=True))
 
     async def apause_queue(self, name: str, reason: str | None = None) -> None:
         """Pause a queue like ``pause_queue``."""
-        await self._access.arun(steer.pause_queue(name, reason))
+        await self._access.arun(requests.pause(name, reason))
         self.hub.ring(Hint(control=True))
 
     def resume_queue(self, name: str) -> None:
         """Let workers take jobs of a queue again."""
-        self._access.run(steer.resume_queue(name))
+        self._access.run(requests.resume(name))
         self.hub.ring(Hint(control=True))
 
     async def aresume_queue(self, name: str) -> None:
         """Resume a queue like ``resume_queue``."""
-        await self._access.arun(steer.resume_queue(name))
+        await self._access.arun(requests.resume(name))
         self.hub.ring(Hint(control=True))
 
     def workers(self) -> list[WorkerRecord]:
@@ -250,7 +250,7 @@ def _page(
     limit: int = 50,
     before: int | None = None,
 ) -> Operation[Page]:
-    wanted = requests.job_filter(state, queue_name, task, before)
+    wanted = requests.job_filter(state, queue_name, task, before, limit)
     deadline = time.monotonic() + LIST_SECONDS
     return read.jobs(wanted, limit, lambda: time.monotonic() < deadline)
 

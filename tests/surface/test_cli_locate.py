@@ -42,6 +42,17 @@ def test_all_lines_of_what_a_module_raises_are_told(cli: Cli) -> None:
     assert "falls failed: RuntimeError: first second\n" in cli("--app", "falls", "job", "list").err
 
 
+def test_a_worker_without_tasks_says_so(cli: Cli) -> None:
+    write(cli, "bare.py", "from jobpipe.application import Jobpipe\n\njp = Jobpipe()\n")
+    assert "Warning: no tasks are declared" in cli("worker", "bare", "--burst").err
+
+
+def test_the_label_of_a_worker_is_a_short_text(cli: Cli) -> None:
+    refused = cli("worker", "app:jp", "--burst", "--name", "a\udcff")
+    assert refused.code == 2
+    assert "option name='a\\udcff' is refused" in refused.err
+
+
 def test_one_application_under_two_names_is_one(cli: Cli) -> None:
     write(cli, "twice.py", "from app import jp\n\nsame = jp\n")
     assert "app.add" in tasks(cli, "twice")

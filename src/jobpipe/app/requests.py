@@ -7,12 +7,20 @@ from typing import Any
 
 import msgspec
 
-from jobpipe.errors import InvalidArguments
+from jobpipe.errors import InvalidArguments, JobNotFound
 from jobpipe.model.state import State
+from jobpipe.store.ops import steer
 from jobpipe.store.ops.read import Filter
-from jobpipe.tasks.codec import Undecodable, decode_args
+from jobpipe.store.port import Operation
+from jobpipe.tasks.codec import Undecodable, decode_args, show
+from jobpipe.tasks.options import refusal
 from jobpipe.tasks.registry import DeclaredTask
+from jobpipe.tasks.spec import NAME_ALLOWED, QUEUE_ALLOWED, is_name, is_queue, is_whole
 from jobpipe.tasks.task import Call
+
+MAX_ID = 2**63 - 1
+MAX_PAGE = 1_000_000
+"""Most jobs that one list may hold."""
 
 
 def call_by_json(
@@ -34,11 +42,47 @@ def call_by_json(
     return task.using(**options).call(*positional, **keyword)
 
 
+def job_id(id: object) -> int:
+    """Return the id of a job; raises InvalidArguments for no number, JobNotFound beyond all ids."""
+    if not isinstance(id, int) or isinstance(id, bool):
+        raise InvalidArguments(
+            f"the id of a job is a whole number, not {show(id)}", help="Pass the id as an int."
+        )
+    if not 0 < id <= MAX_ID:
+        raise JobNotFound(f"there is no job {show(id)}")
+    return id
+
+
+def pause(name: object, reason: object) -> Operation[None]:
+    """Return what pauses a queue; raises InvalidArguments for a wrong name or reason."""
+    if reason is not None and not is_name(reason):
+        raise refusal("reason", reason, NAME_ALLOWED)
+    return steer.pause_queue(_queue(name), None if reason is None else str(reason))
+
+
+def resume(name: object) -> Operation[None]:
+    """Return what resumes a queue; raises InvalidArguments for a wrong name."""
+    return steer.resume_queue(_queue(name))
+
+
+def _queue(name: object) -> str:
+    if not is_queue(name):
+        raise refusal("name", name, QUEUE_ALLOWED)
+    return str(name)
+
+
 def job_filter(
-    state: str | None, queue: str | None, task: str | None, before: int | None
+    state: str | None, queue: str | None, task: str | None, before: int | None, limit: int
 ) -> Filter:
-    """Return the filter of these words; raises InvalidArguments for an unknown state."""
+    """Return the filter of these words; raises InvalidArguments naming the first wrong one."""
     if state is not None and state not in list(State):
-        allowed = ", ".join(State)
-        raise InvalidArguments(f"no state is named {state!r}; allowed: {allowed}")
+        raise refusal("state", state, ", ".join(State))
+    if queue is not None and not is_queue(queue):
+        raise refusal("queue_name", queue, QUEUE_ALLOWED)
+    if task is not None and not is_name(task):
+        raise refusal("task", task, NAME_ALLOWED)
+    if before is not None and not is_whole(before, 1, MAX_ID):
+        raise refusal("before", before, "the id of a job")
+    if not is_whole(limit, 1, MAX_PAGE):
+        raise refusal("limit", limit, f"a whole number from 1 to {MAX_PAGE}")
     return Filter(state=State(state) if state else None, queue=queue, task=task, before=before)

@@ -130,7 +130,7 @@ def encode_plain(option: str, value: Any) -> str:
     if trouble:
         raise InvalidArguments(
             f"option {option}: {trouble}: {show(value)}",
-            help="Correct the option that the message names; nothing was stored.",
+            help="Correct the option that the message names; nothing was changed.",
         )
     return wire.encode(value).decode()
 

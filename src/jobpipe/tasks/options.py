@@ -88,9 +88,10 @@ _EPOCH = datetime.fromisoformat("1970-01-01T00:00:00+00:00")
 
 
 def refusal(option: str, value: object, allowed: str) -> InvalidArguments:
+    """Return what refuses the value of an option."""
     return InvalidArguments(
         f"option {option}={show(value)} is refused; allowed: {allowed}",
-        help="Correct the option that the message names; nothing was stored.",
+        help="Correct the option that the message names; nothing was changed.",
     )
 
 
