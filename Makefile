@@ -3,7 +3,7 @@
 
 SHELL := /bin/sh
 .DEFAULT_GOAL := help
-.PHONY: help run test lint clean
+.PHONY: help run test lint docs clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' Makefile
@@ -17,6 +17,10 @@ test: ## Install what is missing and run every check and every test
 
 lint: ## Run the static checks alone: format, rules, types, import walls
 	@python="$$(sh scripts/find_python.sh)" && "$$python" scripts/check.py lint
+
+docs: ## Write the generated parts of the docs anew (settings, command line, states)
+	@python="$$(sh scripts/find_python.sh)" && "$$python" scripts/setup_venv.py
+	@for part in settings cli state; do .venv/bin/python scripts/write_$${part}_docs.py; done
 
 clean: ## Remove .venv, caches and built files
 	@rm -rf .venv .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache build dist

@@ -6,7 +6,7 @@ Each verb names the operation it runs; the awaited twin runs the same one.
 from __future__ import annotations
 
 import time
-from typing import Any, TypeVar
+from typing import Any, TypedDict, TypeVar, Unpack
 
 from jobpipe.access import Access
 from jobpipe.app import requests
@@ -30,6 +30,18 @@ R = TypeVar("R")
 
 LIST_SECONDS = 0.2
 """Longest search of one page of jobs."""
+
+
+class JobFilters(TypedDict, total=False):
+    """Which jobs a list shows; what is left out does not matter."""
+
+    state: State | str | None
+    queue_name: str | None
+    task: str | None
+    limit: int
+    """Most jobs of the page, 50 unless said otherwise."""
+    before: int | None
+    """Only jobs with a lower id: the last one of the page before."""
 
 
 class Verbs:
@@ -57,23 +69,19 @@ class Verbs:
         """Return all that is shown of a job; raises JobNotFound."""
         return job_view(_found(id, await self._access.arun(read.job(requests.job_id(id)))))
 
-    def jobs(self, *, limit: int = 50, **filters: Any) -> list[Job[Any]]:
-        """Return up to ``limit`` jobs, newest first; filters as in ``job_page``."""
-        return [self._handle(record) for record in self.job_page(limit=limit, **filters).jobs]
+    def jobs(self, **filters: Unpack[JobFilters]) -> list[Job[Any]]:
+        """Return jobs, newest first; filters as in ``JobFilters``."""
+        return [self._handle(record) for record in self.job_page(**filters).jobs]
 
-    async def ajobs(self, *, limit: int = 50, **filters: Any) -> list[Job[Any]]:
-        """Return up to ``limit`` jobs, newest first; filters as in ``job_page``."""
-        page = await self.ajob_page(limit=limit, **filters)
-        return [self._handle(record) for record in page.jobs]
+    async def ajobs(self, **filters: Unpack[JobFilters]) -> list[Job[Any]]:
+        """Return jobs, newest first; filters as in ``JobFilters``."""
+        return [self._handle(record) for record in (await self.ajob_page(**filters)).jobs]
 
-    def job_page(self, **filters: Any) -> Page:
-        """Return a page of jobs, newest first.
-
-        Filters: ``state``, ``queue_name``, ``task``, ``limit`` (50), ``before`` (an id).
-        """
+    def job_page(self, **filters: Unpack[JobFilters]) -> Page:
+        """Return a page of jobs, newest first; raises InvalidArguments for a wrong filter."""
         return self._access.run(_page(**filters))
 
-    async def ajob_page(self, **filters: Any) -> Page:
+    async def ajob_page(self, **filters: Unpack[JobFilters]) -> Page:
         """Return a page of jobs like ``job_page``."""
         return await self._access.arun(_page(**filters))
 
