@@ -32,7 +32,7 @@ def test_cancel_in_every_state(lab: Lab, state: State) -> None:
     id = job_in(lab, state)
     before = lab.job(id)
     if state in FINAL:
-        with pytest.raises(InvalidTransition, match=f"job {id} has {state}"):
+        with pytest.raises(InvalidTransition, match=rf"job {id} has ended \({state}\)"):
             lab.run(steer.cancel(id, Reason.BY_USER))
         assert lab.job(id) == before
         return
