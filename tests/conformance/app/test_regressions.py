@@ -24,7 +24,6 @@ from tests.conformance.drivers import DRIVERS, file_place
 from tests.conformance.lab import Lab
 from tests.conformance.waiting import until
 
-
 WITH_FRONTIER = [driver for driver in DRIVERS if driver.startswith("postgresql-")]
 
 
