@@ -10,6 +10,11 @@ from tests.process.ledger import Entry
 NEVER = 2**63
 
 
+AFTERMATH = 2 * 10**9
+"""How long after a fault a lease may still be lost to it, in the ledger's nanoseconds: the leases
+of these workers last a second."""
+
+
 class Wish:
     """One enqueue of a producer with all its tries, under one ``op``."""
 
@@ -74,7 +79,9 @@ class History:
         older = min(one, other, key=lambda run: run.token)
         first, last = sorted((one.start, other.start))
         return any(
-            fault.whom in (None, older.pid) and fault.began < last and fault.over >= first
+            fault.whom in (None, older.pid)
+            and fault.began < last
+            and fault.over + AFTERMATH >= first
             for fault in self.faults
         )
 

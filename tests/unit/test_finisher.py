@@ -158,20 +158,21 @@ def test_an_unstorable_outcome_tells_why() -> None:
     assert "too odd" in str(end.error)
 
 
-def test_what_is_forgotten_is_not_written(bench: Bench) -> None:
-    async def case() -> None:
+def test_what_is_taken_back_is_not_written(bench: Bench) -> None:
+    async def case() -> list[int]:
         bench.store.gate.clear()
         working = asyncio.create_task(bench.finisher.run())
         bench.finisher.put(outcome(1))
         while bench.finisher._pending:  # noqa: ASYNC110  # one turn of the loop at a time
             await asyncio.sleep(0)
         bench.finisher.put(outcome(2))
-        bench.finisher.forget()
+        unwritten = [end.id for end in bench.finisher.take_unwritten()]
         bench.store.gate.set()
         async with asyncio.timeout(LIMIT_SECONDS):
             await bench.finisher.drained()
         working.cancel()
         await asyncio.gather(working, return_exceptions=True)
+        return unwritten
 
-    asyncio.run(case())
+    assert asyncio.run(case()) == [1, 2]
     assert bench.store.batches == [[1]]

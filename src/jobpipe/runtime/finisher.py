@@ -42,6 +42,7 @@ class Finisher:
         self._store = store
         self._written = written
         self._pending: list[Finish] = []
+        self._writing: Sequence[Finish] = []
         self._wake = asyncio.Event()
         self._idle = asyncio.Event()
         self._idle.set()
@@ -65,9 +66,12 @@ class Finisher:
         """Wait until everything handed over has been settled."""
         await self._idle.wait()
 
-    def forget(self) -> None:
-        """Drop what waits: the lease is lost, so none of it would be taken."""
+    def take_unwritten(self) -> list[Finish]:
+        """Return what no answer came for; it is for the caller to write it, if it still may be."""
+        unwritten = [*self._writing, *self._pending]
+        self._writing = []
         self._pending.clear()
+        return unwritten
 
     async def run(self) -> None:
         """Write batches until cancelled."""
@@ -78,8 +82,10 @@ class Finisher:
             if not self._pending:
                 self._wake.clear()
             if batch:
+                self._writing = batch
                 failpoint("finish.before")
                 await self._settle(batch)
+                self._writing = []
             if not self._pending:
                 self._idle.set()
 
@@ -133,6 +139,20 @@ class Finisher:
             if end.id not in written:
                 emit(WriteRefused(job=end.id, token=end.token, outcome=end.outcome))
         return taken
+
+
+async def write_late(store: AsyncStore, outcomes: Sequence[Finish]) -> None:
+    """Write outcomes of an incarnation that is over: those that are still current count.
+
+    Raises StoreUnavailable.
+    """
+    taken = await store.run(ops.finish(outcomes, time.monotonic_ns()))
+    ids = {end.id for end in taken}
+    refused = [end for end in outcomes if end.id not in ids]
+    written = await store.run(ops.already_written(refused)) if refused else set()
+    for end in refused:
+        if end.id not in written:
+            emit(WriteRefused(job=end.id, token=end.token, outcome=end.outcome))
 
 
 def unstorable(end: Finish, error: Exception) -> Finish:

@@ -160,16 +160,20 @@ class Incarnation:
             await self._close()
         return given_back
 
-    async def abandon(self) -> None:
-        """End at once: the lease is lost, so nothing more begins, and what it ran is dropped."""
+    async def abandon(self) -> list[Finish]:
+        """End at once: the lease is lost, so nothing more begins, and what runs is dropped.
+
+        Returns the outcomes of what had ended and is not written yet: the store decides whether
+        they still count.
+        """
         self.claimer.close()
         if self._claiming is not None:
             self._claiming.cancel()
-        self.finisher.forget()
         for attempt in self.slots.take_waiting():
             attempt.settled = True
         await self._interrupt_all("lease")
         await self._close()
+        return self.finisher.take_unwritten()
 
     def _new_heartbeat(self) -> Heartbeat:
         return Heartbeat(

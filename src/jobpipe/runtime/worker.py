@@ -10,6 +10,8 @@ import asyncio
 from typing import Any
 
 from jobpipe.errors import ConfigError
+from jobpipe.model.job import Finish
+from jobpipe.runtime.finisher import BATCH_MAX, write_late
 from jobpipe.runtime.incarnation import Incarnation
 from jobpipe.runtime.options import WorkerKit, WorkerOptions
 from jobpipe.store.ops import claim
@@ -41,6 +43,7 @@ class Worker:
         self._stopping = asyncio.Event()
         self._hurry = asyncio.Event()
         self._over: list[int] = []
+        self._unwritten: list[Finish] = []
 
     def stop(self) -> None:
         """Stop in good order; called again, stop at once."""
@@ -86,7 +89,7 @@ class Worker:
             raise
         if incarnation.lost.is_set():
             emit(LeaseEnded(worker=self._options.name, why=incarnation.why_lost))
-            await incarnation.abandon()
+            self._unwritten += await incarnation.abandon()
             self._over.append(incarnation.worker_id)
             return None if self._stopping.is_set() else await self._begin_anew()
         if incarnation.stuck.is_set():
@@ -140,7 +143,10 @@ class Worker:
         return None
 
     async def _give_back_former(self) -> None:
-        """What former incarnations still hold in the store's eyes is free for others at once."""
+        """What former incarnations ended counts, if it still may; what they hold is given back."""
+        while self._unwritten:
+            await write_late(self._kit.store, self._unwritten[:BATCH_MAX])
+            del self._unwritten[:BATCH_MAX]
         while self._over:
             held = await self._kit.store.run(claim.held(self._over[-1]))
             if held:
