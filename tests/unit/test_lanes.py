@@ -4,14 +4,11 @@ from __future__ import annotations
 
 from collections import Counter
 
-import pytest
-
 from jobpipe.config.settings import QueueSlots
 from jobpipe.model.job import Lane
 from jobpipe.runtime.lanes import Ask, LaneChoice
 
 A0, A5, B0, C9 = Lane("a", 0), Lane("a", 5), Lane("b", 0), Lane("c", 9)
-NONE: Counter[str] = Counter()
 
 
 def choice(*queues: tuple[str, int | None], paused: tuple[str, ...] = ()) -> LaneChoice:
@@ -20,65 +17,61 @@ def choice(*queues: tuple[str, int | None], paused: tuple[str, ...] = ()) -> Lan
     return lanes
 
 
-def asked(lanes: LaneChoice, room: int = 10, held: Counter[str] = NONE) -> list[Ask]:
-    return lanes.asks(room, held)
+def entry(name: str, slots: int) -> QueueSlots:
+    return QueueSlots(name, slots)
 
 
 def test_all_queues_are_asked_by_priority() -> None:
-    (ask,) = asked(choice(("*", None)))
+    (ask,) = choice(("*", None)).asks()
     assert ask.lanes[:2] == (C9, A5)
     assert set(ask.lanes[2:]) == {A0, B0}
-    assert ask.room == 10
+    assert ask.entry is None
 
 
 def test_queues_of_one_priority_take_turns() -> None:
     lanes = choice(("*", None))
-    orders = {asked(lanes)[0].lanes for _ in range(12)}
+    orders = {lanes.asks()[0].lanes for _ in range(12)}
     assert {order[2:] for order in orders} == {(A0, B0), (B0, A0)}
 
 
 def test_named_queues_come_in_their_order_each_by_priority() -> None:
-    assert asked(choice(("b", None), ("a", None))) == [Ask((B0, A5, A0), 10)]
+    assert choice(("b", None), ("a", None)).asks() == [Ask((B0, A5, A0))]
 
 
 def test_named_queues_come_before_all_the_others() -> None:
-    assert asked(choice(("b", None), ("*", None))) == [Ask((B0, C9, A5, A0), 10)]
+    assert choice(("b", None), ("*", None)).asks() == [Ask((B0, C9, A5, A0))]
 
 
 def test_unknown_queues_are_not_asked_for() -> None:
-    assert asked(choice(("nobody", None))) == []
+    assert choice(("nobody", None)).asks() == []
 
 
 def test_a_queue_with_slots_is_asked_lane_by_lane() -> None:
     lanes = choice(("b", None), ("a", 2), ("c", None))
-    assert asked(lanes) == [Ask((B0,), 10), Ask((A5,), 2), Ask((A0,), 2), Ask((C9,), 10)]
-    assert asked(lanes, held=Counter(a=1, b=7))[1:3] == [Ask((A5,), 1), Ask((A0,), 1)]
-    assert [ask.lanes for ask in asked(lanes, held=Counter(a=2))] == [(B0,), (C9,)]
+    a = entry("a", 2)
+    assert lanes.asks() == [Ask((B0,)), Ask((A5,), a), Ask((A0,), a), Ask((C9,))]
+
+
+def test_a_queue_with_slots_has_left_what_it_does_not_hold() -> None:
+    lanes = choice(("b", None), ("a", 2))
+    ask = Ask((A5,), entry("a", 2))
+    assert lanes.slots_left(ask, Counter(b=7)) == 2
+    assert lanes.slots_left(ask, Counter(a=1, b=7)) == 1
+    assert lanes.slots_left(ask, Counter(a=3)) == -1
+    assert lanes.slots_left(Ask((B0,)), Counter(b=7)) is None
 
 
 def test_slots_of_the_star_are_for_all_the_others_together() -> None:
     lanes = choice(("a", None), ("*", 3))
-    assert asked(lanes, held=Counter(a=5, b=1)) == [
-        Ask((A5, A0), 10),
-        Ask((C9,), 2),
-        Ask((B0,), 2),
-    ]
-    assert lanes.room_in(B0, Counter(a=9, b=1, c=1)) == 1
-
-
-@pytest.mark.parametrize(
-    "lane,expected", [(A0, True), (B0, False), (C9, False), (Lane("new", 1), False)]
-)
-def test_which_lanes_are_limited(lane: Lane, expected: bool) -> None:
-    lanes = choice(("a", 2), ("b", None), ("*", None))
-    assert lanes.limited(lane) is expected
-    if expected:
-        assert lanes.room_in(lane, Counter(a=1)) == 1
+    star = entry("*", 3)
+    assert lanes.asks() == [Ask((A5, A0)), Ask((C9,), star), Ask((B0,), star)]
+    assert lanes.slots_left(Ask((C9,), star), Counter(a=5, b=1)) == 2
+    assert lanes.slots_left(Ask((B0,), star), Counter(a=9, b=1, c=1)) == 1
 
 
 def test_paused_queues_are_left_out() -> None:
     lanes = choice(("a", None), ("b", 1), paused=("a", "b"))
-    assert asked(lanes) == []
+    assert lanes.asks() == []
 
 
 def test_it_is_told_when_there_is_something_new_to_ask_for() -> None:
@@ -89,4 +82,4 @@ def test_it_is_told_when_there_is_something_new_to_ask_for() -> None:
     assert not lanes.know([A0, B0], ["a"])
     assert lanes.know([A0, B0], [])
     lanes.add([C9])
-    assert C9 in asked(lanes)[0].lanes
+    assert C9 in lanes.asks()[0].lanes

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from msgspec import Struct
 
-from jobpipe.model.state import FINAL, Reason, State
+from jobpipe.model.state import Reason, State
 
 MIN_PRIORITY, MAX_PRIORITY = -100, 100
 MAX_NAME_LENGTH = 200
@@ -121,10 +121,6 @@ class JobRecord(Struct, frozen=True, kw_only=True):
     idempotency_key: str | None
     worker: str | None
     worker_pid: int | None
-
-    @property
-    def is_final(self) -> bool:
-        return self.state in FINAL
 
 
 class AttemptRecord(Struct, frozen=True, kw_only=True):

@@ -17,7 +17,7 @@ from jobpipe.errors import StoreUnavailable
 from jobpipe.failpoint import failpoint
 from jobpipe.model.job import Claimed, Finish, Lane
 from jobpipe.policy.frontier import Frontier, Walk
-from jobpipe.runtime.lanes import Ask, LaneChoice
+from jobpipe.runtime.lanes import LaneChoice
 from jobpipe.store.ops import claim as ops
 from jobpipe.store.ops.claim import Held
 from jobpipe.store.port import AsyncStore
@@ -59,17 +59,21 @@ class Records:
 
     def __init__(self) -> None:
         self.held: dict[tuple[int, int], Claimed] = {}
+        self.queues: Counter[str] = Counter()
+        """How many jobs of each queue are held."""
         self._open: Counter[int] = Counter()
         self._done: list[int] = []
 
     def add(self, jobs: Sequence[Claimed]) -> None:
         for job in jobs:
             self.held[job.id, job.token] = job
+            self.queues[job.queue] += 1
             self._open[job.claim_id] += 1
 
     def end(self, key: tuple[int, int]) -> None:
         job = self.held.pop(key, None)
         if job is not None:
+            self.queues[job.queue] -= 1
             self._open[job.claim_id] -= 1
             if not self._open[job.claim_id]:
                 del self._open[job.claim_id]
@@ -81,9 +85,6 @@ class Records:
 
     def return_done(self, done: list[int]) -> None:
         self._done += done
-
-    def by_queue(self) -> Counter[str]:
-        return Counter(job.queue for job in self.held.values())
 
 
 @dataclass(frozen=True, slots=True)
@@ -188,15 +189,14 @@ class Claimer:
         if room <= 0:
             return False
         found = False
-        for ask in self._lanes.asks(room, self.records.by_queue()):
-            wanted = min(ask.room, room, CLAIM_MAX)
-            if self._lanes.limited(lane := ask.lanes[0]):
-                # Asked anew: an earlier lane of the same queue may just have filled its slots.
-                left = self._lanes.room_in(lane, self.records.by_queue())
+        for ask in self._lanes.asks():
+            wanted = min(room, CLAIM_MAX)
+            left = self._lanes.slots_left(ask, self.records.queues)
+            if left is not None:
                 wanted = min(wanted, demand.free, left)
             if wanted <= 0:
                 continue
-            jobs = await self._claim(Ask(ask.lanes, wanted))
+            jobs = await self._claim(ask.lanes, wanted)
             found = found or bool(jobs)
             room -= len(jobs)
             demand = Demand(demand.free - len(jobs), demand.ahead)
@@ -206,28 +206,30 @@ class Claimer:
             self.idle.set()
         return found
 
-    async def _claim(self, ask: Ask) -> list[Claimed]:
+    async def _claim(self, lanes: Sequence[Lane], limit: int) -> list[Claimed]:
         if self._store.capabilities.peek and self._was_empty:
-            self._was_empty = not await self._store.run(ops.peek(ask.lanes))
+            self._was_empty = not await self._store.run(ops.peek(lanes))
             if self._was_empty:
                 return []
         if not self._store.capabilities.frontier:
-            return await self._take(ask, {})
+            return await self._take(lanes, limit, {})
         began = time.monotonic()
-        walk = self.frontier.next_walk(ask.lanes, began)
-        jobs = await self._take(ask, self.frontier.starts(walk, began))
+        walk = self.frontier.next_walk(lanes, began)
+        jobs = await self._take(lanes, limit, self.frontier.starts(walk, began))
         if not jobs and walk is Walk.NEAR:
             walk = Walk.LAGGED
-            jobs = await self._take(ask, self.frontier.starts(walk, began))
+            jobs = await self._take(lanes, limit, self.frontier.starts(walk, began))
         if walk is Walk.FULL:
-            self.frontier.walked_fully(ask.lanes, began, time.monotonic())
+            self.frontier.walked_fully(lanes, began, time.monotonic())
         return jobs
 
-    async def _take(self, ask: Ask, after: Mapping[Lane, int]) -> list[Claimed]:
+    async def _take(
+        self, lanes: Sequence[Lane], limit: int, after: Mapping[Lane, int]
+    ) -> list[Claimed]:
         done = self.records.take_done()
         try:
             jobs = await self._store.run(
-                ops.claim(self._worker_id, ask.lanes, ask.room, after=dict(after), done=done)
+                ops.claim(self._worker_id, lanes, limit, after=after, done=done)
             )
         except BaseException:
             self.records.return_done(done)

@@ -38,7 +38,7 @@ from jobpipe.store.ops.finish import Finished
 from jobpipe.telemetry.events import StoreLost, emit
 
 CONTROL_SECONDS = 0.5
-"""How often cancels, lanes and pauses are read: a cancel reaches a running job within a second."""
+"""How often cancels, lanes and pauses are read, so that a cancel arrives within a second."""
 
 UNWIND_SECONDS = 1.0
 """How long interrupted coroutines may take to end when the worker stops."""

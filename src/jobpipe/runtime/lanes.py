@@ -1,4 +1,4 @@
-"""Which lanes a worker asks for, in which order, and how much room each has."""
+"""Which lanes a worker asks for, in which order, and how many slots each has left."""
 
 from __future__ import annotations
 
@@ -14,10 +14,11 @@ ALL = "*"
 
 @dataclass(frozen=True, slots=True)
 class Ask:
-    """One claim to make: lanes in order, and the most jobs to take from them together."""
+    """One claim to make: its lanes in order."""
 
     lanes: tuple[Lane, ...]
-    room: int
+    entry: QueueSlots | None = None
+    """The queue whose own slots bound this claim; then nothing is read ahead."""
 
 
 class LaneChoice:
@@ -30,7 +31,6 @@ class LaneChoice:
     def __init__(self, queues: Sequence[QueueSlots]) -> None:
         self._queues = queues
         self._named = {queue.name for queue in queues}
-        self._slots = {queue.name: queue.slots for queue in queues if queue.slots is not None}
         self._lanes: frozenset[Lane] = frozenset()
         self._paused: frozenset[str] = frozenset()
         self._turn = 0
@@ -46,8 +46,8 @@ class LaneChoice:
         """Take over lanes that a hint named."""
         self._lanes = self._lanes.union(lanes)
 
-    def asks(self, room: int, held: Counter[str]) -> list[Ask]:
-        """Return the claims to make in turn for ``room`` jobs; ``held`` counts jobs by queue.
+    def asks(self) -> list[Ask]:
+        """Return the claims to make, in their order.
 
         A queue with slots of its own is asked lane by lane, so that it never gets more.
         """
@@ -55,31 +55,28 @@ class LaneChoice:
         together: list[Lane] = []
         for entry in self._queues:
             for lane in self._ordered(entry.name):
-                slots = self._slots.get(entry.name if entry.name == ALL else lane.queue)
-                if slots is None:
+                if entry.slots is None:
                     together.append(lane)
                     continue
                 if together:
-                    asks.append(Ask(tuple(together), room))
+                    asks.append(Ask(tuple(together)))
                     together = []
-                asks.append(Ask((lane,), min(room, slots - self._taken(entry.name, lane, held))))
+                asks.append(Ask((lane,), entry))
         if together:
-            asks.append(Ask(tuple(together), room))
-        return [ask for ask in asks if ask.room > 0]
+            asks.append(Ask(tuple(together)))
+        return asks
 
-    def limited(self, lane: Lane) -> bool:
-        """Tell whether the lane's queue has slots of its own (then nothing is read ahead)."""
-        return lane.queue in self._slots or (lane.queue not in self._named and ALL in self._slots)
+    def slots_left(self, ask: Ask, held: Counter[str]) -> int | None:
+        """Return how many more jobs the ask's queue may have, ``held`` counting jobs by queue.
 
-    def room_in(self, lane: Lane, held: Counter[str]) -> int:
-        """Return how many more jobs a limited lane's queue may have now."""
-        name = lane.queue if lane.queue in self._named else ALL
-        return self._slots[name] - self._taken(name, lane, held)
-
-    def _taken(self, name: str, lane: Lane, held: Counter[str]) -> int:
-        if name != ALL:
-            return held[lane.queue]
-        return sum(n for queue, n in held.items() if queue not in self._named)
+        None means that it has no slots of its own.
+        """
+        if ask.entry is None or ask.entry.slots is None:
+            return None
+        if ask.entry.name != ALL:
+            return ask.entry.slots - held[ask.entry.name]
+        others = sum(n for queue, n in held.items() if queue not in self._named)
+        return ask.entry.slots - others
 
     def _ordered(self, name: str) -> list[Lane]:
         lanes = [lane for lane in self._lanes if lane.queue not in self._paused]

@@ -14,10 +14,8 @@ from tests.conformance.conftest import find_place
 from tests.conformance.drivers import DRIVERS
 from tests.conformance.loop import LoopThread
 
-DIRECT = [driver for driver in DRIVERS if "pgbouncer" not in driver]
 
-
-@pytest.fixture(params=DIRECT)
+@pytest.fixture(params=DRIVERS)
 def site(
     request: pytest.FixtureRequest, tmp_path: Path, clock: MovedClock, loop_thread: LoopThread
 ) -> Iterator[Site]:

@@ -6,7 +6,7 @@ import asyncio
 import gc
 import sqlite3
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -14,7 +14,8 @@ from typing import Any
 import psycopg
 import pytest
 
-from jobpipe import Jobpipe, State, failpoint
+from jobpipe import Job, Jobpipe, State, failpoint
+from jobpipe.model.state import FINAL
 from jobpipe.runtime.heartbeat import Heartbeat
 from jobpipe.store.ops import worker
 from jobpipe.store.postgres.capabilities import CAPABILITIES
@@ -24,11 +25,31 @@ from tests.conformance.drivers import DRIVERS, file_place
 from tests.conformance.lab import Lab
 from tests.conformance.waiting import until
 
-WITH_FRONTIER = [driver for driver in DRIVERS if driver.startswith("postgresql-")]
+WITH_FRONTIER = [driver for driver in DRIVERS if not driver.startswith("sqlite-")]
 
 
 def heartbeats() -> list[threading.Thread]:
     return [each for each in threading.enumerate() if each.name == "jobpipe-heartbeat"]
+
+
+def endless_drain(
+    folder: Path,
+) -> tuple[Jobpipe, Job[None], Callable[[], Coroutine[Any, Any, asyncio.Task[None]]]]:
+    """An application, a job that does not end, and how to begin a drain that runs it."""
+    jp = Jobpipe(**{**QUICK, **file_place(folder).settings})
+    started = threading.Event()
+
+    @jp.task
+    async def endless() -> None:
+        started.set()
+        await asyncio.sleep(ENOUGH_SECONDS)
+
+    async def begin() -> asyncio.Task[None]:
+        drain = asyncio.create_task(jp.adrain())
+        await asyncio.to_thread(started.wait, ENOUGH_SECONDS)
+        return drain
+
+    return jp, endless.enqueue(), begin
 
 
 @pytest.mark.parametrize("site", WITH_FRONTIER, indirect=True)
@@ -132,20 +153,10 @@ def test_an_unknown_error_ended_the_heartbeat_for_ever() -> None:
 
 
 def test_a_cancelled_drain_went_on_working(tmp_path: Path) -> None:
-    place = file_place(tmp_path)
-    jp = Jobpipe(**{**QUICK, **place.settings})
-    started = threading.Event()
-
-    @jp.task
-    async def endless() -> None:
-        started.set()
-        await asyncio.sleep(ENOUGH_SECONDS)
-
-    job = endless.enqueue()
+    jp, job, begin = endless_drain(tmp_path)
 
     async def main() -> None:
-        drain = asyncio.create_task(jp.adrain())
-        await asyncio.to_thread(started.wait, ENOUGH_SECONDS)
+        drain = await begin()
         drain.cancel()
         with pytest.raises(asyncio.CancelledError):
             await drain
@@ -200,7 +211,7 @@ def test_a_task_that_cancelled_itself_took_its_slot_along(site: Site, jp: Jobpip
             first = site.enqueue(suicidal, wait)
             second = site.enqueue(innocent)
             assert site.result(second, timeout=5) == "ran"
-            until(lambda job=first: site.seen(job).is_final)
+            until(lambda job=first: site.seen(job).state in FINAL)
 
 
 def test_jobs_in_a_new_memory_store_were_in_a_lane_that_nobody_knew() -> None:
@@ -253,20 +264,10 @@ def test_a_resumed_queue_waited_for_the_next_poll(site: Site) -> None:
 
 
 def test_a_loop_that_ended_below_a_drain_left_its_lease_behind(tmp_path: Path) -> None:
-    place = file_place(tmp_path)
-    jp = Jobpipe(**{**QUICK, **place.settings})
-    started = threading.Event()
-
-    @jp.task
-    async def endless() -> None:
-        started.set()
-        await asyncio.sleep(ENOUGH_SECONDS)
-
-    job = endless.enqueue()
+    jp, job, begin = endless_drain(tmp_path)
 
     async def main() -> None:
-        drain = asyncio.create_task(jp.adrain())
-        await asyncio.to_thread(started.wait, ENOUGH_SECONDS)
+        drain = await begin()
         assert not drain.done()  # asyncio.run cancels it together with all that it made
 
     asyncio.run(main())

@@ -150,7 +150,8 @@ def show_job(choices: Choices, id: int) -> None:
 def cancel_jobs(choices: Choices, ids: Sequence[int]) -> int:
     """Cancel jobs that wait, and ask running ones to stop.
 
-    A running job hears of it within a second; `jobpipe job show ID` tells what came of it.
+    A running job hears of it when its worker next looks (twice a second); `jobpipe job show ID`
+    tells what came of it.
     """
     return _each(choices, ids, lambda application, id: application.cancel(id))
 

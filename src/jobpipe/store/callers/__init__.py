@@ -33,12 +33,6 @@ KINDS = ", ".join(
 )
 
 
-def find(connection: object) -> Caller | AsyncCaller | None:
-    """Return the adapter for a connection (the blocking one for sqlite3), None for a stranger."""
-    names = _names(connection)
-    return _pick(BLOCKING, names) or _pick(AWAITED, names)
-
-
 def blocking(connection: object) -> Caller:
     """Return the adapter for use in code that blocks.
 

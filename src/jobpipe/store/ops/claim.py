@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from msgspec import Struct
 
@@ -43,7 +43,7 @@ def claim(
     lanes: Sequence[Lane],
     limit: int,
     *,
-    after: dict[Lane, int],
+    after: Mapping[Lane, int],
     done: Sequence[int],
 ) -> Op[list[Claimed]]:
     """Take at most ``limit`` jobs from the lanes, in their order, each by rank.
@@ -84,5 +84,5 @@ def _id(claim: Held) -> int:
     return claim.id
 
 
-def _lane_batch(lanes: Sequence[Lane], after: dict[Lane, int]) -> Batch:
+def _lane_batch(lanes: Sequence[Lane], after: Mapping[Lane, int]) -> Batch:
     return Batch(LANE_COLUMNS, [(lane.queue, lane.priority, after.get(lane, 0)) for lane in lanes])

@@ -20,7 +20,7 @@ Frontier = dict[Lane, int]
 
 
 class Control(Struct, frozen=True):
-    """What a worker hears of once a second."""
+    """What a worker hears of when it looks."""
 
     cancels: frozenset[tuple[int, int]]
     """(job, token) pairs of running jobs that somebody asked to cancel."""

@@ -10,13 +10,12 @@ from __future__ import annotations
 import os
 import sqlite3
 
+from jobpipe.store.sqlite.connection import LOG_BYTES_KEPT
 from jobpipe.store.sqlite.locks import checkpoint_lock
 
-LOG_BYTES = 4 * 1024 * 1024
-"""Size of the log from which a checkpoint is tried; connections cut a log that was written back
-down to LOG_BYTES_KEPT, so a large file means much to do."""
-
-LOG_BYTES_KEPT = 1024 * 1024
+LOG_BYTES = 4 * LOG_BYTES_KEPT
+"""Size of the log from which a checkpoint is tried. Connections cut a log that was written back
+down to LOG_BYTES_KEPT, so a larger file means that there is something to do."""
 
 EVERY_COMMITS = 16
 """Commits between two looks at the log's size."""

@@ -19,6 +19,9 @@ T = TypeVar("T")
 LOCK_SECONDS = 30.0
 """Longest wait for the write lock before the user hears that the database is locked."""
 
+LOG_BYTES_KEPT = 1024 * 1024
+"""To this size the log is cut when it begins anew after a checkpoint."""
+
 SHORTEST_PAUSE, LONGEST_PAUSE = 0.0005, 0.02
 """Bounds of the jittered pause between two tries for the write lock, in seconds."""
 
@@ -53,7 +56,7 @@ def connect(path: str, *, read_only: bool = False) -> sqlite3.Connection:
     patiently(lambda: connection.execute("PRAGMA journal_mode = WAL").fetchone())
     connection.execute("PRAGMA synchronous = FULL")
     connection.execute("PRAGMA wal_autocheckpoint = 0")
-    connection.execute("PRAGMA journal_size_limit = 1048576")
+    connection.execute(f"PRAGMA journal_size_limit = {LOG_BYTES_KEPT}")
     connection.execute("PRAGMA cache_size = -32000")
     if read_only:
         connection.execute("PRAGMA query_only = ON")

@@ -1,6 +1,6 @@
 """Locks of the operating system on files beside the database.
 
-A worker holds one for as long as it lives, so that its death is seen within a second; a
+A worker holds one for as long as it lives, so that its death is seen at the next look; a
 checkpoint holds one, so that only one process at a time resets the log (SQLite before 3.51.3 can
 damage a database when two do). The kernel frees a lock when its process ends, however it ends.
 """

@@ -16,7 +16,7 @@ WHERE id = CAST(:worker AS bigint) AND ended_at IS NULL
 RETURNING id
 
 -- name: control
--- All that a worker must hear of once a second, in one answer.
+-- All that a worker must hear of when it looks, in one answer.
 SELECT 'cancel' AS kind, '' AS name, job_id AS a, token AS b
 FROM {p}cancel_request WHERE worker_id = CAST(:worker AS bigint)
 UNION ALL
