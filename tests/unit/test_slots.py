@@ -225,3 +225,18 @@ def test_unstarted_attempts_can_be_taken_back(tasks: Tasks) -> None:
         assert bench.outcomes == []
 
     with_slots(tasks, case, count=1)
+
+
+def test_what_has_just_been_claimed_is_not_held_up(tasks: Tasks) -> None:
+    async def case(bench: Bench) -> None:
+        assert not bench.slots.is_held_up(-1)
+        bench.put("long")
+        bench.put("long")
+        assert not bench.slots.is_held_up(-1), "no slot has had its turn yet"
+        await bench.until(lambda: bench.slots.running)
+        assert bench.slots.is_held_up(-1)
+        assert not bench.slots.is_held_up(60)
+        bench.slots.take_waiting()
+        assert not bench.slots.is_held_up(-1)
+
+    with_slots(tasks, case, count=1)

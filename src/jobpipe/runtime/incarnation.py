@@ -65,6 +65,7 @@ class Incarnation:
         self._lanes = LaneChoice(options.queues)
         self._ahead = ReadAhead()
         self._changed = asyncio.Event()
+        self._giving_back = False
         judge = Judge(kit.registry, options.retry_delays, options.max_payload)
         self.slots = Slots(options.concurrency, judge, self._settled, self._freed)
         self.finisher = Finisher(kit.store, self._written)
@@ -136,7 +137,7 @@ class Incarnation:
                 return
 
     def _is_busy(self) -> bool:
-        return self.slots.is_busy or not self.finisher.is_drained
+        return self.slots.is_busy or self._giving_back or not self.finisher.is_drained
 
     async def stop(self, grace_seconds: float, hurry: asyncio.Event) -> int:
         """Let running jobs end within the grace (or until ``hurry``), give back the rest.
@@ -230,18 +231,22 @@ class Incarnation:
             self.slots.request_cancel(key)
         if self.slots.stuck * 2 >= self.slots.count:
             self.stuck.set()
-        if self.slots.waiting and time.monotonic() - self.slots.freed_at > AHEAD_WAIT_SECONDS:
+        if self.slots.is_held_up(AHEAD_WAIT_SECONDS):
             await self._give_back_ahead()
         return CONTROL_SECONDS
 
     async def _give_back_ahead(self) -> None:
         ahead = self.slots.take_waiting()
+        self._giving_back = True  # until it is done, they are neither here nor in the queue
         try:
             await self._give_back([attempt_of(attempt) for attempt in ahead])
         except BaseException:  # they are still ours: nobody else would run them
             for attempt in ahead:
                 self.slots.put(attempt.claimed)
             raise
+        finally:
+            self._giving_back = False
+            self._changed.set()
 
     def _demand(self) -> Demand:
         if self.finisher.is_full or self.slots.stuck * 2 >= self.slots.count:

@@ -42,8 +42,7 @@ class Slots:
         self.count = count
         self.running: dict[Key, Attempt] = {}
         self.waiting: deque[Attempt] = deque()
-        self.freed_at = 0.0
-        """When a slot last became free, on the monotonic clock."""
+        self._freed_at = time.monotonic()
         self._judge = judge
         self._settle_outcome = settle
         self._freed = freed
@@ -67,6 +66,11 @@ class Slots:
     def is_busy(self) -> bool:
         """Tell whether anything runs, or waits for a slot."""
         return bool(self._busy or self.waiting)
+
+    def is_held_up(self, seconds: float) -> bool:
+        """Tell whether attempts wait and no slot has become free for so long."""
+        all_taken = self._busy == self.count
+        return all_taken and bool(self.waiting) and time.monotonic() - self._freed_at > seconds
 
     @property
     def async_running(self) -> bool:
@@ -155,7 +159,7 @@ class Slots:
                 await self._run(attempt)
             finally:
                 self._busy -= 1
-                self.freed_at = time.monotonic()
+                self._freed_at = time.monotonic()
                 self._freed()
 
     async def _run(self, attempt: Attempt) -> None:
