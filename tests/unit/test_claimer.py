@@ -161,7 +161,7 @@ def test_a_claim_whose_answer_was_lost_is_given_back() -> None:
 def test_records_are_done_when_all_their_jobs_have_ended() -> None:
     records = Records()
     records.add([job(1, claim_id=7), job(2, claim_id=7), job(3, queue="b", claim_id=8)])
-    assert records.by_queue() == {"a": 2, "b": 1}
+    assert records.queues == {"a": 2, "b": 1}
     records.end((1, 1))
     records.end((1, 1))
     records.end((3, 9))

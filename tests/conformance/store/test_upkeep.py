@@ -117,6 +117,18 @@ def test_parked_jobs_come_back_for_who_knows_their_task(lab: Lab) -> None:
     assert (job.id, job.token, job.attempt) == (unknown, 2, 1)
 
 
+def test_a_parked_job_that_was_to_be_cancelled_is_not_run(lab: Lab) -> None:
+    worker = lab.worker()
+    id = lab.new()
+    (job,) = lab.claim(worker)
+    assert lab.run(steer.cancel(id, Reason.BY_USER)) is State.RUNNING
+    lab.finish(job, State.PARKED)
+    assert lab.run(upkeep.unpark([id])) == []
+    record = lab.job(id)
+    assert (record.state, record.reason) == (State.CANCELLED, Reason.BY_USER)
+    assert lab.run(read.counts()) == {("default", State.CANCELLED): 1}
+
+
 def test_a_duty_is_taken_by_one_for_one_round(lab: Lab) -> None:
     answers = lab.run_at_once([upkeep.take_duty("prune", MINUTE) for _ in range(4)])
     assert sorted(answer is not None for answer in answers) == [False, False, False, True]

@@ -57,8 +57,9 @@ def find_parked(tasks: Sequence[str], reasons: Sequence[str], limit: int) -> Op[
 
 @operation(Mode.ONE)
 def unpark(ids: Sequence[int]) -> Op[list[Queued]]:
-    """Queue parked jobs again."""
-    return [queued(row) for row in (yield Statement("unpark", {"ids": sorted(ids)}))]
+    """Queue parked jobs again; returns those that are queued now."""
+    back = yield Statement("unpark", {"ids": sorted(ids)})
+    return [queued(row) for row in back if row["rank"] is not None]
 
 
 @operation(Mode.ONE)

@@ -96,17 +96,29 @@ ORDER BY id
 LIMIT CAST(:limit AS bigint)
 
 -- name: unpark
+-- A job that was to be cancelled when it was parked is cancelled instead.
 WITH parked AS MATERIALIZED (
     SELECT id FROM {p}job
     WHERE id = ANY (CAST(:ids AS bigint[])) AND state = 'parked'
     FOR UPDATE SKIP LOCKED
+),
+back AS (
+    UPDATE {p}job AS j
+    SET state = CASE WHEN cancel_requested_at IS NULL THEN 'queued' ELSE 'cancelled' END,
+        reason = CASE WHEN cancel_requested_at IS NOT NULL THEN 'by_user' END,
+        shelf = CASE WHEN cancel_requested_at IS NOT NULL THEN 'cancelled' END,
+        finished_at = CASE WHEN cancel_requested_at IS NOT NULL THEN :now END,
+        rank = CASE WHEN cancel_requested_at IS NULL THEN nextval('{p}rank') END,
+        error = NULL, queued_at = :now
+    FROM unnest(ARRAY(SELECT id FROM parked)) AS chosen (id)
+    WHERE j.id = chosen.id AND chosen.id BETWEEN 0 AND 4611686018427387904
+    RETURNING j.id, queue, priority, rank
+),
+counted AS (
+    INSERT INTO {p}tally (queue, state, n)
+    SELECT queue, 'cancelled', count(*) FROM back WHERE rank IS NULL GROUP BY queue
 )
-UPDATE {p}job AS j
-SET state = 'queued', reason = NULL, shelf = NULL, error = NULL, queued_at = :now,
-    rank = nextval('{p}rank')
-FROM unnest(ARRAY(SELECT id FROM parked)) AS chosen (id)
-WHERE j.id = chosen.id AND chosen.id BETWEEN 0 AND 4611686018427387904
-RETURNING j.id, queue, priority, rank
+SELECT * FROM back
 
 -- name: take_duty
 -- One worker at a time walks; it starts where the last walk ended, and nobody waits for it.

@@ -84,11 +84,25 @@ WHERE shelf = 'parked' AND reason IN (SELECT value FROM json_each(:reasons))
 LIMIT :limit
 
 -- name: unpark
--- All of one batch share a new rank, behind all that is queued; among them the id decides.
+-- All of one batch share a new rank, behind all that is queued; among them the id decides. A job
+-- that was to be cancelled when it was parked is cancelled instead.
+INSERT INTO {p}tally (queue, state, n)
+SELECT queue, 'cancelled', count(*) FROM {p}job
+WHERE state = 'parked' AND cancel_requested_at IS NOT NULL
+    AND id IN (SELECT value FROM json_each(:ids))
+GROUP BY queue;
 UPDATE sqlite_sequence SET seq = seq + 1 WHERE name = '{p}job';
 UPDATE {p}job
-SET state = 'queued', reason = NULL, shelf = NULL, error = NULL, queued_at = :now,
-    rank = (SELECT seq FROM sqlite_sequence WHERE name = '{p}job')
+SET state = iif(cancel_requested_at IS NULL, 'queued', 'cancelled'),
+    reason = iif(cancel_requested_at IS NULL, NULL, 'by_user'),
+    shelf = iif(cancel_requested_at IS NULL, NULL, 'cancelled'),
+    finished_at = iif(cancel_requested_at IS NULL, NULL, :now),
+    rank = iif(
+        cancel_requested_at IS NULL,
+        (SELECT seq FROM sqlite_sequence WHERE name = '{p}job'),
+        NULL
+    ),
+    error = NULL, queued_at = :now
 WHERE state = 'parked' AND id IN (SELECT value FROM json_each(:ids))
 RETURNING id, queue, priority, rank
 
