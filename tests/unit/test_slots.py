@@ -15,6 +15,7 @@ from jobpipe.model.signals import Cancel
 from jobpipe.model.state import Reason, State
 from jobpipe.policy.retry import ListDelays
 from jobpipe.runtime.attempt import Judge
+from jobpipe.runtime.calling import Caller
 from jobpipe.runtime.context import current_job
 from jobpipe.runtime.slots import Slots
 from jobpipe.tasks.registry import Tasks
@@ -29,7 +30,7 @@ class Bench:
         self.outcomes: list[Finish] = []
         self._changed = asyncio.Event()
         judge = Judge(tasks.registry, ListDelays((0.0,)), 1_000_000)
-        self.slots = Slots(count, judge, self.outcomes.append, self._changed.set)
+        self.slots = Slots(count, judge, Caller(), self.outcomes.append, self._changed.set)
         self._ids = 0
 
     def put(self, task: str, timeout: float | None = None, **changed: Any) -> tuple[int, int]:

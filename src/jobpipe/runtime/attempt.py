@@ -28,6 +28,11 @@ class Prepared:
     args: tuple[Any, ...]
     kwargs: dict[str, Any]
 
+    @property
+    def can_be_stopped(self) -> bool:
+        """Tell whether the run can be ended from outside: a thread cannot."""
+        return self.task.spec.executor != "thread"
+
 
 class Attempt:
     """What a worker knows of one claim from the claim to its outcome.
@@ -38,9 +43,9 @@ class Attempt:
 
     __slots__ = ("claimed", "job", "settled", "started_ns", "why_stopped")
 
-    def __init__(self, claimed: Claimed) -> None:
+    def __init__(self, claimed: Claimed, job: RunningJob) -> None:
         self.claimed = claimed
-        self.job = RunningJob(claimed)
+        self.job = job
         self.started_ns = 0
         self.settled = False
         self.why_stopped: str | None = None

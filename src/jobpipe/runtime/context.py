@@ -3,16 +3,28 @@
 from __future__ import annotations
 
 from contextvars import ContextVar
-from typing import Any
+from typing import Any, Protocol
 
 from jobpipe.model.job import Claimed
+from jobpipe.model.report import Checkpoint, LogLine, Progress
 from jobpipe.tasks import wire
+
+
+class Voice(Protocol):
+    """Takes what a running job says; never blocks, and may be called from any thread."""
+
+    def line(self, line: LogLine) -> None: ...
+
+    def progress(self, progress: Progress) -> None: ...
+
+    def checkpoint(self, checkpoint: Checkpoint) -> None: ...
 
 
 class RunningJob:
     """A task's view of its own job; the same object in every thread and task below it."""
 
-    def __init__(self, claimed: Claimed) -> None:
+    def __init__(self, claimed: Claimed, voice: Voice | None = None) -> None:
+        self._voice = voice
         self.id: int = claimed.id
         self.task: str = claimed.task
         self.queue_name: str = claimed.queue

@@ -20,9 +20,12 @@ from jobpipe.model.state import FINAL, Reason
 from jobpipe.model.worker import NewWorker
 from jobpipe.runtime import identity
 from jobpipe.runtime.attempt import Attempt, Judge
+from jobpipe.runtime.calling import Caller
 from jobpipe.runtime.claimer import Claimer, Demand, ReadAhead
 from jobpipe.runtime.duty import Duty
+from jobpipe.runtime.ending import UNWIND_SECONDS, Ending
 from jobpipe.runtime.finisher import Finisher
+from jobpipe.runtime.hearing import Hearing
 from jobpipe.runtime.heartbeat import Heartbeat
 from jobpipe.runtime.lanes import LaneChoice
 from jobpipe.runtime.options import WorkerKit, WorkerOptions
@@ -39,9 +42,6 @@ from jobpipe.telemetry.events import StoreLost, emit
 
 CONTROL_SECONDS = 0.5
 """How often cancels, lanes and pauses are read, so that a cancel arrives within a second."""
-
-UNWIND_SECONDS = 1.0
-"""How long interrupted coroutines may take to end when the worker stops."""
 
 AHEAD_WAIT_SECONDS = 0.2
 """Read-ahead that no slot took for so long is given back: a long job holds it up."""
@@ -67,7 +67,9 @@ class Incarnation:
         self._changed = asyncio.Event()
         self._giving_back = False
         judge = Judge(kit.registry, options.retry_delays, options.max_payload)
-        self.slots = Slots(options.concurrency, judge, self._settled, self._freed)
+        caller = Caller()
+        self.slots = Slots(options.concurrency, judge, caller, self._settled, self._freed)
+        self._ending = Ending(self.slots, self._changed)
         self.finisher = Finisher(kit.store, self._written)
         self.claimer = Claimer(
             kit.store,
@@ -82,12 +84,10 @@ class Incarnation:
         self._promotion = Duty("promoting", self._promoter.once)
         self._control = Duty("reading control", self._read_control)
         self._duties = [self._control, self._promotion, *self._upkeep()]
-        self._ears = kit.ears(self._ring) if kit.ears else None
+        self._hearing = Hearing(kit, self._take_hint)
         self._claiming: asyncio.Task[None] | None = None
         self._finishing: asyncio.Task[None] | None = None
         self._tasks: set[asyncio.Task[None]] = set()
-        self._process = os.getpid()
-        self._unsubscribe = kit.hub.subscribe(self._hear)
 
     @classmethod
     async def register(cls, kit: WorkerKit, options: WorkerOptions) -> Incarnation:
@@ -110,8 +110,7 @@ class Incarnation:
         """Begin to work."""
         self._heartbeat.start()
         await self._read_control()
-        if self._ears is not None:
-            await self._ears.start()
+        await self._hearing.start()
         self._claiming = self._spawn(self.claimer.run())
         self._finishing = self._spawn(self.finisher.run())
         self._spawn(self._tick())
@@ -149,8 +148,8 @@ class Incarnation:
             await self._stop_claiming()
             unstarted = self.slots.take_waiting()
             given_back += await self._give_back([attempt_of(a) for a in unstarted])
-            await self._running_end(grace_seconds, hurry)
-            await self._interrupt_all("stop")
+            await self._ending.by_themselves(grace_seconds, hurry)
+            await self._ending.interrupted("stop")
             await self._outcomes_written()
             held = await self._kit.store.run(claim.held(self.worker_id))
             given_back += await self._give_back(held)
@@ -172,7 +171,7 @@ class Incarnation:
             self._claiming.cancel()
         for attempt in self.slots.take_waiting():
             attempt.settled = True
-        await self._interrupt_all("lease")
+        await self._ending.interrupted("lease")
         await self._close()
         return self.finisher.take_unwritten()
 
@@ -284,16 +283,6 @@ class Incarnation:
         except Exception as error:  # the promoter cancels it when it falls due
             emit(StoreLost(doing=f"cancelling job {id}", why=str(error)))
 
-    def _hear(self, hint: Hint) -> None:
-        if self._process != os.getpid():  # a forked child has no loop that would ever take it
-            self._unsubscribe()
-            return
-        try:
-            self._loop.call_soon_threadsafe(self._take_hint, hint)
-        except RuntimeError:
-            # The loop was closed before this incarnation could unsubscribe.
-            self._unsubscribe()
-
     def _take_hint(self, hint: Hint) -> None:
         if hint.control:
             self._control.soon()
@@ -326,32 +315,6 @@ class Incarnation:
         if self._claiming is not None:
             await asyncio.wait([self._claiming], timeout=UNWIND_SECONDS)
 
-    async def _running_end(self, grace_seconds: float, hurry: asyncio.Event) -> None:
-        deadline = self._loop.time() + grace_seconds
-        hurried = asyncio.ensure_future(hurry.wait())
-        while self.slots.has_unsettled and not hurry.is_set() and self._loop.time() < deadline:
-            self._changed.clear()
-            changed = asyncio.ensure_future(self._changed.wait())
-            left = deadline - self._loop.time()
-            waiting = {changed, hurried}
-            await asyncio.wait(waiting, timeout=left, return_when=asyncio.FIRST_COMPLETED)
-            changed.cancel()
-        hurried.cancel()
-
-    async def _interrupt_all(self, why: str) -> None:
-        for attempt in list(self.slots.running.values()):
-            self.slots.interrupt(attempt, why)
-        deadline = self._loop.time() + UNWIND_SECONDS
-        while self.slots.async_running and self._loop.time() < deadline:
-            self._changed.clear()
-            try:
-                async with asyncio.timeout(deadline - self._loop.time()):
-                    await self._changed.wait()
-            except TimeoutError:
-                break
-        for attempt in list(self.slots.running.values()):
-            self.slots.abandon(attempt)
-
     async def _outcomes_written(self) -> None:
         """Wait for the finisher; one that was cancelled with the whole loop writes no more."""
         drained = asyncio.ensure_future(self.finisher.drained())
@@ -367,10 +330,8 @@ class Incarnation:
         return len(claims)
 
     async def _close(self) -> None:
-        self._unsubscribe()
         await asyncio.to_thread(self._heartbeat.stop)
-        if self._ears is not None:
-            await self._ears.stop()
+        await self._hearing.stop()
         tasks = list(self._tasks)
         for task in tasks:
             task.remove_done_callback(self._part_ended)

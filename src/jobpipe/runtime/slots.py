@@ -10,20 +10,28 @@ import asyncio
 import time
 from collections import deque
 from collections.abc import Callable
-from contextvars import copy_context
+from functools import partial
+from typing import Protocol
 
 from jobpipe.model.job import Claimed, Finish
-from jobpipe.model.signals import Cancel
 from jobpipe.runtime.attempt import Attempt, Judge, Prepared
-from jobpipe.runtime.context import running_job
+from jobpipe.runtime.calling import Caller
+from jobpipe.runtime.context import RunningJob
 from jobpipe.runtime.deadlines import Deadlines
-from jobpipe.runtime.executors.async_ import InContext
-from jobpipe.runtime.executors.thread import Threads
+from jobpipe.runtime.runner import Runner
 
 CANCEL_GRACE_SECONDS = 5.0
-"""How long a cancelled coroutine may take to end before its job goes on without it."""
+"""How long a run that was stopped may take to end before its job goes on without it."""
 
 Key = tuple[int, int]
+
+
+class Started(Protocol):
+    """Where it is noted which slot runs what, for whoever looks after this process has died."""
+
+    def begin(self, slot: int, key: Key) -> None: ...
+
+    def end(self, slot: int) -> None: ...
 
 
 class Slots:
@@ -36,8 +44,12 @@ class Slots:
         self,
         count: int,
         judge: Judge,
+        caller: Caller,
         settle: Callable[[Finish], None],
         freed: Callable[[], None],
+        *,
+        new_job: Callable[[Claimed], RunningJob] = RunningJob,
+        started: Started | None = None,
     ) -> None:
         self.count = count
         self.running: dict[Key, Attempt] = {}
@@ -46,7 +58,9 @@ class Slots:
         self._judge = judge
         self._settle_outcome = settle
         self._freed = freed
-        self._threads = Threads()
+        self._new_job = new_job
+        self._started = started
+        self._runner = Runner(judge, caller)
         self._deadlines = Deadlines(asyncio.get_running_loop())
         self._tasks: dict[Key, tuple[asyncio.Task[None], Prepared]] = {}
         self._busy = 0
@@ -54,8 +68,8 @@ class Slots:
         self._stuck = 0
         self._more = asyncio.Semaphore(0)
         self._slots: set[asyncio.Task[None]] = set()
-        for _ in range(count):
-            self._open_slot()
+        for slot in range(count):
+            self._open_slot(slot)
 
     @property
     def free(self) -> int:
@@ -73,10 +87,10 @@ class Slots:
         return all_taken and bool(self.waiting) and time.monotonic() - self._freed_at > seconds
 
     @property
-    def async_running(self) -> bool:
-        """Tell whether a coroutine is still under way."""
+    def is_stopping(self) -> bool:
+        """Tell whether a run is still under way that can be stopped."""
         return any(
-            prepared.task.spec.executor == "async"
+            prepared.can_be_stopped
             for key, (_, prepared) in self._tasks.items()
             if not self.running[key].settled
         )
@@ -93,7 +107,7 @@ class Slots:
 
     def put(self, claimed: Claimed) -> None:
         """Start the attempt as soon as a slot is free."""
-        self.waiting.append(Attempt(claimed))
+        self.waiting.append(Attempt(claimed, self._new_job(claimed)))
         self._more.release()
 
     def take_waiting(self) -> list[Attempt]:
@@ -105,7 +119,7 @@ class Slots:
         return unstarted
 
     def request_cancel(self, key: Key) -> None:
-        """Cancel the attempt: a coroutine is stopped, a thread may ask and stop itself."""
+        """Cancel the attempt: what can be stopped is; a thread may ask and stop itself."""
         for attempt in self.waiting:
             if (attempt.claimed.id, attempt.claimed.token) == key:
                 attempt.job.request_cancel()
@@ -118,7 +132,7 @@ class Slots:
         attempt.why_stopped = why
         attempt.job.request_cancel()
         found = self._tasks.get((attempt.claimed.id, attempt.claimed.token))
-        if found is not None and found[1].task.spec.executor == "async":
+        if found is not None and found[1].can_be_stopped:
             found[0].cancel()
 
     def abandon(self, attempt: Attempt) -> None:
@@ -131,24 +145,24 @@ class Slots:
         """End the slots; whatever still runs in a thread is left to itself."""
         self._closing = True
         self._deadlines.close()
-        self._threads.close()
+        self._runner.close()
         slots = list(self._slots)
         for slot in slots:
             slot.cancel()
         await asyncio.gather(*slots, return_exceptions=True)
 
-    def _open_slot(self) -> None:
-        slot = asyncio.create_task(self._serve())
+    def _open_slot(self, number: int) -> None:
+        slot = asyncio.create_task(self._serve(number))
         self._slots.add(slot)
-        slot.add_done_callback(self._slot_ended)
+        slot.add_done_callback(partial(self._slot_ended, number))
 
-    def _slot_ended(self, slot: asyncio.Task[None]) -> None:
+    def _slot_ended(self, number: int, slot: asyncio.Task[None]) -> None:
         """Open another for a slot that a task's own code cancelled."""
         self._slots.discard(slot)
         if not self._closing and slot.cancelled():
-            self._open_slot()
+            self._open_slot(number)
 
-    async def _serve(self) -> None:
+    async def _serve(self, slot: int) -> None:
         while True:
             await self._more.acquire()
             if not self.waiting:
@@ -156,80 +170,43 @@ class Slots:
             attempt = self.waiting.popleft()
             self._busy += 1
             try:
-                await self._run(attempt)
+                await self._run(slot, attempt)
             finally:
                 self._busy -= 1
                 self._freed_at = time.monotonic()
                 self._freed()
 
-    async def _run(self, attempt: Attempt) -> None:
+    async def _run(self, slot: int, attempt: Attempt) -> None:
         prepared = self._judge.prepare(attempt)
         if isinstance(prepared, Finish):
             self._settle(attempt, prepared)
             return
         key = (attempt.claimed.id, attempt.claimed.token)
-        slot = asyncio.current_task()
-        assert slot is not None
+        task = asyncio.current_task()
+        assert task is not None
         attempt.started_ns = time.monotonic_ns()
         self.running[key] = attempt
-        self._tasks[key] = (slot, prepared)
+        self._tasks[key] = (task, prepared)
         ticket = self._set_deadline(attempt, prepared)
+        if self._started is not None:
+            self._started.begin(slot, key)
         try:
-            value = await self._execute(attempt, prepared)
-        except BaseException as error:
-            outcome = self._judge_error(attempt, prepared, error)
-        else:
-            outcome = self._judge_value(attempt, prepared, value)
+            outcome = await self._runner.run(attempt, prepared)
         finally:
             del self.running[key], self._tasks[key]
+            if self._started is not None:
+                self._started.end(slot)
             if ticket is not None:
                 self._deadlines.cancel(ticket)
         if attempt.settled:
             self._stuck -= 1
         elif outcome is not None:
             self._settle(attempt, outcome)
-        if slot.cancelling() and attempt.why_stopped is None:
+        if task.cancelling() and attempt.why_stopped is None:
             # Its own code cancelled the task that runs it; the next job shall not suffer for it.
             raise asyncio.CancelledError
-        while slot.cancelling():
-            slot.uncancel()
-
-    async def _execute(self, attempt: Attempt, prepared: Prepared) -> object:
-        context = copy_context()
-        context.run(running_job.set, attempt.job)
-        function = prepared.task.function
-        if prepared.task.spec.executor == "async":
-            coroutine = context.run(function, *prepared.args, **prepared.kwargs)
-            return await InContext(coroutine, context)
-        return await self._threads.run(context, function, prepared.args, prepared.kwargs)
-
-    def _judge_value(self, attempt: Attempt, prepared: Prepared, value: object) -> Finish | None:
-        if attempt.why_stopped == "timeout":
-            return self._judge.timeout(attempt, prepared.task)
-        return self._judge.value(attempt, prepared.task, value)
-
-    def _judge_error(
-        self, attempt: Attempt, prepared: Prepared, error: BaseException
-    ) -> Finish | None:
-        why = attempt.why_stopped
-        is_cancel = isinstance(error, asyncio.CancelledError)
-        if isinstance(error, GeneratorExit) or (is_cancel and self._closing):
-            raise error
-        if why == "timeout":
-            return self._judge.timeout(attempt, prepared.task)
-        if why == "cancel" and not isinstance(error, Exception):
-            return self._judge.cancelled(attempt)
-        if why in ("stop", "lease") and self._was_interrupted(prepared, error):
-            return None  # the worker gives the job back
-        return self._judge.exception(attempt, prepared.task, error)
-
-    @staticmethod
-    def _was_interrupted(prepared: Prepared, error: BaseException) -> bool:
-        """Tell whether the run ended because the worker stops, whatever it made of that.
-
-        A coroutine was cancelled; a thread that asks ``cancel_requested()`` raises ``Cancel``.
-        """
-        return prepared.task.spec.executor == "async" or isinstance(error, Cancel)
+        while task.cancelling():
+            task.uncancel()
 
     def _settle(self, attempt: Attempt, outcome: Finish) -> None:
         if not attempt.settled:
@@ -247,7 +224,7 @@ class Slots:
         if attempt.settled or attempt.why_stopped not in (None, "cancel"):
             return
         self.interrupt(attempt, "timeout")
-        grace = CANCEL_GRACE_SECONDS if prepared.task.spec.executor == "async" else 0.0
+        grace = CANCEL_GRACE_SECONDS if prepared.can_be_stopped else 0.0
         self._deadlines.add(grace, lambda: self._go_on_without(attempt, prepared))
 
     def _go_on_without(self, attempt: Attempt, prepared: Prepared) -> None:

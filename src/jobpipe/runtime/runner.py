@@ -1,0 +1,57 @@
+"""Runs one attempt to its outcome: calls the task, then judges its value or exception."""
+
+from __future__ import annotations
+
+import asyncio
+
+from jobpipe.model.job import Finish
+from jobpipe.model.signals import Cancel
+from jobpipe.runtime.attempt import Attempt, Judge, Prepared
+from jobpipe.runtime.calling import Caller
+
+
+class Runner:
+    """The way of an attempt from its call to its outcome."""
+
+    def __init__(self, judge: Judge, caller: Caller) -> None:
+        self._judge = judge
+        self._caller = caller
+        self._closing = False
+
+    def close(self) -> None:
+        """From now on a cancelled call means that the slot itself is to end."""
+        self._closing = True
+        self._caller.close()
+
+    async def run(self, attempt: Attempt, prepared: Prepared) -> Finish | None:
+        """Return the outcome; None when the worker gives the job back."""
+        try:
+            value = await self._caller.call(attempt, prepared)
+        except BaseException as error:
+            return self._of_error(attempt, prepared, error)
+        if attempt.why_stopped == "timeout":
+            return self._judge.timeout(attempt, prepared.task)
+        return self._judge.value(attempt, prepared.task, value)
+
+    def _of_error(
+        self, attempt: Attempt, prepared: Prepared, error: BaseException
+    ) -> Finish | None:
+        why = attempt.why_stopped
+        is_cancel = isinstance(error, asyncio.CancelledError)
+        if isinstance(error, GeneratorExit) or (is_cancel and self._closing):
+            raise error
+        if why == "timeout":
+            return self._judge.timeout(attempt, prepared.task)
+        if why == "cancel" and not isinstance(error, Exception):
+            return self._judge.cancelled(attempt)
+        if why in ("stop", "lease") and _was_interrupted(prepared, error):
+            return None
+        return self._judge.exception(attempt, prepared.task, error)
+
+
+def _was_interrupted(prepared: Prepared, error: BaseException) -> bool:
+    """Tell whether the run ended because the worker stops, whatever it made of that.
+
+    What can be stopped was cancelled; a thread that asks ``cancel_requested()`` raises ``Cancel``.
+    """
+    return prepared.can_be_stopped or isinstance(error, Cancel)
