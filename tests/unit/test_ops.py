@@ -139,6 +139,8 @@ def claimed_row(id: int, queue: str, rank: int) -> dict[str, Any]:
         "rank": rank,
         "claim_id": 1,
         "meta": None,
+        "suspect": None,
+        "checkpoint": None,
     }
 
 

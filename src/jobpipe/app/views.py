@@ -14,6 +14,7 @@ from typing import Any, Generic, TypeVar
 from msgspec import Struct
 
 from jobpipe.model.job import AttemptRecord, JobRecord
+from jobpipe.model.report import ProgressRecord
 from jobpipe.model.state import Reason, State
 from jobpipe.model.worker import WorkerRecord
 from jobpipe.store.migrations import SchemaStatus
@@ -50,6 +51,7 @@ class JobView(Struct, frozen=True, kw_only=True):
     error: Any
     """An object of ``type``, ``message`` and ``traceback``, or None."""
     progress: Any
+    """An object of ``done``, ``total`` and ``note``, or None."""
     worker: str | None
     token: int
     group: str | None
@@ -106,6 +108,7 @@ class WorkerView(Struct, frozen=True, kw_only=True):
     name: str
     host: str
     pid: int
+    supervisor_pid: int | None
     slots: int
     queues: Any
     started_at: str | None
@@ -176,7 +179,7 @@ def job_view(record: JobRecord) -> JobView:
         duration_seconds=_duration(record.started_at, record.finished_at),
         result=plain(record.result),
         error=plain(record.error),
-        progress=None,
+        progress=_progress(record.progress),
         worker=record.worker,
         token=record.token,
         group=None,
@@ -273,6 +276,7 @@ def worker_view(record: WorkerRecord) -> WorkerView:
         name=record.name,
         host=record.host,
         pid=record.pid,
+        supervisor_pid=record.supervisor_pid,
         slots=record.slots,
         queues=plain(record.queues),
         started_at=time_text(record.started_at),
@@ -379,6 +383,16 @@ def _duration(started: int | None, finished: int | None) -> float | None:
     if started is None or finished is None:
         return None
     return max(0, finished - started) / SECOND_US
+
+
+def _progress(record: ProgressRecord | None) -> dict[str, Any] | None:
+    if record is None:
+        return None
+    return {"done": _number(record.done), "total": _number(record.total), "note": record.note}
+
+
+def _number(value: float | None) -> float | int | None:
+    return int(value) if value is not None and value.is_integer() else value
 
 
 def _names(classes: Sequence[type[BaseException]]) -> list[str]:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from msgspec import Struct
 
+from jobpipe.model.report import ProgressRecord
 from jobpipe.model.state import Reason, State
 
 MIN_PRIORITY, MAX_PRIORITY = -100, 100
@@ -67,6 +68,10 @@ class Claimed(Struct, frozen=True):
     rank: int
     claim_id: int
     meta: str | None
+    suspect: bool = False
+    """It ran when its worker died, perhaps as the cause: it shall run alone."""
+    checkpoint: str | None = None
+    """What an earlier attempt left for this one to go on from, as a JSON text."""
 
 
 class Finish(Struct, frozen=True, kw_only=True):
@@ -121,6 +126,7 @@ class JobRecord(Struct, frozen=True, kw_only=True):
     idempotency_key: str | None
     worker: str | None
     worker_pid: int | None
+    progress: ProgressRecord | None = None
 
 
 class AttemptRecord(Struct, frozen=True, kw_only=True):

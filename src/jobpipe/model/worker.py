@@ -16,6 +16,9 @@ class NewWorker(Struct, frozen=True, kw_only=True):
     """When the kernel started that pid, so that a pid used again is not taken for it."""
     slots: int
     queues: list[str]
+    supervisor_pid: int | None = None
+    supervisor_started: str = ""
+    """When the kernel started the supervisor, as for ``pid_started``; empty without one."""
 
 
 class WorkerRecord(Struct, frozen=True, kw_only=True):
@@ -32,3 +35,5 @@ class WorkerRecord(Struct, frozen=True, kw_only=True):
     seen_at: int
     lease_until: int
     expired: bool
+    supervisor_pid: int | None = None
+    supervisor_started: str = ""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from jobpipe.model.job import AttemptRecord, Claimed, JobRecord
+from jobpipe.model.report import LogRecord, ProgressRecord
 from jobpipe.model.state import Reason, State
 from jobpipe.store.port import Row
 
@@ -22,6 +23,8 @@ def claimed(row: Row) -> Claimed:
         row["rank"],
         row["claim_id"],
         row["meta"],
+        bool(row["suspect"]),
+        row["checkpoint"],
     )
 
 
@@ -55,6 +58,7 @@ def job(row: Row) -> JobRecord:
         idempotency_key=row["idempotency_key"],
         worker=row["worker"],
         worker_pid=row["worker_pid"],
+        progress=_progress(row),
     )
 
 
@@ -71,6 +75,29 @@ def attempt(row: Row) -> AttemptRecord:
         started_at=row["started_at"],
         finished_at=row["finished_at"],
         error=row["error"],
+    )
+
+
+def log_record(row: Row) -> LogRecord:
+    return LogRecord(
+        token=row["token"],
+        number=row["number"],
+        at=row["at"],
+        level=row["level"],
+        logger=row["logger"],
+        message=row["message"],
+        fields=row["fields"],
+    )
+
+
+def _progress(row: Row) -> ProgressRecord | None:
+    if row["progress_at"] is None:
+        return None
+    return ProgressRecord(
+        done=row["progress_done"],
+        total=row["progress_total"],
+        note=row["progress_note"],
+        at=row["progress_at"],
     )
 
 

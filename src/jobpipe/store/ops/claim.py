@@ -67,12 +67,15 @@ def held(worker: int) -> Op[list[Held]]:
 
 
 @operation(Mode.ONE)
-def give_back(claims: Sequence[Held]) -> Op[list[Queued]]:
-    """Queue jobs again that were claimed and not started: uncharged, at their old rank."""
+def give_back(claims: Sequence[Held], *, suspect: bool = False) -> Op[list[Queued]]:
+    """Queue jobs again that were claimed and not started: uncharged, at their old rank.
+
+    ``suspect`` marks those that were running beside each other when their worker died.
+    """
     batch = Batch(
         ("id", "token", "rank"), [(c.id, c.token, c.rank) for c in sorted(claims, key=_id)]
     )
-    returned = yield Statement("give_back", batch=batch)
+    returned = yield Statement("give_back", {"suspect": suspect}, batch=batch)
     return [queued(row) for row in returned if row["rank"] is not None]
 
 

@@ -1,4 +1,4 @@
-"""What people do to single jobs and to queues: cancel, re-run, pause, resume."""
+"""What people do to single jobs and to queues: cancel, re-run, delete, pause, resume."""
 
 from __future__ import annotations
 
@@ -40,6 +40,22 @@ def rerun(id: int) -> Op[Queued]:
         raise InvalidTransition(f"job {id} is {state}; only a job that has ended can be re-run")
     found = yield Statement("rerun", {"id": id})
     return queued(found[0])
+
+
+@operation(Mode.TRANSACTION)
+def delete_job(id: int) -> Op[State | None]:
+    """Delete a job that has ended, with all that belongs to it: history, log, key and the rest.
+
+    Returns the state in which it found the job: nothing was deleted unless that is a final one.
+    None: there is no such job.
+    """
+    found = yield Statement("lock_job", {"id": id})
+    if not found:
+        return None
+    state = State(found[0]["state"])
+    if state in FINAL:
+        yield Statement("prune", {"ids": [id]})
+    return state
 
 
 @operation(Mode.ONE)

@@ -10,7 +10,7 @@ from msgspec import Struct
 from jobpipe.model.job import Lane
 from jobpipe.model.state import State
 from jobpipe.model.worker import NewWorker, WorkerRecord
-from jobpipe.store.ops.claim import Queued, queued
+from jobpipe.store.ops.claim import Held, Queued, queued
 from jobpipe.store.port import Mode, Op, Statement, operation
 
 SWEEP_MAX = 10
@@ -39,6 +39,16 @@ class Swept(Struct, frozen=True):
     failed: int
 
 
+class HeldJob(Held, frozen=True, kw_only=True):
+    """A running job of a worker, with what is needed to judge it in the worker's place."""
+
+    task: str
+    attempt: int
+    max_attempts: int
+    cancel_requested: bool
+    suspect: bool
+
+
 @operation(Mode.ONE)
 def register(worker: NewWorker, lease_us: int) -> Op[int]:
     """Enter a worker's incarnation and return its id."""
@@ -50,6 +60,8 @@ def register(worker: NewWorker, lease_us: int) -> Op[int]:
         "slots": worker.slots,
         "queues": msgspec.json.encode(worker.queues).decode(),
         "lease_us": lease_us,
+        "supervisor_pid": worker.supervisor_pid,
+        "supervisor_started": worker.supervisor_started,
     }
     found = yield Statement("register", params)
     worker_id: int = found[0]["id"]
@@ -100,6 +112,28 @@ def workers() -> Op[list[WorkerRecord]]:
             seen_at=row["seen_at"],
             lease_until=row["lease_until"],
             expired=bool(row["expired"]),
+            supervisor_pid=row["supervisor_pid"],
+            supervisor_started=row["supervisor_started"] or "",
+        )
+        for row in found
+    ]
+
+
+@operation(Mode.READ)
+def inventory(worker: int) -> Op[list[HeldJob]]:
+    """List the running jobs of a worker, for whoever decides about them after its death."""
+    found = yield Statement("inventory", {"worker": worker})
+    return [
+        HeldJob(
+            row["id"],
+            row["token"],
+            row["rank"],
+            row["claim_id"],
+            task=row["task"],
+            attempt=row["attempt"],
+            max_attempts=row["max_attempts"],
+            cancel_requested=bool(row["cancel_requested"]),
+            suspect=bool(row["suspect"]),
         )
         for row in found
     ]

@@ -38,7 +38,10 @@ taken AS (
     WHERE j.id = chosen.id AND chosen.id BETWEEN 0 AND 4611686018427387904
     RETURNING
         j.id, token, attempt, task, queue, priority, args, max_attempts, timeout_us, meta,
-        coalesce(expires_at <= :now, false) AS expired
+        coalesce(expires_at <= :now, false) AS expired, coalesce(suspect, false) AS suspect,
+        CASE WHEN token > 1 THEN (
+            SELECT c.state FROM {p}checkpoint AS c WHERE c.job_id = j.id
+        ) END AS checkpoint
 ),
 forgotten AS (
     DELETE FROM {p}claim WHERE id = ANY (CAST(:done AS bigint[]))
@@ -69,8 +72,8 @@ WHERE c.worker_id = CAST(:worker AS bigint)
     AND found.token = held.token AND found.state = 'running'
 
 -- name: give_back
--- Uncharged, at its old rank; a job that was to be cancelled is cancelled instead. CASE hides the
--- guard from the planner, as in finish.
+-- Uncharged, at its old rank; a job that was to be cancelled is cancelled instead. Who was a suspect
+-- stays one. CASE hides the guard from the planner, as in finish.
 WITH given AS MATERIALIZED (
     SELECT * FROM unnest(
         CAST(:id AS bigint[]), CAST(:token AS bigint[]), CAST(:rank AS bigint[])
@@ -84,7 +87,8 @@ back AS (
         shelf = CASE WHEN cancel_requested_at IS NOT NULL THEN 'cancelled' END,
         finished_at = CASE WHEN cancel_requested_at IS NOT NULL THEN :now END,
         rank = CASE WHEN cancel_requested_at IS NULL THEN given.rank END,
-        attempt = attempt - 1, worker_id = NULL, started_at = NULL
+        attempt = attempt - 1, worker_id = NULL, started_at = NULL,
+        suspect = CASE WHEN CAST(:suspect AS boolean) THEN true ELSE suspect END
     FROM given
     WHERE j.id = given.id AND j.token = given.token
         AND CASE j.state WHEN 'running' THEN true ELSE false END

@@ -31,7 +31,8 @@ done AS (
         END,
         result = CAST(ended.result AS json),
         error = CAST(ended.error AS json),
-        attempt = j.attempt - CASE WHEN ended.charged THEN 0 ELSE 1 END
+        attempt = j.attempt - CASE WHEN ended.charged THEN 0 ELSE 1 END,
+        suspect = NULL
     FROM ended
     WHERE j.id = ended.id AND j.token = ended.token
         AND CASE j.state WHEN 'running' THEN true ELSE false END

@@ -1,6 +1,10 @@
 -- name: job
-SELECT j.*, w.name AS worker, w.pid AS worker_pid
-FROM {p}job AS j LEFT JOIN {p}worker AS w ON w.id = j.worker_id
+SELECT
+    j.*, w.name AS worker, w.pid AS worker_pid, p.done AS progress_done,
+    p.total AS progress_total, p.note AS progress_note, p.at AS progress_at
+FROM {p}job AS j
+LEFT JOIN {p}worker AS w ON w.id = j.worker_id
+LEFT JOIN {p}progress AS p ON p.job_id = j.id
 WHERE j.id = CAST(:id AS bigint)
 
 -- name: outcome
@@ -9,12 +13,15 @@ SELECT state FROM {p}job WHERE id = CAST(:id AS bigint)
 
 -- name: newest
 -- Newest first through a slice of the key; filters that no index serves.
-SELECT j.*, w.name AS worker, w.pid AS worker_pid
+SELECT
+    j.*, w.name AS worker, w.pid AS worker_pid, p.done AS progress_done,
+    p.total AS progress_total, p.note AS progress_note, p.at AS progress_at
 FROM (
     SELECT * FROM {p}job WHERE id < CAST(:before AS bigint)
     ORDER BY id DESC LIMIT CAST(:scan AS bigint)
 ) AS j
 LEFT JOIN {p}worker AS w ON w.id = j.worker_id
+LEFT JOIN {p}progress AS p ON p.job_id = j.id
 WHERE (CAST(:state AS text) IS NULL OR j.state = CAST(:state AS text))
     AND (CAST(:queue AS text) IS NULL OR j.queue = CAST(:queue AS text))
     AND (CAST(:task AS text) IS NULL OR j.task = CAST(:task AS text))
@@ -28,8 +35,12 @@ FROM (
 ) AS slice
 
 -- name: shelved
-SELECT j.*, w.name AS worker, w.pid AS worker_pid
-FROM {p}job AS j LEFT JOIN {p}worker AS w ON w.id = j.worker_id
+SELECT
+    j.*, w.name AS worker, w.pid AS worker_pid, p.done AS progress_done,
+    p.total AS progress_total, p.note AS progress_note, p.at AS progress_at
+FROM {p}job AS j
+LEFT JOIN {p}worker AS w ON w.id = j.worker_id
+LEFT JOIN {p}progress AS p ON p.job_id = j.id
 WHERE j.shelf = CAST(:state AS text) AND j.id < CAST(:before AS bigint)
     AND (CAST(:queue AS text) IS NULL OR j.queue = CAST(:queue AS text))
     AND (CAST(:task AS text) IS NULL OR j.task = CAST(:task AS text))
@@ -53,9 +64,12 @@ SELECT id FROM (
 SELECT unnest(job_ids) AS id FROM {p}claim
 
 -- name: jobs_by_id
-SELECT j.*, w.name AS worker, w.pid AS worker_pid
+SELECT
+    j.*, w.name AS worker, w.pid AS worker_pid, p.done AS progress_done,
+    p.total AS progress_total, p.note AS progress_note, p.at AS progress_at
 FROM {p}job AS j
 LEFT JOIN {p}worker AS w ON w.id = j.worker_id
+LEFT JOIN {p}progress AS p ON p.job_id = j.id
 WHERE j.id = ANY (CAST(:ids AS bigint[]))
     AND (CAST(:state AS text) IS NULL OR j.state = CAST(:state AS text))
     AND (CAST(:queue AS text) IS NULL OR j.queue = CAST(:queue AS text))

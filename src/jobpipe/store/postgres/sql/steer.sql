@@ -32,7 +32,8 @@ SELECT id FROM asked
 -- name: rerun
 -- The last attempt goes into the history first; then the job begins anew behind all others. Its
 -- time to live counts from run_at, the moment of the re-run.
--- Every part sees the row as it was before the update.
+-- A failed or cancelled job goes on from its checkpoint, a succeeded one begins from nothing. Every
+-- part sees the row as it was before the update.
 WITH ended AS MATERIALIZED (
     SELECT * FROM {p}job WHERE id = CAST(:id AS bigint)
 ),
@@ -50,11 +51,18 @@ told AS (
 counted AS (
     INSERT INTO {p}tally (queue, state, n)
     SELECT queue, state, -1 FROM ended WHERE finished_at IS NOT NULL
+),
+unsaid AS (
+    DELETE FROM {p}progress WHERE job_id = CAST(:id AS bigint)
+),
+forgotten AS (
+    DELETE FROM {p}checkpoint
+    WHERE job_id = CAST(:id AS bigint) AND EXISTS (SELECT 1 FROM ended WHERE state = 'succeeded')
 )
 UPDATE {p}job
 SET state = 'queued', reason = NULL, shelf = NULL, attempt = 0, losses = 0, reruns = reruns + 1,
     result = NULL, error = NULL, started_at = NULL, finished_at = NULL,
-    cancel_requested_at = NULL, run_at = :now, queued_at = :now, worker_id = NULL,
+    cancel_requested_at = NULL, run_at = :now, queued_at = :now, worker_id = NULL, suspect = NULL,
     expires_at = :now + (expires_at - CASE reruns WHEN 0 THEN created_at ELSE run_at END),
     rank = nextval('{p}rank')
 WHERE id = CAST(:id AS bigint)

@@ -155,6 +155,15 @@ freed AS (
 ),
 forgotten AS (
     DELETE FROM {p}attempt WHERE job_id = ANY (ARRAY(SELECT id FROM old))
+),
+silenced AS (
+    DELETE FROM {p}log WHERE job_id = ANY (ARRAY(SELECT id FROM old))
+),
+unsaid AS (
+    DELETE FROM {p}progress WHERE job_id = ANY (ARRAY(SELECT id FROM old))
+),
+dropped AS (
+    DELETE FROM {p}checkpoint WHERE job_id = ANY (ARRAY(SELECT id FROM old))
 )
 DELETE FROM {p}job AS j USING unnest(ARRAY(SELECT id FROM old)) AS chosen (id)
 WHERE j.id = chosen.id AND chosen.id BETWEEN 0 AND 4611686018427387904 RETURNING j.id

@@ -1,10 +1,12 @@
 -- name: register
 INSERT INTO {p}worker (
-    name, host, pid, pid_started, slots, queues, started_at, seen_at, lease_until
+    name, host, pid, pid_started, slots, queues, started_at, seen_at, lease_until,
+    supervisor_pid, supervisor_started
 )
 VALUES (
     CAST(:name AS text), CAST(:host AS text), CAST(:pid AS bigint), CAST(:pid_started AS text),
-    CAST(:slots AS integer), CAST(:queues AS json), :now, :now, :now + CAST(:lease_us AS bigint)
+    CAST(:slots AS integer), CAST(:queues AS json), :now, :now, :now + CAST(:lease_us AS bigint),
+    CAST(:supervisor_pid AS bigint), CAST(:supervisor_started AS text)
 )
 RETURNING id
 
@@ -31,10 +33,25 @@ WHERE ended_at IS NULL AND frontier IS NOT NULL AND id <> CAST(:worker AS bigint
 -- name: workers
 SELECT
     id, name, host, pid, pid_started, slots, queues, started_at, seen_at, lease_until, ended_at,
-    lease_until < :now AS expired
+    supervisor_pid, supervisor_started, lease_until < :now AS expired
 FROM {p}worker
 WHERE ended_at IS NULL
 ORDER BY id
+
+-- name: inventory
+-- Like held, with what a judgement needs.
+SELECT
+    held.id, held.token, held.rank, c.id AS claim_id, found.task, found.attempt,
+    found.max_attempts, found.suspect, found.cancel_requested_at IS NOT NULL AS cancel_requested
+FROM {p}claim AS c
+CROSS JOIN LATERAL unnest(c.job_ids, c.tokens, c.ranks) AS held (id, token, rank)
+CROSS JOIN LATERAL (
+    SELECT
+        j.token, j.state, j.task, j.attempt, j.max_attempts, j.suspect, j.cancel_requested_at
+    FROM {p}job AS j WHERE j.id = held.id LIMIT 1
+) AS found
+WHERE c.worker_id = CAST(:worker AS bigint)
+    AND found.token = held.token AND found.state = 'running'
 
 -- name: orphans
 SELECT c.id FROM {p}claim AS c JOIN {p}worker AS w ON w.id = c.worker_id

@@ -30,6 +30,8 @@ WHERE id IN (
 SELECT
     j.id, j.token, j.attempt, j.task, j.queue, j.priority, j.args, j.max_attempts, j.timeout_us,
     j.meta, coalesce(j.expires_at <= :now, false) AS expired,
+    coalesce(j.suspect, false) AS suspect,
+    iif(j.token > 1, (SELECT state FROM {p}checkpoint WHERE job_id = j.id), NULL) AS checkpoint,
     held.value ->> 2 AS rank, c.id AS claim_id
 FROM {p}claim AS c, json_each(c.jobs) AS held
 CROSS JOIN {p}job AS j ON j.id = held.value ->> 0
@@ -43,7 +45,8 @@ CROSS JOIN {p}job AS j ON j.id = held.value ->> 0
 WHERE c.worker_id = :worker AND j.token = held.value ->> 1 AND j.state = 'running'
 
 -- name: give_back
--- Uncharged, at its old rank; a job that was to be cancelled is cancelled instead.
+-- Uncharged, at its old rank; a job that was to be cancelled is cancelled instead. Who was a suspect
+-- stays one.
 INSERT INTO {p}tally (queue, state, n)
 SELECT j.queue, 'cancelled', count(*)
 FROM json_each(:rows) AS given
@@ -58,7 +61,8 @@ SET state = iif(cancel_requested_at IS NULL, 'queued', 'cancelled'),
     shelf = iif(cancel_requested_at IS NULL, NULL, 'cancelled'),
     finished_at = iif(cancel_requested_at IS NULL, NULL, :now),
     rank = iif(cancel_requested_at IS NULL, given.rank, NULL),
-    attempt = attempt - 1, worker_id = NULL, started_at = NULL
+    attempt = attempt - 1, worker_id = NULL, started_at = NULL,
+    suspect = iif(:suspect, 1, suspect)
 FROM (
     SELECT value ->> 0 AS id, value ->> 1 AS token, value ->> 2 AS rank FROM json_each(:rows)
 ) AS given

@@ -33,7 +33,8 @@ SET state = e.state,
     finished_at = iif(e.state IN ('succeeded', 'failed', 'cancelled'), :now - e.age_us, NULL),
     result = e.result,
     error = e.error,
-    attempt = attempt - iif(e.charged, 0, 1)
+    attempt = attempt - iif(e.charged, 0, 1),
+    suspect = NULL
 FROM (
     SELECT
         value ->> 0 AS id, value ->> 1 AS token, value ->> 2 AS state, value ->> 3 AS reason,

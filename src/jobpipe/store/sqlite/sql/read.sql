@@ -1,6 +1,10 @@
 -- name: job
-SELECT j.*, w.name AS worker, w.pid AS worker_pid
-FROM {p}job AS j LEFT JOIN {p}worker AS w ON w.id = j.worker_id
+SELECT
+    j.*, w.name AS worker, w.pid AS worker_pid, p.done AS progress_done,
+    p.total AS progress_total, p.note AS progress_note, p.at AS progress_at
+FROM {p}job AS j
+LEFT JOIN {p}worker AS w ON w.id = j.worker_id
+LEFT JOIN {p}progress AS p ON p.job_id = j.id
 WHERE j.id = :id
 
 -- name: outcome
@@ -9,11 +13,14 @@ SELECT state FROM {p}job WHERE id = :id
 
 -- name: newest
 -- Newest first through a slice of the key; filters that no index serves.
-SELECT j.*, w.name AS worker, w.pid AS worker_pid
+SELECT
+    j.*, w.name AS worker, w.pid AS worker_pid, p.done AS progress_done,
+    p.total AS progress_total, p.note AS progress_note, p.at AS progress_at
 FROM (
     SELECT * FROM {p}job WHERE id < :before ORDER BY id DESC LIMIT :scan
 ) AS j
 LEFT JOIN {p}worker AS w ON w.id = j.worker_id
+LEFT JOIN {p}progress AS p ON p.job_id = j.id
 WHERE (:state IS NULL OR j.state = :state)
     AND (:queue IS NULL OR j.queue = :queue)
     AND (:task IS NULL OR j.task = :task)
@@ -24,8 +31,12 @@ SELECT min(id) AS last, count(*) AS n
 FROM (SELECT id FROM {p}job WHERE id < :before ORDER BY id DESC LIMIT :scan)
 
 -- name: shelved
-SELECT j.*, w.name AS worker, w.pid AS worker_pid
-FROM {p}job AS j LEFT JOIN {p}worker AS w ON w.id = j.worker_id
+SELECT
+    j.*, w.name AS worker, w.pid AS worker_pid, p.done AS progress_done,
+    p.total AS progress_total, p.note AS progress_note, p.at AS progress_at
+FROM {p}job AS j
+LEFT JOIN {p}worker AS w ON w.id = j.worker_id
+LEFT JOIN {p}progress AS p ON p.job_id = j.id
 WHERE j.shelf = :state AND j.id < :before
     AND (:queue IS NULL OR j.queue = :queue)
     AND (:task IS NULL OR j.task = :task)
@@ -42,10 +53,13 @@ SELECT id FROM (SELECT id FROM {p}job WHERE due_at IS NOT NULL AND :state <> 'qu
 SELECT held.value ->> 0 AS id FROM {p}claim AS c, json_each(c.jobs) AS held
 
 -- name: jobs_by_id
-SELECT j.*, w.name AS worker, w.pid AS worker_pid
+SELECT
+    j.*, w.name AS worker, w.pid AS worker_pid, p.done AS progress_done,
+    p.total AS progress_total, p.note AS progress_note, p.at AS progress_at
 FROM json_each(:ids) AS wanted
 CROSS JOIN {p}job AS j ON j.id = wanted.value
 LEFT JOIN {p}worker AS w ON w.id = j.worker_id
+LEFT JOIN {p}progress AS p ON p.job_id = j.id
 WHERE (:state IS NULL OR j.state = :state)
     AND (:queue IS NULL OR j.queue = :queue)
     AND (:task IS NULL OR j.task = :task)

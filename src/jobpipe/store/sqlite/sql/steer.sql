@@ -19,7 +19,8 @@ WHERE id = :id RETURNING id
 
 -- name: rerun
 -- The last attempt goes into the history first; then the job begins anew behind all others. Its
--- time to live counts from run_at, the moment of the re-run.
+-- time to live counts from run_at, the moment of the re-run. A failed or cancelled job goes on from
+-- its checkpoint, a succeeded one begins from nothing.
 INSERT INTO {p}attempt (
     job_id, token, number, outcome, reason, worker, host, pid, started_at, finished_at, error
 )
@@ -31,11 +32,14 @@ WHERE j.id = :id AND j.started_at IS NOT NULL
 ON CONFLICT (job_id, token) DO NOTHING;
 INSERT INTO {p}tally (queue, state, n)
 SELECT queue, state, -1 FROM {p}job WHERE id = :id AND finished_at IS NOT NULL;
+DELETE FROM {p}progress WHERE job_id = :id;
+DELETE FROM {p}checkpoint
+WHERE job_id = :id AND (SELECT state FROM {p}job WHERE id = :id) = 'succeeded';
 UPDATE sqlite_sequence SET seq = seq + 1 WHERE name = '{p}job';
 UPDATE {p}job
 SET state = 'queued', reason = NULL, shelf = NULL, attempt = 0, losses = 0, reruns = reruns + 1,
     result = NULL, error = NULL, started_at = NULL, finished_at = NULL,
-    cancel_requested_at = NULL, run_at = :now, queued_at = :now, worker_id = NULL,
+    cancel_requested_at = NULL, run_at = :now, queued_at = :now, worker_id = NULL, suspect = NULL,
     expires_at = :now + (expires_at - iif(reruns = 0, created_at, run_at)),
     rank = (SELECT seq FROM sqlite_sequence WHERE name = '{p}job')
 WHERE id = :id

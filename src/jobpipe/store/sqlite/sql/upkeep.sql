@@ -135,6 +135,21 @@ WHERE job_id IN (
     SELECT id FROM {p}job
     WHERE id IN (SELECT value FROM json_each(:ids)) AND finished_at IS NOT NULL
 );
+DELETE FROM {p}log
+WHERE job_id IN (
+    SELECT id FROM {p}job
+    WHERE id IN (SELECT value FROM json_each(:ids)) AND finished_at IS NOT NULL
+);
+DELETE FROM {p}progress
+WHERE job_id IN (
+    SELECT id FROM {p}job
+    WHERE id IN (SELECT value FROM json_each(:ids)) AND finished_at IS NOT NULL
+);
+DELETE FROM {p}checkpoint
+WHERE job_id IN (
+    SELECT id FROM {p}job
+    WHERE id IN (SELECT value FROM json_each(:ids)) AND finished_at IS NOT NULL
+);
 DELETE FROM {p}job
 WHERE id IN (SELECT value FROM json_each(:ids)) AND finished_at IS NOT NULL
 RETURNING id

@@ -1,8 +1,12 @@
 -- name: register
 INSERT INTO {p}worker (
-    name, host, pid, pid_started, slots, queues, started_at, seen_at, lease_until
+    name, host, pid, pid_started, slots, queues, started_at, seen_at, lease_until,
+    supervisor_pid, supervisor_started
 )
-VALUES (:name, :host, :pid, :pid_started, :slots, :queues, :now, :now, :now + :lease_us)
+VALUES (
+    :name, :host, :pid, :pid_started, :slots, :queues, :now, :now, :now + :lease_us,
+    :supervisor_pid, :supervisor_started
+)
 RETURNING id
 
 -- name: renew
@@ -26,10 +30,19 @@ FROM {p}worker WHERE ended_at IS NULL AND frontier IS NOT NULL AND id <> :worker
 -- name: workers
 SELECT
     id, name, host, pid, pid_started, slots, queues, started_at, seen_at, lease_until, ended_at,
-    lease_until < :now AS expired
+    supervisor_pid, supervisor_started, lease_until < :now AS expired
 FROM {p}worker
 WHERE ended_at IS NULL
 ORDER BY id
+
+-- name: inventory
+-- Like held, with what a judgement needs.
+SELECT
+    j.id, j.token, held.value ->> 2 AS rank, c.id AS claim_id, j.task, j.attempt,
+    j.max_attempts, j.suspect, j.cancel_requested_at IS NOT NULL AS cancel_requested
+FROM {p}claim AS c, json_each(c.jobs) AS held
+CROSS JOIN {p}job AS j ON j.id = held.value ->> 0
+WHERE c.worker_id = :worker AND j.token = held.value ->> 1 AND j.state = 'running'
 
 -- name: orphans
 SELECT c.id FROM {p}claim AS c JOIN {p}worker AS w ON w.id = c.worker_id
