@@ -13,9 +13,10 @@ from jobpipe.app import requests
 from jobpipe.app.outcomes import value_of
 from jobpipe.app.views import JobView, job_view
 from jobpipe.delivery.hub import Hint, Hub
-from jobpipe.errors import JobNotFound
+from jobpipe.errors import InvalidTransition, JobNotFound
 from jobpipe.model.job import AttemptRecord, JobRecord
-from jobpipe.model.state import Reason, State
+from jobpipe.model.report import LogRecord
+from jobpipe.model.state import FINAL, Reason, State
 from jobpipe.model.worker import WorkerRecord
 from jobpipe.runtime import waiting
 from jobpipe.store.migrations import Migration, SchemaStatus
@@ -30,6 +31,9 @@ R = TypeVar("R")
 
 LIST_SECONDS = 0.2
 """Longest search of one page of jobs."""
+
+LOG_LINES = 1_000
+"""Most lines of a page of a log, unless said otherwise."""
 
 
 class JobFilters(TypedDict, total=False):
@@ -93,6 +97,30 @@ class Verbs:
         """Return the recorded attempts of a job, oldest first."""
         return await self._access.arun(read.attempts(requests.job_id(id)))
 
+    def logs(
+        self,
+        id: int,
+        after: tuple[int, int] | None = None,
+        limit: int = LOG_LINES,
+        token: int | None = None,
+    ) -> list[LogRecord]:
+        """Return a page of a job's log, in order; raises JobNotFound.
+
+        ``after`` is the (token, number) of the last line of the page before; ``token`` asks for
+        the lines of one attempt.
+        """
+        return self._access.run(requests.read_log(id, after, limit, token))
+
+    async def alogs(
+        self,
+        id: int,
+        after: tuple[int, int] | None = None,
+        limit: int = LOG_LINES,
+        token: int | None = None,
+    ) -> list[LogRecord]:
+        """Return a page of a job's log like ``logs``."""
+        return await self._access.arun(requests.read_log(id, after, limit, token))
+
     def cancel(self, id: int) -> JobRecord:
         """Cancel a waiting job, or ask a running one to stop; returns it as it stands then."""
         self._access.run(steer.cancel(requests.job_id(id), Reason.BY_USER))
@@ -116,6 +144,17 @@ class Verbs:
         queued = await self._access.arun(steer.rerun(requests.job_id(id)))
         self.hub.ring(Hint({queued.lane: queued.rank}))
         return _found(id, await self._access.arun(read.job(requests.job_id(id))))
+
+    def delete(self, id: int) -> None:
+        """Delete an ended job with its history and its log.
+
+        Raises JobNotFound; InvalidTransition when it has not ended.
+        """
+        _deleted(id, self._access.run(steer.delete_job(requests.job_id(id))))
+
+    async def adelete(self, id: int) -> None:
+        """Delete a job like ``delete``."""
+        _deleted(id, await self._access.arun(steer.delete_job(requests.job_id(id))))
 
     def job_result(self, job: Job[R], timeout: float | None) -> R:
         """Wait for a handle's job and return its value."""
@@ -249,6 +288,13 @@ def _found(id: int, record: JobRecord | None) -> JobRecord:
     if record is None:
         raise JobNotFound(f"there is no job {id}")
     return record
+
+
+def _deleted(id: int, state: State | None) -> None:
+    if state is None:
+        raise JobNotFound(f"there is no job {id}")
+    if state not in FINAL:
+        raise InvalidTransition(f"job {id} is {state}; only a job that has ended can be deleted")
 
 
 def _page(

@@ -8,8 +8,9 @@ import pytest
 
 from jobpipe.errors import DuplicateKey, InvalidTransition, JobNotFound, QueueFull, StoreUnavailable
 from jobpipe.model.job import Enqueued, Lane, NewJob
+from jobpipe.model.report import Checkpoint, LogLine, Progress
 from jobpipe.model.state import Reason, State
-from jobpipe.store.ops import claim, read, steer, upkeep
+from jobpipe.store.ops import claim, read, report, steer, upkeep
 from jobpipe.store.ops.enqueue import CHUNK, KEY_TRIES, enqueue, fingerprint
 from jobpipe.store.port import Mode, Operation, Statement
 from jobpipe.store.stepping import step
@@ -169,6 +170,69 @@ def test_cancel_and_rerun_ask_only_what_the_state_allows() -> None:
             run(operation, Script(lock_job=row))
     with pytest.raises(JobNotFound):
         run(steer.rerun(1), Script(lock_job=[]))
+
+
+def test_a_delete_asks_for_no_more_than_the_state_allows() -> None:
+    script = Script(lock_job=[])
+    assert run(steer.delete_job(1), script) is None
+    assert script.names == ["lock_job"]
+    script = Script(lock_job=[{"state": "parked"}])
+    assert run(steer.delete_job(1), script) is State.PARKED
+    assert script.names == ["lock_job"]
+    script = Script(lock_job=[{"state": "cancelled"}], prune=[])
+    assert run(steer.delete_job(1), script) is State.CANCELLED
+    assert script.asked[1].params == {"ids": [1]}
+
+
+def test_lines_go_out_with_their_age_and_a_level_in_bounds() -> None:
+    script = Script(write_lines=[{"job_id": 1, "token": 2}])
+    said = [
+        LogLine(1, 2, 1, 5_000_000, 99_999, "a", "late"),
+        LogLine(9, 1, 4, 7_000_500, -5, "b", "of the future", "{}"),
+    ]
+    assert run(report.write_lines(said, 7_000_000), script) == {(1, 2)}
+    batch = script.asked[0].batch
+    assert batch is not None
+    assert batch.rows == [
+        (1, 2, 1, 2_000, 32_767, "a", "late", None),
+        (9, 1, 4, 0, 0, "b", "of the future", "{}"),
+    ]
+
+
+def test_jobs_are_locked_in_the_order_of_their_ids() -> None:
+    script = Script(save_checkpoints=[], write_progress=[])
+    run(report.save_checkpoints([Checkpoint(3, 1, "3"), Checkpoint(1, 7, "1")]), script)
+    run(report.write_progress([Progress(3, 1, 1.0), Progress(1, 7, 2.0)]), script)
+    for statement in script.asked:
+        assert statement.batch is not None
+        assert [row[0] for row in statement.batch.rows] == [1, 3]
+
+
+def test_a_log_that_is_empty_is_told_from_a_job_that_is_not_there() -> None:
+    script = Script(read_log=[], outcome=[{"state": "queued"}])
+    assert run(report.read_log(1), script) == []
+    assert script.names == ["read_log", "outcome"]
+    with pytest.raises(JobNotFound):
+        run(report.read_log(1), Script(read_log=[], outcome=[]))
+
+
+@pytest.mark.parametrize(
+    "after, token, start, last",
+    [
+        ((0, 0), None, (0, 0), report.LAST_TOKEN),
+        ((3, 9), None, (3, 9), report.LAST_TOKEN),
+        ((0, 0), 2, (2, 0), 2),
+        ((2, 9), 2, (2, 9), 2),
+        ((3, 9), 2, (3, 9), 2),
+    ],
+)
+def test_a_log_is_read_from_a_line_on(
+    after: tuple[int, int], token: int | None, start: tuple[int, int], last: int
+) -> None:
+    script = Script(read_log=[], outcome=[{"state": "queued"}])
+    run(report.read_log(1, after, 5, token), script)
+    asked = script.asked[0].params
+    assert (asked["from_token"], asked["from_number"], asked["last_token"]) == (*start, last)
 
 
 def test_a_prune_step_deletes_what_is_old_enough_and_notes_where_it_stopped() -> None:

@@ -63,3 +63,28 @@ def test_only_a_queue_is_paused_and_resumed(name: object) -> None:
 def test_a_reason_is_a_short_text(reason: object) -> None:
     with pytest.raises(InvalidArguments, match="option reason="):
         requests.pause("mail", reason)
+
+
+@pytest.mark.parametrize(
+    "name, wrong",
+    [
+        ("after", 5),
+        ("after", (1,)),
+        ("after", (1, -1)),
+        ("after", (1, 2**31)),
+        ("after", (True, 1)),
+        ("limit", 0),
+        ("limit", "10"),
+        ("token", 0),
+        ("token", 2**63),
+    ],
+)
+def test_a_wrong_question_for_a_log_is_refused_and_named(name: str, wrong: object) -> None:
+    asked: dict[str, Any] = {"after": None, "limit": 10, "token": None, name: wrong}
+    with pytest.raises(InvalidArguments, match=f"option {name}=.* is refused; allowed: "):
+        requests.read_log(1, **asked)
+
+
+def test_a_right_question_for_a_log_is_asked() -> None:
+    assert requests.read_log(1, (0, 0), 1, 5).name == "read_log"
+    assert requests.read_log(1, None, 1_000_000, None).name == "read_log"

@@ -13,6 +13,7 @@ import pytest
 from jobpipe.app import views
 from jobpipe.app.views import JobView
 from jobpipe.model.job import AttemptRecord, JobRecord
+from jobpipe.model.report import ProgressRecord
 from jobpipe.model.state import Reason, State
 from jobpipe.model.worker import WorkerRecord
 from jobpipe.store.migrations import Migration, SchemaStatus
@@ -232,6 +233,23 @@ def test_a_queue_counts_every_state() -> None:
     assert {state.value for state in State} <= set(views.QueueView.__struct_fields__)
 
 
+@pytest.mark.parametrize(
+    "done, total, shown",
+    [
+        (3.0, 10.0, '{"done":3,"total":10,"note":"x"}'),
+        (0.0, None, '{"done":0,"total":null,"note":"x"}'),
+        (2.5, 1e15, '{"done":2.5,"total":1000000000000000,"note":"x"}'),
+    ],
+)
+def test_progress_shows_whole_numbers_as_such(done: float, total: float | None, shown: str) -> None:
+    view = changed(progress=ProgressRecord(done=done, total=total, note="x", at=T0))
+    assert msgspec.json.encode(view.progress).decode() == shown
+
+
+def test_without_a_word_there_is_no_progress() -> None:
+    assert changed(progress=None).progress is None
+
+
 def test_a_worker() -> None:
     record = WorkerRecord(
         id=1,
@@ -249,6 +267,9 @@ def test_a_worker() -> None:
     view = views.worker_view(record)
     assert view.queues == ["mail:10", "default"]
     assert view.lease_until == "2023-11-14T22:13:35.000001Z"
+    assert view.supervisor_pid is None
+    watched = msgspec.structs.replace(record, supervisor_pid=6)
+    assert views.worker_view(watched).supervisor_pid == 6
 
 
 class Awkward:

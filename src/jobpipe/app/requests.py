@@ -8,8 +8,9 @@ from typing import Any
 import msgspec
 
 from jobpipe.errors import InvalidArguments, JobNotFound
+from jobpipe.model.report import LogRecord
 from jobpipe.model.state import State
-from jobpipe.store.ops import steer
+from jobpipe.store.ops import report, steer
 from jobpipe.store.ops.read import Filter
 from jobpipe.store.port import Operation
 from jobpipe.tasks.codec import Undecodable, decode_args, show
@@ -19,8 +20,10 @@ from jobpipe.tasks.spec import NAME_ALLOWED, QUEUE_ALLOWED, is_name, is_queue, i
 from jobpipe.tasks.task import Call
 
 MAX_ID = 2**63 - 1
+MAX_TOKEN = 2**62
+MAX_LINE = 2**31 - 1
 MAX_PAGE = 1_000_000
-"""Most jobs that one list may hold."""
+"""Most jobs, or lines of a log, that one list may hold."""
 
 
 def call_by_json(
@@ -63,6 +66,25 @@ def pause(name: object, reason: object) -> Operation[None]:
 def resume(name: object) -> Operation[None]:
     """Return what resumes a queue; raises InvalidArguments for a wrong name."""
     return steer.resume_queue(_queue(name))
+
+
+def read_log(
+    id: object, after: tuple[int, int] | None, limit: int, token: int | None
+) -> Operation[list[LogRecord]]:
+    """Return what reads a job's log; raises InvalidArguments naming the first wrong word."""
+    if after is not None and not _is_line(after):
+        raise refusal("after", after, "the token and the number of a line")
+    if not is_whole(limit, 1, MAX_PAGE):
+        raise refusal("limit", limit, f"a whole number from 1 to {MAX_PAGE}")
+    if token is not None and not is_whole(token, 1, MAX_TOKEN):
+        raise refusal("token", token, "the token of an attempt")
+    return report.read_log(job_id(id), after or (0, 0), limit, token)
+
+
+def _is_line(value: object) -> bool:
+    if not isinstance(value, tuple) or len(value) != 2:
+        return False
+    return is_whole(value[0], 0, MAX_TOKEN) and is_whole(value[1], 0, MAX_LINE)
 
 
 def _queue(name: object) -> str:
