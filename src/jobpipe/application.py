@@ -15,6 +15,7 @@ from typing import Any, Self, TypeVar
 from jobpipe import failpoint
 from jobpipe.access import Access
 from jobpipe.app import requests
+from jobpipe.app.diagnosis import Diagnosis, diagnose
 from jobpipe.clock import Clock
 from jobpipe.config.load import load_effective
 from jobpipe.config.settings import Settings
@@ -163,6 +164,13 @@ class Jobpipe(Verbs, TaskDeclarations):
         self._access.known_lanes = self._access.known_lanes.union(stored)
         self.hub.ring(Hint(lanes, min(dues, default=None)))
         return answers
+
+    # Its condition
+
+    def diagnose(self) -> Diagnosis:
+        """Look for what is wrong with the store and the work in it; changes nothing."""
+        backend = self._access.backend()
+        return diagnose(backend.store, backend.probe, self.settings, self.registry)
 
     # Workers
 

@@ -18,12 +18,14 @@ from jobpipe.delivery import notify
 from jobpipe.delivery.hub import LOOK, Hint, Hub
 from jobpipe.delivery.watch import Watcher
 from jobpipe.errors import ConfigError
+from jobpipe.model.condition import FileFacts
 from jobpipe.runtime.options import Ears, WorkerKit
 from jobpipe.store.migrations import Migration, SchemaStatus
 from jobpipe.store.ops.notify import notify as notify_op
 from jobpipe.store.ops.read import store_id
 from jobpipe.store.port import AsyncStore, Store
 from jobpipe.store.sqlite.driver import MEMORY, SqliteAsyncStore, SqliteStore
+from jobpipe.store.sqlite.probe import probe
 from jobpipe.store.statements import Prepared, prepare
 from jobpipe.tasks.registry import Registry
 
@@ -67,6 +69,8 @@ class Backend:
     ground: Callable[[str], Ground]
     """The ground for a kind of placeholder (``named``, ``dollar``, ``percent``)."""
     close: Callable[[], None]
+    probe: Callable[[], FileFacts | None]
+    """Looks at the database's file from outside; None where there is none."""
 
 
 def connect(settings: Settings, hub: Hub, clock: Clock | None = None) -> Backend:
@@ -109,7 +113,8 @@ def _sqlite(settings: Settings, clock: Clock) -> Backend:
             raise ConfigError("a store in memory has no connection but its own: on= cannot be used")
         return Ground("sqlite", statements, clock, store.path)
 
-    return Backend(store, async_store, kit, ground, store.close)
+    look = partial(probe, path) if path != MEMORY else _no_file
+    return Backend(store, async_store, kit, ground, store.close, look)
 
 
 def _postgres(settings: Settings, hub: Hub, clock: Clock | None) -> Backend:
@@ -151,7 +156,7 @@ def _postgres(settings: Settings, hub: Hub, clock: Clock | None) -> Backend:
         stop_sending()
         store.close()
 
-    return Backend(store, open_async(), kit, ground, close)
+    return Backend(store, open_async(), kit, ground, close, _no_file)
 
 
 def _shift(clock: Clock | None) -> Callable[[], int]:
@@ -184,3 +189,7 @@ def _send_hints(hub: Hub, channel: str, store: PostgresStore) -> Callable[[], No
 
 def _nothing() -> None:
     """A worker on SQLite shares its process's writer, so it has nothing to close."""
+
+
+def _no_file() -> None:
+    """A server, or a database in memory, has no file to look at."""

@@ -28,6 +28,13 @@ class Choices:
         """Return the way to show things."""
         return Output(self.output, self.colour)
 
+    def name_application(self, place: str | None) -> None:
+        """Take the APP that stands after a verb; raises UsageError when --app names another."""
+        if place is not None:
+            if self.app not in (None, place):
+                raise click.UsageError("The application is named twice: as APP and by --app.")
+            self.app = place
+
     def application(self, *, tasks: bool = False) -> Jobpipe:
         """Return the application; it is closed when the verb has ended.
 

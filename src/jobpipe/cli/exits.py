@@ -40,7 +40,7 @@ MEANINGS: dict[int, str] = {
     OK: "done",
     FAILED: "failed",
     USAGE: "usage: a wrong option, argument or setting",
-    UNHEALTHY: "unhealthy (`health`, `db check`)",
+    UNHEALTHY: "unhealthy (`health`, `doctor`, `db check`)",
     NOT_FOUND: "no such job or task",
     CONFLICT: "conflict: the job's state forbids it, the key is taken, or the queue is full",
     JOB_FAILED: "the job failed (`enqueue --wait`)",

@@ -27,6 +27,8 @@ MAX_CELL = 2_000
 STATE_STYLES = {
     "succeeded": "green",
     "ok": "green",
+    "warning": "yellow",
+    "error": "red",
     "failed": "red",
     "lost": "red",
     "timed_out": "red",
@@ -127,6 +129,20 @@ class Output:
                 )
             )
         self.console.print(table)
+
+    def note(self, mark: str, name: str, *lines: str) -> None:
+        """Write a marked sentence under its name, and the lines that belong to it, wrapped."""
+        texts = [escape(line) for line in lines if line]
+        if self.console is None:
+            click.echo("\n    ".join([f"{mark}  {name}", *texts]))
+            return
+        from rich.padding import Padding
+        from rich.text import Text
+
+        style = STATE_STYLES.get(mark, "")
+        self.console.print(Text.assemble((mark, style), "  ", (name, "bold")))
+        for text in texts:
+            self.console.print(Padding(Text(text), (0, 0, 0, 4)))
 
     def card(self, facts: Sequence[tuple[str, str]]) -> None:
         """Write names and values, one a line; a value may have more lines."""

@@ -19,6 +19,9 @@ T = TypeVar("T")
 LOCK_SECONDS = 30.0
 """Longest wait for the write lock before the user hears that the database is locked."""
 
+DURABILITY = "FULL"
+"""Every commit is on disk before it is acknowledged, also through a power cut."""
+
 LOG_BYTES_KEPT = 1024 * 1024
 """To this size the log is cut when it begins anew after a checkpoint."""
 
@@ -54,7 +57,7 @@ def connect(path: str, *, read_only: bool = False) -> sqlite3.Connection:
     )
     connection.row_factory = sqlite3.Row
     patiently(lambda: connection.execute("PRAGMA journal_mode = WAL").fetchone())
-    connection.execute("PRAGMA synchronous = FULL")
+    connection.execute(f"PRAGMA synchronous = {DURABILITY}")
     connection.execute("PRAGMA wal_autocheckpoint = 0")
     connection.execute(f"PRAGMA journal_size_limit = {LOG_BYTES_KEPT}")
     connection.execute("PRAGMA cache_size = -32000")
