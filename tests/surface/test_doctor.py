@@ -17,6 +17,7 @@ import pytest
 
 from jobpipe.app import diagnosis
 from jobpipe.policy import store_health
+from jobpipe.store.postgres import schema
 from tests.surface.conftest import Cli, Ended
 
 HOLDER = """
@@ -168,6 +169,17 @@ def test_a_table_that_is_locked_holds_nobody_up(
         ended = cli("doctor", "--json")
         assert time.monotonic() - begun < 5
     assert "made the statement wait too long" in found(ended)["not_seen"]["what"]
+
+
+def test_a_schema_that_is_locked_holds_nobody_up(
+    cli: Cli, server: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(schema, "LIMIT_MS", 50)
+    with psycopg.connect(server) as holder:
+        holder.execute("LOCK TABLE jobpipe.migration IN ACCESS EXCLUSIVE MODE")
+        ended = cli("doctor", "--json")
+    assert ended.code == 75
+    assert "made the statement wait too long" in found(ended)["store_unreachable"]["what"]
 
 
 def test_what_this_user_may_not_see_is_said(cli: Cli, server: str) -> None:

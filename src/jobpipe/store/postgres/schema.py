@@ -39,6 +39,9 @@ TABLES = (
     "worker",
 )
 
+LIMIT_MS = 5_000
+"""Longest time that the server may take to tell how far the schema is."""
+
 STEP = re.compile(r"old\.state = '(\w+)'::text\) AND \(new\.state = ANY \(ARRAY\[([^]]*)\]")
 RERUN_STEP = re.compile(
     r"old\.state = ANY \(ARRAY\[([^]]*)\]\)\) AND \(new\.state = ANY \(ARRAY\[([^]]*)\]\)\)"
@@ -53,7 +56,18 @@ Values = Mapping[str, Any]
 def status(
     connection: Connection, dialect: Dialect, migrations: Sequence[Migration]
 ) -> SchemaStatus:
-    """Tell how far the schema is, changing nothing; a missing one is at version 0."""
+    """Tell how far the schema is, changing nothing; a missing one is at version 0.
+
+    Whoever asks gets an answer or an error, also while somebody keeps the tables locked.
+    """
+    with connection.transaction():
+        _run(connection, dialect, "limit_wait", {"limit_ms": LIMIT_MS})
+        return _status(connection, dialect, migrations)
+
+
+def _status(
+    connection: Connection, dialect: Dialect, migrations: Sequence[Migration]
+) -> SchemaStatus:
     there = _run(connection, dialect, "schema_exists", {"schema": dialect.schema})[0]["n"]
     applied = _run(connection, dialect, "applied_migrations") if there else []
     return compare([row["version"] for row in applied], migrations)
@@ -71,7 +85,7 @@ def migrate(
     connection: Connection, dialect: Dialect, migrations: Sequence[Migration]
 ) -> tuple[Migration, ...]:
     """Apply what is missing, all or nothing; return it. Raises ConfigError for a newer schema."""
-    before = status(connection, dialect, migrations)
+    before = _status(connection, dialect, migrations)
     refuse_newer(before)
     if not before.pending:
         return ()
@@ -79,7 +93,7 @@ def migrate(
         schema = {"schema": dialect.schema}
         _run(connection, dialect, "lock_schema", schema)
         _run(connection, dialect, "limit_lock_wait", schema)
-        inside = status(connection, dialect, migrations)
+        inside = _status(connection, dialect, migrations)
         refuse_newer(inside)
         if inside.pending:
             _run(connection, dialect, "create_schema")
