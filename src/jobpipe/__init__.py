@@ -18,6 +18,7 @@ from jobpipe.errors import JobpipeError
 from jobpipe.model.signals import Cancel, Fail, Retry, Snooze
 from jobpipe.model.state import Reason, State
 from jobpipe.runtime.context import RunningJob, current_job
+from jobpipe.tasks.hooks import AsyncCallNext, CallNext
 from jobpipe.tasks.job import Job
 from jobpipe.tasks.registry import Tasks
 from jobpipe.tasks.task import AsyncTask, Task
@@ -25,7 +26,9 @@ from jobpipe.tasks.task import AsyncTask, Task
 __version__ = "0.1.0"
 
 __all__ = [
+    "AsyncCallNext",
     "AsyncTask",
+    "CallNext",
     "Cancel",
     "Fail",
     "Job",

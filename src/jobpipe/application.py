@@ -30,6 +30,7 @@ from jobpipe.runtime.worker import Worker
 from jobpipe.store.ops.enqueue import enqueue, enqueue_plain
 from jobpipe.store.port import Mode, Operation
 from jobpipe.tasks.codec import show
+from jobpipe.tasks.hooks import HookDeclarations
 from jobpipe.tasks.job import Job
 from jobpipe.tasks.options import refusal
 from jobpipe.tasks.registry import Registry, TaskDeclarations
@@ -41,7 +42,7 @@ T = TypeVar("T")
 R = TypeVar("R")
 
 
-class Jobpipe(Verbs, TaskDeclarations):
+class Jobpipe(Verbs, TaskDeclarations, HookDeclarations):
     """An application: its tasks, its store and its settings.
 
     ``url`` and the keyword arguments are settings by field name; they count more than the
@@ -52,6 +53,7 @@ class Jobpipe(Verbs, TaskDeclarations):
         self, url: str | None = None, *, clock: Clock | None = None, **settings: object
     ) -> None:
         self.registry = Registry()
+        self.hooks = self.registry.hooks
         self.hub = Hub()
         self._clock = clock
         self._gatherer = Gatherer(self._store_gathered)

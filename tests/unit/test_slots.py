@@ -18,6 +18,7 @@ from jobpipe.runtime.attempt import Judge
 from jobpipe.runtime.calling import Caller
 from jobpipe.runtime.context import current_job
 from jobpipe.runtime.slots import Slots
+from jobpipe.tasks.hooks import Hooks
 from jobpipe.tasks.registry import Tasks
 
 LIMIT_SECONDS = 10.0
@@ -30,7 +31,8 @@ class Bench:
         self.outcomes: list[Finish] = []
         self._changed = asyncio.Event()
         judge = Judge(tasks.registry, ListDelays((0.0,)), 1_000_000)
-        self.slots = Slots(count, judge, Caller(), self.outcomes.append, self._changed.set)
+        caller = Caller(Hooks(), {})
+        self.slots = Slots(count, judge, caller, self.outcomes.append, self._changed.set)
         self._ids = 0
 
     def put(self, task: str, timeout: float | None = None, **changed: Any) -> tuple[int, int]:

@@ -1,31 +1,91 @@
-"""Calls the function of a prepared attempt where it belongs: on the event loop or in a thread."""
+"""Calls the function of a prepared attempt where it belongs, inside the application's middleware.
+
+What is `async def` runs on the event loop, what is `def` in a thread; neighbours of one kind share
+the loop's context or the thread, and each change from one to the other copies the context, so
+that what a middleware sets is seen below it.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
 from contextvars import copy_context
+from functools import partial
+from typing import Any
 
 from jobpipe.runtime.attempt import Attempt, Prepared
 from jobpipe.runtime.context import running_job
+from jobpipe.runtime.crossing import Crossing
 from jobpipe.runtime.executors.async_ import InContext
 from jobpipe.runtime.executors.thread import Threads
+from jobpipe.tasks.hooks import Hooks
+from jobpipe.tasks.task import AsyncTask
+
+Shared = Mapping[Callable[..., Any], object]
+"""What the lifespans of this process have yielded, by their functions."""
 
 
 class Caller:
     """Makes the calls of one worker; ``current_job()`` works in whatever they call."""
 
-    def __init__(self) -> None:
-        self._threads = Threads()
+    def __init__(self, hooks: Hooks, shared: Shared) -> None:
+        self.shared = shared
+        self.threads = Threads()
+        self.is_closing = False
+        self._middleware = hooks.middleware
 
     async def call(self, attempt: Attempt, prepared: Prepared) -> object:
         """Return what the task's function returns, or raise what it raises."""
         context = copy_context()
         context.run(running_job.set, attempt.job)
+        if self._middleware:
+            nested = Nested(self, attempt, prepared)
+            return await InContext(nested.on_loop(0), context)
         function = prepared.task.function
         if prepared.task.spec.executor == "async":
             coroutine = context.run(function, *prepared.args, **prepared.kwargs)
             return await InContext(coroutine, context)
-        return await self._threads.run(context, function, prepared.args, prepared.kwargs)
+        return await self.threads.run(context, function, prepared.args, prepared.kwargs)
 
     def close(self) -> None:
         """Let idle threads end; busy ones end after their call."""
-        self._threads.close()
+        self.is_closing = True
+        self.threads.close()
+
+
+class Nested:
+    """One call of a task inside its middleware, layer by layer; the task is the last layer."""
+
+    def __init__(self, caller: Caller, attempt: Attempt, prepared: Prepared) -> None:
+        self._caller = caller
+        self._job = attempt.job
+        self._prepared = prepared
+        self._layers = tuple(caller._middleware)
+
+    async def on_loop(self, depth: int) -> Any:
+        """Call the layers from this one on, being on the loop."""
+        if depth == len(self._layers):
+            if self._is_task_async:
+                return await self._call_task()
+        elif self._layers[depth].is_async:
+            return await self._layers[depth].function(self._job, partial(self.on_loop, depth + 1))
+        crossing = Crossing(lambda: self._caller.is_closing)
+        args = (crossing, depth)
+        ended = self._caller.threads.run(copy_context(), self.in_thread, args, {})
+        return await crossing.until(ended)
+
+    def in_thread(self, crossing: Crossing, depth: int) -> Any:
+        """Call the layers from this one on, being in a thread."""
+        if depth == len(self._layers):
+            if not self._is_task_async:
+                return self._call_task()
+        elif not self._layers[depth].is_async:
+            call_next = partial(self.in_thread, crossing, depth + 1)
+            return self._layers[depth].function(self._job, call_next)
+        return crossing.ask(partial(self.on_loop, depth))
+
+    @property
+    def _is_task_async(self) -> bool:
+        return isinstance(self._prepared.task, AsyncTask)
+
+    def _call_task(self) -> Any:
+        return self._prepared.task.function(*self._prepared.args, **self._prepared.kwargs)

@@ -20,7 +20,7 @@ from jobpipe.model.state import FINAL, Reason
 from jobpipe.model.worker import NewWorker
 from jobpipe.runtime import identity
 from jobpipe.runtime.attempt import Attempt, Judge
-from jobpipe.runtime.calling import Caller
+from jobpipe.runtime.calling import Caller, Shared
 from jobpipe.runtime.claimer import Claimer, Demand, ReadAhead
 from jobpipe.runtime.duty import Duty
 from jobpipe.runtime.ending import UNWIND_SECONDS, Ending
@@ -53,7 +53,9 @@ SHORT_SECONDS = 0.05
 class Incarnation:
     """All parts of a working worker; made and used on one event loop."""
 
-    def __init__(self, kit: WorkerKit, options: WorkerOptions, worker_id: int) -> None:
+    def __init__(
+        self, kit: WorkerKit, options: WorkerOptions, worker_id: int, shared: Shared
+    ) -> None:
         loop = asyncio.get_running_loop()
         self.worker_id = worker_id
         self.lost = asyncio.Event()
@@ -67,7 +69,7 @@ class Incarnation:
         self._changed = asyncio.Event()
         self._giving_back = False
         judge = Judge(kit.registry, options.retry_delays, options.max_payload)
-        caller = Caller()
+        caller = Caller(kit.registry.hooks, shared)
         self.slots = Slots(options.concurrency, judge, caller, self._settled, self._freed)
         self._ending = Ending(self.slots, self._changed)
         self.finisher = Finisher(kit.store, self._written)
@@ -90,7 +92,7 @@ class Incarnation:
         self._tasks: set[asyncio.Task[None]] = set()
 
     @classmethod
-    async def register(cls, kit: WorkerKit, options: WorkerOptions) -> Incarnation:
+    async def register(cls, kit: WorkerKit, options: WorkerOptions, shared: Shared) -> Incarnation:
         """Enter the worker in the store and make its parts; raises StoreUnavailable."""
         worker = NewWorker(
             name=options.name,
@@ -104,7 +106,8 @@ class Incarnation:
             ],
         )
         lease_us = round(options.lease_seconds * 1e6)
-        return cls(kit, options, await kit.store.run(ops.register(worker, lease_us)))
+        worker_id = await kit.store.run(ops.register(worker, lease_us))
+        return cls(kit, options, worker_id, shared)
 
     async def start(self) -> None:
         """Begin to work."""

@@ -13,6 +13,7 @@ from jobpipe.errors import ConfigError
 from jobpipe.model.job import Finish
 from jobpipe.runtime.finisher import BATCH_MAX, write_late
 from jobpipe.runtime.incarnation import Incarnation
+from jobpipe.runtime.lifespan import Lifespans
 from jobpipe.runtime.options import WorkerKit, WorkerOptions
 from jobpipe.store.ops import claim
 from jobpipe.store.ops import worker as ops
@@ -40,6 +41,7 @@ class Worker:
         self._kit = kit
         self._options = options
         self._burst = burst
+        self._lifespans = Lifespans(kit.registry.hooks.lifespans)
         self._stopping = asyncio.Event()
         self._hurry = asyncio.Event()
         self._over: list[int] = []
@@ -54,15 +56,16 @@ class Worker:
     async def run(self) -> None:
         """Work until the end; raises StoreUnavailable or ConfigError when it cannot begin."""
         try:
-            incarnation: Incarnation | None = await self._begin()
-            while incarnation is not None:
-                incarnation = await self._live(incarnation)
+            async with self._lifespans:
+                incarnation: Incarnation | None = await self._begin()
+                while incarnation is not None:
+                    incarnation = await self._live(incarnation)
         finally:
             await self._kit.store.close()
             self._kit.close()
 
     async def _begin(self) -> Incarnation:
-        incarnation = await Incarnation.register(self._kit, self._options)
+        incarnation = await Incarnation.register(self._kit, self._options, self._lifespans.values)
         try:
             await incarnation.start()
         except BaseException:

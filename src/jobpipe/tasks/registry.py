@@ -17,6 +17,7 @@ from typing import Any, Literal, ParamSpec, TypeAlias, TypeVar, overload
 from jobpipe.errors import ConfigError, UnknownTask
 from jobpipe.model.job import MAX_NAME_LENGTH
 from jobpipe.policy.retry import RetryDelays
+from jobpipe.tasks.hooks import Hooks
 from jobpipe.tasks.spec import declare
 from jobpipe.tasks.task import AnyTask, AsyncTask, Enqueuer, Task
 
@@ -29,9 +30,10 @@ DeclaredTask: TypeAlias = AnyTask[..., Any]
 
 
 class Registry:
-    """The declared tasks by name."""
+    """The declared tasks by name, and the hooks around all of them."""
 
     def __init__(self) -> None:
+        self.hooks = Hooks()
         self._tasks: dict[str, DeclaredTask] = {}
 
     def __iter__(self) -> Iterator[DeclaredTask]:

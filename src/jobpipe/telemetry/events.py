@@ -105,6 +105,13 @@ class LoopBlocked(Event, frozen=True):
     sentence = "worker {worker}: event loop blocked for {seconds:.0f} s; its lease is left to end"
 
 
+class TearDownFailed(Event, frozen=True):
+    lifespan: str
+    error: str
+    level = logging.ERROR
+    sentence = "the tear-down of lifespan {lifespan} failed: {error}"
+
+
 class DutyFailed(Event, frozen=True):
     duty: str
     why: str

@@ -1,0 +1,103 @@
+"""What an application wraps around its attempts: lifespans, middleware, what is told of outcomes.
+
+All are checked when they are declared and kept in the order of declaration.
+"""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from functools import partial
+from inspect import Parameter
+from typing import Any, TypeAlias, TypeVar
+
+from jobpipe.errors import ConfigError
+from jobpipe.tasks.codec import show
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+CallNext: TypeAlias = Callable[[], Any]
+"""What a `def` middleware calls to go on; it returns what the task returned."""
+AsyncCallNext: TypeAlias = Callable[[], Awaitable[Any]]
+"""What an `async def` middleware awaits to go on."""
+
+
+@dataclass(frozen=True, slots=True)
+class Hook:
+    """A function of the user's that is called around an attempt, or around a worker process."""
+
+    name: str
+    function: Callable[..., Any]
+    is_async: bool
+
+
+class Hooks:
+    """What an application declares for all its tasks."""
+
+    def __init__(self) -> None:
+        self.lifespans: list[Hook] = []
+        self.middleware: list[Hook] = []
+
+
+class HookDeclarations:
+    """The part of an application that declares hooks."""
+
+    hooks: Hooks
+
+    def lifespan(self, function: F, /) -> F:
+        """Declare what a worker process sets up before its first job and tears down at its end.
+
+        The function is a generator, `async def` or `def`, that yields once; ``Depends`` of it
+        gives a task what it yielded.
+        """
+        is_async = inspect.isasyncgenfunction(function)
+        if not (is_async or inspect.isgeneratorfunction(function)):
+            raise _refusal("lifespan", function, "a function that yields once, taking no arguments")
+        hook = check_hook("lifespan", function, ())
+        self.hooks.lifespans.append(Hook(hook.name, function, is_async))
+        return function
+
+    def middleware(self, function: F, /) -> F:
+        """Declare a function of (job, call_next) around every attempt; the first is outermost."""
+        self.hooks.middleware.append(check_hook("middleware", function, ("job", "call_next")))
+        return function
+
+
+def check_hook(kind: str, function: object, arguments: tuple[str, ...]) -> Hook:
+    """Return the function as a hook; raises ConfigError when it cannot be called so."""
+    expected = f"a function of ({', '.join(arguments)})"
+    if not callable(function):
+        raise _refusal(kind, function, expected)
+    try:
+        inspect.signature(function).bind(*arguments)
+    except TypeError as error:
+        raise _refusal(kind, function, f"{expected}; {error}") from None
+    except ValueError:  # something built in, of which nothing is known
+        pass
+    return Hook(name_of(function), function, is_coroutine_function(function))
+
+
+def is_coroutine_function(function: Callable[..., Any]) -> bool:
+    """Tell whether a call of it has to be awaited: `async def`, or an object called like one."""
+    return inspect.iscoroutinefunction(function) or inspect.iscoroutinefunction(
+        getattr(type(function), "__call__", None)  # noqa: B004
+    )
+
+
+def has_to_be_given(parameter: Parameter) -> bool:
+    """Tell whether a call must name a value for it."""
+    gathers = parameter.kind in (Parameter.VAR_POSITIONAL, Parameter.VAR_KEYWORD)
+    return parameter.default is Parameter.empty and not gathers
+
+
+def name_of(function: object) -> str:
+    """Return what to call a function in messages."""
+    while isinstance(function, partial):
+        function = function.func
+    name = getattr(function, "__qualname__", None) or type(function).__qualname__
+    return f"{getattr(function, '__module__', None) or 'unknown'}.{name}"
+
+
+def _refusal(kind: str, function: object, expected: str) -> ConfigError:
+    return ConfigError(f"{kind} {show(function)} is refused; allowed: {expected}")
