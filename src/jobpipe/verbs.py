@@ -156,6 +156,16 @@ class Verbs:
         """Delete a job like ``delete``."""
         _deleted(id, await self._access.arun(steer.delete_job(requests.job_id(id))))
 
+    def deletable(self, id: int) -> int:
+        """Return the id of a job that ``delete`` would delete; raises what it would raise."""
+        _deleted(id, self._access.run(read.state_of(requests.job_id(id))))
+        return id
+
+    async def adeletable(self, id: int) -> int:
+        """Return the id of a job like ``deletable``."""
+        _deleted(id, await self._access.arun(read.state_of(requests.job_id(id))))
+        return id
+
     def job_result(self, job: Job[R], timeout: float | None) -> R:
         """Wait for a handle's job and return its value."""
         waiting.wait(self._access.opened().store, job.id, timeout)
@@ -294,7 +304,10 @@ def _deleted(id: int, state: State | None) -> None:
     if state is None:
         raise JobNotFound(f"there is no job {id}")
     if state not in FINAL:
-        raise InvalidTransition(f"job {id} is {state}; only a job that has ended can be deleted")
+        raise InvalidTransition(
+            f"job {id} is {state}; only a job that has ended can be deleted",
+            help=f"Cancel it first: jobpipe job cancel {id}",
+        )
 
 
 def _page(

@@ -1,20 +1,18 @@
-"""``jobpipe job``: look at jobs, cancel them, run them once more."""
+"""``jobpipe job``: look at jobs; what changes them stands in ``job_steer.py``."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from jobpipe.cli import exits, times
+from jobpipe.cli import times
 from jobpipe.cli.choices import Choices, pass_choices
-from jobpipe.cli.main import tell_error
 from jobpipe.cli.options import STORE, Noun, setting_flags
-from jobpipe.cli.output import Column, Output, brief
+from jobpipe.cli.output import Column, brief
 from jobpipe.cli.terms import read_terms
 from jobpipe.cli.types import job_id
-from jobpipe.errors import JobpipeError
+from jobpipe.cli.verbs.job_steer import cancel_jobs, delete_jobs, rerun_jobs
 from jobpipe.model.state import State
 from jobpipe.telemetry.escape import escape, escape_block
 
@@ -47,7 +45,7 @@ ATTEMPT_COLUMNS: list[Column[AttemptView]] = [
 
 @click.group(cls=Noun)
 def job(**_: Any) -> None:
-    """Look at jobs, cancel them, run them once more."""
+    """Look at jobs, cancel them, run them once more, delete them."""
 
 
 @job.command(
@@ -143,56 +141,8 @@ def show_job(choices: Choices, id: int) -> None:
         click.echo("\n".join(escape_block(trace)))
 
 
-@job.command("cancel")
-@click.argument("ids", metavar="ID...", type=job_id, nargs=-1, required=True)
-@setting_flags(*STORE)
-@pass_choices
-def cancel_jobs(choices: Choices, ids: Sequence[int]) -> int:
-    """Cancel jobs that wait, and ask running ones to stop.
-
-    A running job hears of it when its worker next looks (twice a second); `jobpipe job show ID`
-    tells what came of it.
-    """
-    return _each(choices, ids, lambda application, id: application.cancel(id))
-
-
-@job.command("rerun")
-@click.argument("ids", metavar="ID...", type=job_id, nargs=-1, required=True)
-@setting_flags(*STORE)
-@pass_choices
-def rerun_jobs(choices: Choices, ids: Sequence[int]) -> int:
-    """Run jobs that have ended once more: same id, attempts from 0, history kept."""
-    return _each(choices, ids, lambda application, id: application.rerun(id))
-
-
-def _each(choices: Choices, ids: Sequence[int], act: Callable[[Any, int], Any]) -> int:
-    """Do something to each job; one that refuses does not keep the others from it."""
-    from jobpipe.app.views import job_view
-
-    application = choices.application()
-    done, code = [], exits.OK
-    for id in ids:
-        try:
-            done.append(job_view(act(application, id)))
-        except JobpipeError as error:
-            tell_error(error)
-            code = code or exits.exit_code(error)
-            if code == exits.UNREACHABLE:
-                break
-    _show_changed(choices.out(), done, several=len(ids) > 1)
-    return code
-
-
-def _show_changed(out: Output, jobs: Sequence[JobView], *, several: bool) -> None:
-    if not out.is_text:
-        if several:
-            out.listing(JOB_COLUMNS, jobs)
-        elif jobs:
-            out.json(jobs[0])
-        return
-    for view in jobs:
-        asked = view.state is State.RUNNING and view.cancel_requested_at is not None
-        out.line(f"{view.id}  {'running, asked to stop' if asked else view.state}")
+for steering in (cancel_jobs, rerun_jobs, delete_jobs):
+    job.add_command(steering)
 
 
 def _facts(view: JobView) -> list[tuple[str, str]]:

@@ -1,0 +1,126 @@
+"""``jobpipe job cancel``, ``rerun`` and ``delete``: one or many jobs by id."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, TypeVar
+
+import click
+
+from jobpipe.cli import exits
+from jobpipe.cli.choices import Choices, pass_choices
+from jobpipe.cli.main import tell_error
+from jobpipe.cli.options import STORE, Verb, setting_flags
+from jobpipe.cli.output import Output
+from jobpipe.cli.types import job_id
+from jobpipe.errors import JobpipeError
+from jobpipe.model.state import State
+
+if TYPE_CHECKING:
+    from jobpipe.app.views import JobView
+    from jobpipe.application import Jobpipe
+    from jobpipe.model.job import JobRecord
+
+T = TypeVar("T")
+
+
+@click.command("cancel", cls=Verb)
+@click.argument("ids", metavar="ID...", type=job_id, nargs=-1, required=True)
+@setting_flags(*STORE)
+@pass_choices
+def cancel_jobs(choices: Choices, ids: Sequence[int]) -> int:
+    """Cancel jobs that wait, and ask running ones to stop.
+
+    A running job hears of it when its worker next looks (twice a second); `jobpipe job show ID`
+    tells what came of it.
+    """
+    return _steer(choices, ids, lambda application, id: application.cancel(id))
+
+
+@click.command("rerun", cls=Verb)
+@click.argument("ids", metavar="ID...", type=job_id, nargs=-1, required=True)
+@setting_flags(*STORE)
+@pass_choices
+def rerun_jobs(choices: Choices, ids: Sequence[int]) -> int:
+    """Run jobs that have ended once more: same id, attempts from 0, history kept."""
+    return _steer(choices, ids, lambda application, id: application.rerun(id))
+
+
+@click.command(
+    "delete",
+    cls=Verb,
+    epilog="""\b
+    Examples:
+      jobpipe job delete 41 42 --dry-run
+      jobpipe job list -s failed -o jsonl | jq .id | xargs jobpipe job delete --yes
+    """,
+)
+@click.argument("ids", metavar="ID...", type=job_id, nargs=-1, required=True)
+@click.option("-y", "--yes", is_flag=True, help="Do not ask first (only a terminal is asked).")
+@click.option("--dry-run", is_flag=True, help="Only tell what would be deleted.")
+@setting_flags(*STORE)
+@pass_choices
+def delete_jobs(choices: Choices, ids: Sequence[int], yes: bool, dry_run: bool) -> int:
+    """Delete jobs that have ended, with their history and their logs.
+
+    A job that has not ended is refused: cancel it first.
+    """
+    if not (yes or dry_run) and sys.stdin is not None and sys.stdin.isatty():
+        which = f"job {ids[0]}" if len(ids) == 1 else f"{len(ids)} jobs"
+        if not click.confirm(f"Delete {which} for ever?", err=True):
+            click.echo("Nothing was deleted.", err=True)
+            return exits.FAILED
+    act = (lambda application, id: application.deletable(id)) if dry_run else _delete
+    done, code = _each_of(choices.application(), ids, act)
+    out = choices.out()
+    if out.is_text:
+        for id in done:
+            out.line(f"{id}  {'would be deleted' if dry_run else 'deleted'}")
+    elif len(ids) > 1:
+        out.listing([], [{"id": id, "deleted": not dry_run} for id in done])
+    elif done:
+        out.json({"id": ids[0], "deleted": not dry_run})
+    return code
+
+
+def _delete(application: Jobpipe, id: int) -> int:
+    application.delete(id)
+    return id
+
+
+def _steer(choices: Choices, ids: Sequence[int], act: Callable[[Jobpipe, int], JobRecord]) -> int:
+    """Do something to each job and show what became of it."""
+    from jobpipe.app.views import job_view
+
+    done, code = _each_of(choices.application(), ids, lambda jp, id: job_view(act(jp, id)))
+    _show_changed(choices.out(), done, several=len(ids) > 1)
+    return code
+
+
+def _each_of(
+    application: Jobpipe, ids: Sequence[int], act: Callable[[Jobpipe, int], T]
+) -> tuple[list[T], int]:
+    """Do something for each job; one that refuses does not keep the others from it."""
+    done, code = [], exits.OK
+    for id in ids:
+        try:
+            done.append(act(application, id))
+        except JobpipeError as error:
+            tell_error(error)
+            code = code or exits.exit_code(error)
+            if code == exits.UNREACHABLE:
+                break
+    return done, code
+
+
+def _show_changed(out: Output, jobs: Sequence[JobView], *, several: bool) -> None:
+    if not out.is_text:
+        if several:
+            out.listing([], jobs)
+        elif jobs:
+            out.json(jobs[0])
+        return
+    for view in jobs:
+        asked = view.state is State.RUNNING and view.cancel_requested_at is not None
+        out.line(f"{view.id}  {'running, asked to stop' if asked else view.state}")
