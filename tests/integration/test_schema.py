@@ -15,8 +15,14 @@ import psycopg
 import pytest
 
 from jobpipe.errors import ConfigError
+from jobpipe.model.job import Lane, NewJob
 from jobpipe.model.state import EDGES, FINAL, INITIAL, SHELVED, State, may, refusal_condition
+from jobpipe.model.worker import NewWorker
 from jobpipe.store import migrations
+from jobpipe.store.ops import read
+from jobpipe.store.ops.claim import claim
+from jobpipe.store.ops.enqueue import enqueue
+from jobpipe.store.ops.worker import register
 from jobpipe.store.postgres import dialect
 from jobpipe.store.postgres.driver import PostgresStore
 from jobpipe.store.sqlite.driver import SqliteStore
@@ -228,6 +234,31 @@ def test_migrating_again_does_nothing(migrated_url: str) -> None:
     assert store.migrate() == ()
     assert store.schema_status().applied == tuple(range(1, newest() + 1))
     assert store.schema_status().pending == ()
+
+
+@pytest.mark.parametrize("kind", ["sqlite", "postgresql"])
+def test_jobs_of_the_first_schema_go_on_in_the_newest(
+    kind: str, tmp_path: Path, request: pytest.FixtureRequest
+) -> None:
+    def open_store() -> SqliteStore | PostgresStore:
+        if kind == "sqlite":
+            return SqliteStore(str(tmp_path / "jobs.db"))
+        return postgres_store(request.getfixturevalue("postgres_url"))
+
+    with closing(open_store()) as old:
+        old._migrations = old._migrations[:1]
+        assert [step.version for step in old.migrate()] == [1]
+        (stored,) = old.run(enqueue([NewJob(task="t", args="{}")]))
+    with closing(open_store()) as store:
+        assert [step.version for step in store.migrate()] == list(range(2, newest() + 1))
+        assert store.check() == []
+        record = store.run(read.job(stored.id))
+        assert record is not None
+        assert (record.state, record.progress) == (State.QUEUED, None)
+        about = NewWorker(name="w", host="h", pid=1, pid_started="0", slots=1, queues=["*"])
+        worker = store.run(register(about, 15_000_000))
+        (job,) = store.run(claim(worker, [Lane("default", 0)], 1, after={}, done=()))
+        assert (job.id, job.suspect, job.checkpoint) == (stored.id, False, None)
 
 
 def test_migration_through_a_transaction_pooler(pgbouncer_url: tuple[str, str]) -> None:
