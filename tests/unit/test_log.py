@@ -13,13 +13,8 @@ from typing import Any
 import pytest
 
 from jobpipe.telemetry.escape import escape, escape_block, escape_json
-from jobpipe.telemetry.log import (
-    MAX_MESSAGE,
-    JsonLines,
-    TextLines,
-    mask_secrets,
-    set_up_logging,
-)
+from jobpipe.telemetry.log import JsonLines, TextLines, set_up_logging
+from jobpipe.telemetry.record import MAX_MESSAGE, mask_secrets
 
 
 class Terminal(io.StringIO):

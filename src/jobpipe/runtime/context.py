@@ -2,29 +2,35 @@
 
 from __future__ import annotations
 
+import time
+from collections.abc import AsyncIterable, AsyncIterator, Iterable, Iterator, Sized
 from contextvars import ContextVar
-from typing import Any, Protocol
+from functools import cached_property
+from typing import Any, TypeVar, overload
 
-from jobpipe.model.job import Claimed
+from jobpipe.errors import ConfigError, InvalidTransition
+from jobpipe.model.job import Claimed, Finish
 from jobpipe.model.report import Checkpoint, LogLine, Progress
+from jobpipe.runtime.job_log import JobLog
+from jobpipe.runtime.speech import DEFAULTS, Speech, SpeechOptions, Voice
+from jobpipe.runtime.transaction import Commitment, Transaction, Transactions
 from jobpipe.tasks import wire
+from jobpipe.telemetry.record import mask_secrets
 
-
-class Voice(Protocol):
-    """Takes what a running job says; never blocks, and may be called from any thread."""
-
-    def line(self, line: LogLine) -> None: ...
-
-    def progress(self, progress: Progress) -> None: ...
-
-    def checkpoint(self, checkpoint: Checkpoint) -> None: ...
+T = TypeVar("T")
+C = TypeVar("C")
 
 
 class RunningJob:
     """A task's view of its own job; the same object in every thread and task below it."""
 
-    def __init__(self, claimed: Claimed, voice: Voice | None = None) -> None:
-        self._voice = voice
+    def __init__(
+        self,
+        claimed: Claimed,
+        voice: Voice | None = None,
+        options: SpeechOptions = DEFAULTS,
+        transactions: Transactions | None = None,
+    ) -> None:
         self.id: int = claimed.id
         self.task: str = claimed.task
         self.queue_name: str = claimed.queue
@@ -34,8 +40,14 @@ class RunningJob:
         self.max_attempts: int = claimed.max_attempts
         self.token: int = claimed.token
         """The fencing number of this attempt: later attempts have higher ones."""
+        self.speech = Speech(claimed, voice, options)
+        """What the attempt says (for the worker)."""
         self._meta = claimed.meta
+        self._state = claimed.checkpoint
         self._cancel_requested = False
+        self._began_ns = time.monotonic_ns()
+        self._transactions = transactions
+        self._commitment: Commitment | None = None
 
     def __repr__(self) -> str:
         return f"<RunningJob {self.id} {self.task} attempt {self.attempt}>"
@@ -44,6 +56,92 @@ class RunningJob:
     def meta(self) -> dict[str, Any]:
         """What was stored with the job by ``using(meta=...)``."""
         return wire.read(self._meta) if self._meta else {}
+
+    @cached_property
+    def log(self) -> JobLog:
+        """A logger whose lines are kept with the job, whatever the configuration of logging."""
+        return JobLog(self.task, self.speech)
+
+    @property
+    def state(self) -> Any:
+        """What this or an earlier attempt assigned last, None at first: where to go on.
+
+        Assigning any JSON value saves it, soon and at the latest before the attempt's outcome.
+        Each reading returns a copy: to change a part, assign the whole. Assigning raises
+        InvalidArguments or PayloadTooLarge when the value cannot be kept, LeaseLost when the
+        attempt is over.
+        """
+        return None if self._state is None else wire.read(self._state)
+
+    @state.setter
+    def state(self, value: Any) -> None:
+        self._state = self.speech.save(value)
+
+    def progress(self, done: float, total: float | None = None, note: str | None = None) -> None:
+        """Say how far the job is; may be called as often as one likes, from any thread.
+
+        Raises LeaseLost when the attempt is over.
+        """
+        self.speech.progress(done, total, note)
+
+    @overload
+    def track(
+        self, iterable: Iterable[T], total: float | None = None, note: str | None = None
+    ) -> Iterator[T]: ...
+
+    @overload
+    def track(
+        self, iterable: AsyncIterable[T], total: float | None = None, note: str | None = None
+    ) -> AsyncIterator[T]: ...
+
+    def track(
+        self,
+        iterable: Iterable[T] | AsyncIterable[T],
+        total: float | None = None,
+        note: str | None = None,
+    ) -> Iterator[T] | AsyncIterator[T]:
+        """Return the items and say after each how far the job is; ``total`` is the length."""
+        if total is None and isinstance(iterable, Sized):
+            total = len(iterable)
+        if isinstance(iterable, AsyncIterable):
+            return self._track_async(iterable, total, note)
+        return self._track(iterable, total, note)
+
+    @overload
+    def transaction(self) -> Transaction[Any]: ...
+
+    @overload
+    def transaction(self, *, on: C) -> Transaction[C]: ...
+
+    def transaction(self, *, on: Any = None) -> Transaction[Any]:
+        """Return a block whose commit is the success of this job: all of it or nothing.
+
+        ``with`` in a def task, ``async with`` in an async one; it gives the connection to write
+        with. ``on`` is a connection of your own to the same database. What is raised in the block
+        undoes it and goes on; LeaseLost when the attempt is no longer current.
+        """
+        if self._transactions is None:
+            raise ConfigError("job.transaction() needs a worker that runs the job")
+        if self._commitment is None:
+            self._commitment = Commitment(self.id, self.token, self._began_ns)
+        return Transaction(self._commitment, self._transactions, on)
+
+    def set_result(self, value: Any) -> None:
+        """Set the job's result inside a transaction's block: its commit comes before the return.
+
+        Raises InvalidTransition elsewhere, ValueError when the value cannot be stored.
+        """
+        if self._commitment is None or self._transactions is None or not self._commitment.is_open:
+            raise InvalidTransition(
+                "set_result() was called outside of job.transaction()",
+                help="Elsewhere return the result.",
+            )
+        self._commitment.result = self._transactions.encode(value)
+
+    @property
+    def committed(self) -> Finish | None:
+        """The success that a transaction of this job has committed (for the worker)."""
+        return None if self._commitment is None else self._commitment.stored
 
     def cancel_requested(self) -> bool:
         """Tell whether somebody asked to cancel the job, or its attempt may not go on.
@@ -56,6 +154,40 @@ class RunningJob:
         """Note the request (for the worker)."""
         self._cancel_requested = True
 
+    def say(self, logger: str, level: int, text: str) -> None:
+        """Add a line to the job's log in the task's place (for the worker)."""
+        if level >= self.speech.options.level:
+            self.speech.line(level, logger, mask_secrets(text))
+
+    def pass_on(
+        self, line: LogLine | None, progress: Progress | None, checkpoint: Checkpoint | None
+    ) -> None:
+        """Take what the task has said in a process of its own (for the worker)."""
+        for said in (line, progress, checkpoint):
+            if said is not None:
+                self.speech.pass_on(said)
+
+    def lose(self) -> None:
+        """Note that the attempt is no longer the current one (for the worker)."""
+        self._cancel_requested = True
+        self.speech.end()
+
+    def _track(self, items: Iterable[T], total: float | None, note: str | None) -> Iterator[T]:
+        self.progress(0, total, note)
+        for done, item in enumerate(items, 1):
+            yield item
+            self.progress(done, total, note)
+
+    async def _track_async(
+        self, items: AsyncIterable[T], total: float | None, note: str | None
+    ) -> AsyncIterator[T]:
+        done = 0
+        self.progress(done, total, note)
+        async for item in items:
+            yield item
+            done += 1
+            self.progress(done, total, note)
+
 
 running_job: ContextVar[RunningJob] = ContextVar("jobpipe_running_job")
 
@@ -66,3 +198,9 @@ def current_job() -> RunningJob:
         return running_job.get()
     except LookupError:
         raise LookupError("current_job() was called outside of a running task") from None
+
+
+def belonging() -> dict[str, Any] | None:
+    """Return what a line on standard error tells of the job that wrote it."""
+    job = running_job.get(None)
+    return None if job is None else {"job": job.id, "attempt": job.attempt}

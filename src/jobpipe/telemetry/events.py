@@ -73,6 +73,64 @@ class StoreBack(Event, frozen=True):
     sentence = "store available again: {doing}"
 
 
+class ChildStarted(Event, frozen=True):
+    worker: str
+    pid: int
+    level = logging.DEBUG
+    sentence = "worker process {worker} (pid {pid}) started"
+
+
+class ChildDied(Event, frozen=True):
+    worker: str
+    pid: int
+    cause: str
+    running: int
+    level = logging.ERROR
+    sentence = "worker process {worker} (pid {pid}) died while it ran {running} jobs: {cause}"
+
+
+class ChildBuried(Event, frozen=True):
+    worker: str
+    charged: int
+    suspects: int
+    given_back: int
+    level = logging.WARNING
+    sentence = (
+        "jobs of {worker}: {charged} charged, {suspects} to run again alone,"
+        " {given_back} given back"
+    )
+
+
+class ChildReplaced(Event, frozen=True):
+    worker: str
+    pid: int
+    why: str
+    sentence = "worker process {worker} is replaced by pid {pid}: {why}"
+
+
+class ChildStuck(Event, frozen=True):
+    worker: str
+    pid: int
+    seconds: float
+    level = logging.ERROR
+    sentence = "worker process {worker} (pid {pid}): no pulse for {seconds:g} s; it is ended"
+
+
+class ChildOutstayed(Event, frozen=True):
+    worker: str
+    pid: int
+    level = logging.ERROR
+    sentence = "worker process {worker} (pid {pid}) did not stop within the grace; it is ended"
+
+
+class SupervisorQuiet(Event, frozen=True):
+    sentence = "no more jobs are taken until SIGCONT"
+
+
+class SupervisorResumed(Event, frozen=True):
+    sentence = "jobs are taken again"
+
+
 class JobFailedForGood(Event, frozen=True):
     job: int
     task: str
@@ -90,6 +148,39 @@ class JobParked(Event, frozen=True):
     sentence = "job {job} ({task}) parked: {reason}; others like it are parked without a word"
 
 
+class LinesDropped(Event, frozen=True):
+    lines: int
+    level = logging.WARNING
+    sentence = "{lines} lines of jobs' logs dropped: too many waited to be written"
+
+
+class SaidRefused(Event, frozen=True):
+    job: int
+    token: int
+    what: str
+    why: str
+    level = logging.WARNING
+    sentence = "job {job}: {what} of attempt token {token} could not be stored: {why}"
+
+
+class RaisedAfterCommit(Event, frozen=True):
+    job: int
+    task: str
+    error: str
+    level = logging.WARNING
+    sentence = "job {job} ({task}) raised after its transaction, and has succeeded: {error}"
+
+
+class ResultDropped(Event, frozen=True):
+    job: int
+    task: str
+    level = logging.WARNING
+    sentence = (
+        "job {job} ({task}): its return value came after the commit of its transaction and is not"
+        " kept; job.set_result() inside the block keeps it"
+    )
+
+
 class SlotsStuck(Event, frozen=True):
     worker: str
     stuck: int
@@ -103,6 +194,14 @@ class LoopBlocked(Event, frozen=True):
     seconds: float
     level = logging.ERROR
     sentence = "worker {worker}: event loop blocked for {seconds:.0f} s; its lease is left to end"
+
+
+class HookFailed(Event, frozen=True):
+    job: int
+    hook: str
+    error: str
+    level = logging.ERROR
+    sentence = "job {job}: hook {hook} failed, which changes nothing else: {error}"
 
 
 class TearDownFailed(Event, frozen=True):
@@ -119,13 +218,14 @@ class DutyFailed(Event, frozen=True):
     sentence = "{duty} failed and will be tried again: {why}"
 
 
-def emit(event: Event) -> None:
-    """Log the event; handlers find its fields in ``record.jobpipe``."""
+def emit(event: Event, error: BaseException | None = None) -> None:
+    """Log the event; handlers find its fields in ``record.jobpipe``, and the error's traceback."""
     if logger.isEnabledFor(event.level):
         fields = structs.asdict(event)
         name = type(event).__name__
         logger.log(
             event.level,
             event.sentence.format(**fields),
+            exc_info=error,
             extra={"jobpipe": {"event": name, **fields}},
         )
