@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import random
 import time
 from dataclasses import dataclass
@@ -41,7 +42,16 @@ class Attempt:
     decides, and whatever comes later is dropped.
     """
 
-    __slots__ = ("claimed", "job", "settled", "started_ns", "why_stopped")
+    __slots__ = (
+        "claimed",
+        "concluding",
+        "decided",
+        "failure",
+        "job",
+        "settled",
+        "started_ns",
+        "why_stopped",
+    )
 
     def __init__(self, claimed: Claimed, job: RunningJob) -> None:
         self.claimed = claimed
@@ -50,6 +60,17 @@ class Attempt:
         self.settled = False
         self.why_stopped: str | None = None
         """Set when it is interrupted: ``cancel``, ``timeout``, ``stop`` or ``lease``."""
+        self.failure: BaseException | None = None
+        """What the outcome is for, unless it is a success."""
+        self.decided = False
+        """The outcome is certain: hooks hear of it, and no cancel or time-out changes it."""
+        self.concluding: asyncio.Task[None] | None = None
+        """Tells the hooks of a time-out while its run, which cannot be stopped, goes on."""
+
+    @property
+    def is_stopping(self) -> bool:
+        """Tell whether it was interrupted since its worker ends."""
+        return self.why_stopped in ("stop", "lease")
 
 
 class Judge:
@@ -127,6 +148,7 @@ class Judge:
         error: BaseException | None = None,
         result: str | None = None,
     ) -> Finish:
+        attempt.failure = error
         text = describe(error, self._max_payload) if error is not None else None
         if verdict.state is State.FAILED and not attempt.settled:
             claimed = attempt.claimed

@@ -17,6 +17,7 @@ from jobpipe.runtime.context import running_job
 from jobpipe.runtime.crossing import Crossing
 from jobpipe.runtime.executors.async_ import InContext
 from jobpipe.runtime.executors.thread import Threads
+from jobpipe.runtime.hooks import OutcomeHooks
 from jobpipe.tasks.hooks import Hooks
 from jobpipe.tasks.task import AsyncTask
 
@@ -31,6 +32,7 @@ class Caller:
         self.shared = shared
         self.threads = Threads()
         self.is_closing = False
+        self.outcome_hooks = OutcomeHooks(hooks, self.threads)
         self._middleware = hooks.middleware
 
     async def call(self, attempt: Attempt, prepared: Prepared) -> object:

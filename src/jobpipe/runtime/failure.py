@@ -21,10 +21,7 @@ FRAMES_MAX = 60
 
 def describe(error: BaseException, limit: int) -> str:
     """Return the JSON object {type, message, traceback} of at most ``limit`` bytes."""
-    try:
-        message = str(error)
-    except Exception as broken:
-        message = f"<str() of the exception raised {type(broken).__name__}>"
+    message = _message(error)
     try:
         lines = traceback.format_exception(
             type(error), error, _below_ours(error.__traceback__), limit=-FRAMES_MAX
@@ -33,6 +30,12 @@ def describe(error: BaseException, limit: int) -> str:
     except Exception as broken:
         trace = f"<formatting the traceback raised {type(broken).__name__}>"
     return to_json(type(error).__qualname__, message, trace, limit)
+
+
+def brief(error: BaseException) -> str:
+    """Return type and message on one line for an event; never raises."""
+    text = f"{type(error).__name__}: {_message(error)}".rstrip(": ")
+    return _shorten(" ".join(text.split()), MESSAGE_MAX)
 
 
 def to_json(kind: str, message: str, trace: str, limit: int) -> str:
@@ -48,6 +51,13 @@ def to_json(kind: str, message: str, trace: str, limit: int) -> str:
             trace = _shorten(trace, len(trace) // 2) if len(trace) > 200 else ""
         else:
             message = message[: len(message) // 2]
+
+
+def _message(error: BaseException) -> str:
+    try:
+        return str(error)
+    except Exception as broken:
+        return f"<str() of the exception raised {type(broken).__name__}>"
 
 
 def _below_ours(trace: TracebackType | None) -> TracebackType | None:

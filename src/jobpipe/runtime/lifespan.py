@@ -15,6 +15,7 @@ from typing import Any, Self
 
 from jobpipe.errors import JobpipeError
 from jobpipe.runtime.executors.thread import Threads
+from jobpipe.runtime.failure import brief
 from jobpipe.tasks.hooks import Hook
 from jobpipe.telemetry.events import TearDownFailed, emit
 
@@ -48,7 +49,7 @@ class Lifespans:
                 if not isinstance(error, Exception):
                     raise
                 raise JobpipeError(
-                    f"the set-up of lifespan {hook.name} failed: {type(error).__name__}: {error}",
+                    f"the set-up of lifespan {hook.name} failed: {brief(error)}",
                     help="Mend what the message names, then start the worker again.",
                 ) from error
         return self
@@ -85,6 +86,6 @@ class Lifespans:
                 async with asyncio.timeout(TEAR_DOWN_SECONDS):
                     await leave()
             except Exception as error:
-                emit(TearDownFailed(lifespan=hook.name, error=f"{type(error).__name__}: {error}"))
+                emit(TearDownFailed(lifespan=hook.name, error=brief(error)), error)
         self._values.clear()
         self._threads.close()

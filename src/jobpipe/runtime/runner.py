@@ -6,6 +6,7 @@ import asyncio
 
 from jobpipe.model.job import Finish
 from jobpipe.model.signals import Cancel
+from jobpipe.model.state import State
 from jobpipe.runtime.attempt import Attempt, Judge, Prepared
 from jobpipe.runtime.calling import Caller
 
@@ -17,6 +18,7 @@ class Runner:
         self._judge = judge
         self._caller = caller
         self._closing = False
+        self.hooks = caller.outcome_hooks
 
     def close(self) -> None:
         """From now on a cancelled call means that the slot itself is to end."""
@@ -24,11 +26,24 @@ class Runner:
         self._caller.close()
 
     async def run(self, attempt: Attempt, prepared: Prepared) -> Finish | None:
-        """Return the outcome; None when the worker gives the job back."""
+        """Return the outcome; None when the worker gives the job back, or somebody has decided."""
+        value: object = None
         try:
             value = await self._caller.call(attempt, prepared)
         except BaseException as error:
-            return self._of_error(attempt, prepared, error)
+            outcome = self._of_error(attempt, prepared, error)
+        else:
+            outcome = None if attempt.decided else self._of_value(attempt, prepared, value)
+        if outcome is None or attempt.settled:
+            return outcome
+        hooks = self.hooks.of(prepared.task, outcome)
+        if hooks:
+            attempt.decided = True
+            about = value if outcome.state is State.SUCCEEDED else attempt.failure
+            await self.hooks.run(attempt, hooks, about)
+        return outcome
+
+    def _of_value(self, attempt: Attempt, prepared: Prepared, value: object) -> Finish:
         if attempt.why_stopped == "timeout":
             return self._judge.timeout(attempt, prepared.task)
         return self._judge.value(attempt, prepared.task, value)
@@ -40,6 +55,8 @@ class Runner:
         is_cancel = isinstance(error, asyncio.CancelledError)
         if isinstance(error, GeneratorExit) or (is_cancel and self._closing):
             raise error
+        if attempt.decided:
+            return None
         if why == "timeout":
             return self._judge.timeout(attempt, prepared.task)
         if why == "cancel" and not isinstance(error, Exception):

@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Protocol
 
@@ -19,6 +19,7 @@ from jobpipe.runtime.calling import Caller
 from jobpipe.runtime.context import RunningJob
 from jobpipe.runtime.deadlines import Deadlines
 from jobpipe.runtime.runner import Runner
+from jobpipe.tasks.hooks import Hook
 
 CANCEL_GRACE_SECONDS = 5.0
 """How long a run that was stopped may take to end before its job goes on without it."""
@@ -90,7 +91,7 @@ class Slots:
     def is_stopping(self) -> bool:
         """Tell whether a run is still under way that can be stopped."""
         return any(
-            prepared.can_be_stopped
+            prepared.can_be_stopped or self.running[key].decided
             for key, (_, prepared) in self._tasks.items()
             if not self.running[key].settled
         )
@@ -129,10 +130,14 @@ class Slots:
 
     def interrupt(self, attempt: Attempt, why: str) -> None:
         """Stop the attempt as far as it can be stopped."""
-        attempt.why_stopped = why
         attempt.job.request_cancel()
+        if attempt.decided and why in ("cancel", "timeout"):
+            return  # too late: hooks hear of the outcome already
+        attempt.why_stopped = why
         found = self._tasks.get((attempt.claimed.id, attempt.claimed.token))
-        if found is not None and found[1].can_be_stopped:
+        if attempt.concluding is not None:
+            attempt.concluding.cancel()
+        elif found is not None and (found[1].can_be_stopped or attempt.decided):
             found[0].cancel()
 
     def abandon(self, attempt: Attempt) -> None:
@@ -192,6 +197,8 @@ class Slots:
             self._started.begin(slot, key)
         try:
             outcome = await self._runner.run(attempt, prepared)
+            if attempt.concluding is not None:
+                await asyncio.wait([attempt.concluding])
         finally:
             del self.running[key], self._tasks[key]
             if self._started is not None:
@@ -221,7 +228,7 @@ class Slots:
         )
 
     def _time_out(self, attempt: Attempt, prepared: Prepared) -> None:
-        if attempt.settled or attempt.why_stopped not in (None, "cancel"):
+        if attempt.settled or attempt.decided or attempt.why_stopped not in (None, "cancel"):
             return
         self.interrupt(attempt, "timeout")
         grace = CANCEL_GRACE_SECONDS if prepared.can_be_stopped else 0.0
@@ -229,7 +236,23 @@ class Slots:
 
     def _go_on_without(self, attempt: Attempt, prepared: Prepared) -> None:
         key = (attempt.claimed.id, attempt.claimed.token)
-        if not attempt.settled and key in self.running:
-            outcome = self._judge.timeout(attempt, prepared.task)
+        if attempt.settled or attempt.decided or key not in self.running:
+            return
+        outcome = self._judge.timeout(attempt, prepared.task)
+        hooks = self._runner.hooks.of(prepared.task, outcome)
+        if hooks:
+            attempt.decided = True
+            attempt.concluding = asyncio.create_task(self._conclude(attempt, hooks, outcome))
+        else:
+            self._leave(attempt, outcome)
+
+    async def _conclude(self, attempt: Attempt, hooks: Sequence[Hook], outcome: Finish) -> None:
+        try:
+            await self._runner.hooks.run(attempt, hooks, attempt.failure)
+        finally:
+            self._leave(attempt, outcome)
+
+    def _leave(self, attempt: Attempt, outcome: Finish) -> None:
+        if not attempt.settled:
             self.abandon(attempt)
             self._settle_outcome(outcome)

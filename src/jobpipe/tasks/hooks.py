@@ -6,7 +6,7 @@ All are checked when they are declared and kept in the order of declaration.
 from __future__ import annotations
 
 import inspect
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from inspect import Parameter
@@ -21,6 +21,8 @@ CallNext: TypeAlias = Callable[[], Any]
 """What a `def` middleware calls to go on; it returns what the task returned."""
 AsyncCallNext: TypeAlias = Callable[[], Awaitable[Any]]
 """What an `async def` middleware awaits to go on."""
+Functions: TypeAlias = Callable[..., object] | Sequence[Callable[..., object]]
+"""One hook or several."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +40,9 @@ class Hooks:
     def __init__(self) -> None:
         self.lifespans: list[Hook] = []
         self.middleware: list[Hook] = []
+        self.on_success: list[Hook] = []
+        self.on_retry: list[Hook] = []
+        self.on_failure: list[Hook] = []
 
 
 class HookDeclarations:
@@ -62,6 +67,28 @@ class HookDeclarations:
         """Declare a function of (job, call_next) around every attempt; the first is outermost."""
         self.hooks.middleware.append(check_hook("middleware", function, ("job", "call_next")))
         return function
+
+    def on_success(self, function: F, /) -> F:
+        """Declare a function of (job, result) that hears of every success, before it is stored."""
+        self.hooks.on_success.extend(outcome_hooks("on_success", function))
+        return function
+
+    def on_retry(self, function: F, /) -> F:
+        """Declare a function of (job, error) that hears of what causes another attempt."""
+        self.hooks.on_retry.extend(outcome_hooks("on_retry", function))
+        return function
+
+    def on_failure(self, function: F, /) -> F:
+        """Declare a function of (job, error) that hears of every final failure of an attempt."""
+        self.hooks.on_failure.extend(outcome_hooks("on_failure", function))
+        return function
+
+
+def outcome_hooks(kind: str, given: Functions) -> tuple[Hook, ...]:
+    """Return one function or several as hooks; raises ConfigError."""
+    functions = given if isinstance(given, Sequence) else (given,)
+    about = "result" if kind == "on_success" else "error"
+    return tuple(check_hook(kind, each, ("job", about)) for each in functions)
 
 
 def check_hook(kind: str, function: object, arguments: tuple[str, ...]) -> Hook:

@@ -17,7 +17,7 @@ from typing import Any, Literal, ParamSpec, TypeAlias, TypeVar, overload
 from jobpipe.errors import ConfigError, UnknownTask
 from jobpipe.model.job import MAX_NAME_LENGTH
 from jobpipe.policy.retry import RetryDelays
-from jobpipe.tasks.hooks import Hooks
+from jobpipe.tasks.hooks import Functions, Hooks
 from jobpipe.tasks.spec import declare
 from jobpipe.tasks.task import AnyTask, AsyncTask, Enqueuer, Task
 
@@ -117,6 +117,9 @@ class TaskDeclarations:
         give_up_on: type[BaseException] | Sequence[type[BaseException]] = (),
         on_loss: Literal["retry", "fail"] = "retry",
         store_result: bool = True,
+        on_success: Functions = (),
+        on_retry: Functions = (),
+        on_failure: Functions = (),
     ) -> Declaration: ...
     def task(self, function: Callable[..., Any] | None = None, /, **options: Any) -> Any:
         """Declare a function as a task: bare (``@jp.task``) or with options (``@jp.task(...)``)."""

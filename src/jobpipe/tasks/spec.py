@@ -19,6 +19,7 @@ from jobpipe.errors import ConfigError
 from jobpipe.model.job import MAX_NAME_LENGTH, MAX_PRIORITY, MIN_PRIORITY
 from jobpipe.policy.retry import RetryDelays, parse_delays
 from jobpipe.tasks.codec import show
+from jobpipe.tasks.hooks import Functions, Hook, outcome_hooks
 
 Executor: TypeAlias = Literal["async", "thread"]
 OnLoss: TypeAlias = Literal["retry", "fail"]
@@ -48,6 +49,9 @@ class TaskSpec:
     on_loss: OnLoss = "retry"
     store_result: bool = True
     version: int = 1
+    on_success: tuple[Hook, ...] = ()
+    on_retry: tuple[Hook, ...] = ()
+    on_failure: tuple[Hook, ...] = ()
 
 
 def declare(
@@ -65,6 +69,9 @@ def declare(
     give_up_on: type[BaseException] | Sequence[type[BaseException]] = (),
     on_loss: str = "retry",
     store_result: bool = True,
+    on_success: Functions = (),
+    on_retry: Functions = (),
+    on_failure: Functions = (),
 ) -> TaskSpec:
     """Check the options of a task; raises ConfigError."""
     check = _Check(str(default_name(function)))
@@ -85,6 +92,9 @@ def declare(
         on_loss=check.on_loss(on_loss),
         store_result=check.flag("store_result", store_result),
         version=check.whole("version", version, 1, 2**31 - 1),
+        on_success=outcome_hooks("on_success", on_success),
+        on_retry=outcome_hooks("on_retry", on_retry),
+        on_failure=outcome_hooks("on_failure", on_failure),
     )
 
 

@@ -21,7 +21,7 @@ from jobpipe import (
     Snooze,
     current_job,
 )
-from jobpipe.errors import ConfigError, JobpipeError
+from jobpipe.errors import ConfigError, JobFailed, JobpipeError
 from tests.conformance.app.site import ENOUGH_SECONDS, Site
 from tests.conformance.waiting import until
 
@@ -331,3 +331,280 @@ def test_a_cancel_and_a_time_out_reach_a_coroutine_below_a_thread(
 def test_what_cannot_be_middleware_is_refused(jp: Jobpipe, wrong: Any) -> None:
     with pytest.raises(ConfigError, match=r"allowed: a function of \(job, call_next\)"):
         jp.middleware(wrong)
+
+
+# Hooks of outcomes
+
+
+class Heard:
+    """What hooks of one name were told, as (hook, job id, about)."""
+
+    def __init__(self) -> None:
+        self.calls: list[tuple[str, int, object]] = []
+
+    def blocking(self, name: str) -> Callable[[RunningJob, object], None]:
+        def hook(job: RunningJob, about: object) -> None:
+            assert current_job() is job
+            self.calls.append((name, job.id, about))
+
+        return hook
+
+    def awaited(self, name: str) -> Callable[[RunningJob, object], Any]:
+        async def hook(job: RunningJob, about: object) -> None:
+            await asyncio.sleep(0)
+            assert current_job() is job
+            self.calls.append((name, job.id, about))
+
+        return hook
+
+    def everything(self, jp: Jobpipe) -> None:
+        jp.on_success(self.awaited("success"))
+        jp.on_retry(self.awaited("retry"))
+        jp.on_failure(self.awaited("failure"))
+
+    def brief(self) -> list[tuple[str, str]]:
+        return [(name, f"{type(about).__name__}: {about}") for name, _, about in self.calls]
+
+
+@pytest.fixture
+def heard() -> Heard:
+    return Heard()
+
+
+def test_the_tasks_hooks_come_before_the_applications(
+    site: Site, jp: Jobpipe, heard: Heard
+) -> None:
+    jp.on_success(heard.awaited("common"))
+    jp.on_success(heard.blocking("common too"))
+
+    @jp.task(on_success=[heard.blocking("own"), heard.awaited("own too")])
+    def threaded() -> list[int]:
+        return [1]
+
+    @jp.task(on_success=heard.awaited("own"))
+    async def awaited() -> list[int]:
+        return [1]
+
+    jobs = [site.enqueue(task) for task in (threaded, awaited)]
+    site.drain(jp, concurrency=1)
+    first, second = (job.id for job in jobs)
+    assert heard.calls == [
+        ("own", first, [1]),
+        ("own too", first, [1]),
+        ("common", first, [1]),
+        ("common too", first, [1]),
+        ("own", second, [1]),
+        ("common", second, [1]),
+        ("common too", second, [1]),
+    ]
+
+
+@pytest.mark.parametrize("kind", ["threaded", "awaited"])
+def test_each_outcome_has_its_hook(site: Site, jp: Jobpipe, heard: Heard, kind: str) -> None:
+    heard.everything(jp)
+
+    def body(mode: str) -> object:
+        match mode:
+            case "fail":
+                raise Fail("hopeless")
+            case "retry" if current_job().attempt < 3:
+                raise Retry("again", after=0)
+            case "broken":
+                raise ValueError("no luck")
+            case "snooze":
+                raise Snooze(3600)
+            case "cancel":
+                raise Cancel("no")
+            case "odd":
+                return object()
+        return mode
+
+    async def abody(mode: str) -> object:
+        return body(mode)
+
+    task = jp.task(name="t")(body if kind == "threaded" else abody)
+    expected = {
+        "fail": [("failure", "Fail: hopeless")],
+        "retry": [("retry", "Retry: again"), ("retry", "Retry: again"), ("success", "str: retry")],
+        "broken": [("retry", "ValueError: no luck")] * 2 + [("failure", "ValueError: no luck")],
+        "snooze": [],
+        "cancel": [],
+    }
+    for mode, told in expected.items():
+        heard.calls.clear()
+        site.enqueue(task, mode)
+        site.drain(jp)
+        assert heard.brief() == told, mode
+    heard.calls.clear()
+    job = site.enqueue(task, "odd")
+    site.drain(jp)
+    assert [name for name, _ in heard.brief()] == ["failure"]
+    assert site.seen(job).reason == "unstorable"
+
+
+@pytest.mark.parametrize("kind", ["threaded", "awaited"])
+def test_a_time_out_has_its_hooks(site: Site, jp: Jobpipe, heard: Heard, kind: str) -> None:
+    heard.everything(jp)
+    release = threading.Event()
+
+    @jp.task(timeout=0.1, max_attempts=2)
+    def threaded() -> None:
+        release.wait(ENOUGH_SECONDS)
+
+    @jp.task(timeout=0.1, max_attempts=2)
+    async def awaited() -> None:
+        await asyncio.sleep(ENOUGH_SECONDS)
+
+    with site.running(jp):
+        job = site.enqueue(threaded if kind == "threaded" else awaited)
+        with pytest.raises(JobFailed, match="timed_out"):
+            site.result(job)
+        release.set()
+    told = "TimeoutError: the attempt ran longer than its time-out of 0.1 s"
+    assert heard.brief() == [("retry", told), ("failure", told)]
+
+
+def test_hooks_run_before_the_outcome_is_stored(site: Site, jp: Jobpipe) -> None:
+    seen: list[str] = []
+
+    @jp.task(on_success=lambda job, _: seen.append(str(jp.job(job.id).state)))
+    def threaded() -> None: ...
+
+    site.enqueue(threaded)
+    site.drain(jp)
+    assert seen == ["running"]
+
+
+@pytest.mark.parametrize("kind", ["blocking", "awaited"])
+def test_a_hook_that_raises_is_recorded_and_changes_nothing(
+    site: Site, jp: Jobpipe, heard: Heard, kind: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    def blocking(job: RunningJob, about: object) -> None:
+        raise SystemExit("the hook broke")
+
+    async def awaited(job: RunningJob, about: object) -> None:
+        raise SystemExit("the hook broke")
+
+    hook = blocking if kind == "blocking" else awaited
+    tasks = both_tasks(jp, print)
+
+    @jp.task(max_attempts=1, on_failure=hook)
+    def broken() -> None:
+        raise ValueError("no luck")
+
+    jp.on_success(hook)
+    jp.on_success(heard.blocking("next"))
+    jobs = [site.enqueue(task, 1) for task in tasks]
+    failed = site.enqueue(broken)
+    site.drain(jp)
+    assert [site.result(job) for job in jobs] == [1, 1]
+    assert sorted(id for _, id, _ in heard.calls) == sorted(job.id for job in jobs)
+    assert site.seen(failed).reason == "attempts_exhausted"
+    records = [each for each in caplog.records if "the hook broke" in each.getMessage()]
+    assert sorted(each.__dict__["jobpipe"]["job"] for each in records) == sorted(
+        [job.id for job in jobs] + [failed.id]
+    )
+    assert all(each.exc_info is not None for each in records)
+
+
+@pytest.mark.parametrize("kind", ["blocking", "awaited"])
+def test_a_hook_that_takes_too_long_is_left(
+    site: Site,
+    jp: Jobpipe,
+    heard: Heard,
+    kind: str,
+    caplog: pytest.LogCaptureFixture,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("jobpipe.runtime.hooks.HOOK_SECONDS", 0.05)
+    release = threading.Event()
+
+    def blocking(job: RunningJob, about: object) -> None:
+        release.wait(ENOUGH_SECONDS)
+
+    async def awaited(job: RunningJob, about: object) -> None:
+        await asyncio.sleep(ENOUGH_SECONDS)
+
+    jp.on_success(blocking if kind == "blocking" else awaited)
+    jp.on_success(heard.blocking("next"))
+    jobs = [site.enqueue(task, 1) for task in both_tasks(jp, print)]
+    site.drain(jp)
+    release.set()
+    assert [site.result(job) for job in jobs] == [1, 1]
+    assert len(heard.calls) == 2
+    late = "TimeoutError: it ran longer than 0.05 s"
+    assert [late in each.getMessage() for each in caplog.records].count(True) == 2
+
+
+@pytest.mark.parametrize("kind", ["threaded", "awaited"])
+def test_neither_a_time_out_nor_a_cancel_ends_a_hook(site: Site, jp: Jobpipe, kind: str) -> None:
+    began = threading.Event()
+    ended: list[str] = []
+
+    @jp.on_success
+    async def slow(job: RunningJob, result: object) -> None:
+        began.set()
+        while not job.cancel_requested():  # noqa: ASYNC110  # no event tells of it
+            await asyncio.sleep(0.01)
+        ended.append("in its own time")
+
+    @jp.task(timeout=0.2)
+    def threaded() -> int:
+        return 1
+
+    @jp.task(timeout=0.2)
+    async def awaited() -> int:
+        return 1
+
+    with site.running(jp):
+        job = site.enqueue(threaded if kind == "threaded" else awaited)
+        assert began.wait(ENOUGH_SECONDS)
+        threading.Event().wait(0.3)  # the time-out of the task passes
+        assert site.seen(job).state == "running"
+        site.do(job, "cancel")
+        assert site.result(job) == 1
+    assert ended == ["in its own time"]
+
+
+@pytest.mark.parametrize("hook_kind", ["blocking", "awaited"])
+@pytest.mark.parametrize("kind", ["threaded", "awaited", "timed out"])
+def test_the_end_of_the_grace_ends_a_hook_and_keeps_the_outcome(
+    site: Site, jp: Jobpipe, kind: str, hook_kind: str
+) -> None:
+    began, release = threading.Event(), threading.Event()
+
+    def blocking(job: RunningJob, about: object) -> None:
+        began.set()
+        release.wait(ENOUGH_SECONDS)
+
+    async def awaited_hook(job: RunningJob, about: object) -> None:
+        began.set()
+        await asyncio.sleep(ENOUGH_SECONDS)
+
+    jp.on_success(blocking if hook_kind == "blocking" else awaited_hook)
+    jp.on_failure(blocking if hook_kind == "blocking" else awaited_hook)
+    threaded, awaited = both_tasks(jp, print)
+
+    @jp.task(timeout=0.05, max_attempts=1)
+    def endless(n: int) -> None:
+        release.wait(ENOUGH_SECONDS)
+
+    task = {"threaded": threaded, "awaited": awaited, "timed out": endless}[kind]
+    with site.running(jp, shutdown_seconds=0.1):
+        job = site.enqueue(task, 1)
+        assert began.wait(ENOUGH_SECONDS)
+    release.set()
+    record = site.seen(job)
+    assert (record.state, record.reason, record.attempt) == (
+        ("failed", "timed_out", 1) if kind == "timed out" else ("succeeded", None, 1)
+    )
+
+
+@pytest.mark.parametrize("option", ["on_success", "on_retry", "on_failure"])
+@pytest.mark.parametrize("wrong", [5, [print, 5], lambda job: None], ids=["5", "[5]", "1"])
+def test_what_cannot_be_a_hook_is_refused(jp: Jobpipe, option: str, wrong: Any) -> None:
+    about = "result" if option == "on_success" else "error"
+    with pytest.raises(ConfigError, match=rf"{option} .*allowed: a function of \(job, {about}\)"):
+        jp.task(**{option: wrong})(lambda: None)
+    with pytest.raises(ConfigError, match=rf"{option} .*allowed: a function of \(job, {about}\)"):
+        getattr(jp, option)(wrong)
