@@ -138,6 +138,7 @@ CASES: dict[str, tuple[dict[str, Any], set[str]]] = {
         {"ids": BATCH},
         {"job_pkey", "log_pkey", "progress_pkey", "checkpoint_pkey", "attempt_pkey"},
     ),
+    "log_reach": ({"ids": BATCH, "limit": 1000}, {"log_pkey"}),
     "rerun": ({"id": 7}, {"job_pkey", "progress_pkey", "checkpoint_pkey"}),
     "promote": ({"limit": 500, "since": 0}, {"job_due", "job_pkey"}),
     "expire": ({"limit": 500, "since": 0}, {"job_expiry", "job_pkey"}),
@@ -337,6 +338,7 @@ SQLITE_INDEXES: dict[LiteralString, set[str]] = {
     "read_log": set(),
     "job": set(),
     "prune": set(),
+    "log_reach": set(),
     "rerun": set(),
 }
 """What a statement uses beside the key."""

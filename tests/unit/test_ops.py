@@ -245,11 +245,26 @@ def test_a_prune_step_deletes_what_is_old_enough_and_notes_where_it_stopped() ->
         row(3, "failed", 0),
         row(4, "queued", None),
     ]
-    script = Script(old_jobs=rows, prune=[{"id": 1}], note_position=[])
+    script = Script(
+        old_jobs=rows, log_reach=[{"reached": None}], prune=[{"id": 1}], note_position=[]
+    )
     keep = {State.SUCCEEDED: 50, State.FAILED: None, State.CANCELLED: 1}
     assert run(upkeep.prune(0, 4, keep), script) == upkeep.Pruned(1, 4)
-    assert script.asked[1].params == {"ids": [1]}
-    assert script.asked[2].params == {"name": "prune", "position": 4}
+    assert script.asked[2].params == {"ids": [1]}
+    assert script.asked[3].params == {"name": "prune", "position": 4}
+
+
+@pytest.mark.parametrize("reached, ids", [(9, [7, 8]), (8, [7]), (7, [7])])
+def test_a_prune_step_deletes_no_more_jobs_than_their_logs_allow(
+    reached: int, ids: list[int]
+) -> None:
+    row = {"state": "succeeded", "created_at": 0, "finished_at": 0, "now": 100}
+    rows = [{**row, "id": id} for id in (7, 8, 9)]
+    answers = {"old_jobs": rows, "prune": [{"id": id} for id in ids], "note_position": []}
+    script = Script(**answers, log_reach=[{"reached": reached}])
+    pruned = run(upkeep.prune(0, 10, {State.SUCCEEDED: 50}), script)
+    assert pruned == upkeep.Pruned(len(ids), ids[-1])
+    assert script.asked[2].params == {"ids": ids}
 
 
 @pytest.mark.parametrize(

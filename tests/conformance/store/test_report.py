@@ -319,6 +319,27 @@ def test_pruning_takes_all_with_it_and_nothing_else(lab: Lab) -> None:
     }
 
 
+def test_pruning_takes_few_jobs_at_once_when_they_said_much(
+    lab: Lab, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(upkeep, "PRUNE_LINES", 5)
+    ids = [speaking(lab, State.SUCCEEDED, queue=f"q{n}") for n in range(3)]
+    ids.append(lab.finished(State.SUCCEEDED))
+    ids.append(speaking(lab, State.SUCCEEDED, queue="last"))
+    talker = lab.claimed(queue="talker")
+    write(lab, *[line(talker, number) for number in range(1, 9)])
+    lab.finish(talker)
+    lab.clock.advance(10 * DAY)
+    position, steps = 0, []
+    for _ in range(4):
+        pruned = lab.run(upkeep.prune(position, 100, {State.SUCCEEDED: DAY}))
+        steps.append(pruned.deleted)
+        position = pruned.position
+    assert steps == [2, 3, 1, 0]
+    assert lab.place.sql("SELECT job_id FROM {p}log") == []
+    assert lab.recount() == {}
+
+
 @pytest.mark.parametrize("state", [State.SUCCEEDED, State.FAILED, State.CANCELLED])
 def test_a_deleted_job_is_gone_with_all_that_belongs_to_it(lab: Lab, state: State) -> None:
     id = speaking(lab, state, idempotency_key="k")

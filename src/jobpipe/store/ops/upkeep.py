@@ -10,6 +10,9 @@ from jobpipe.model.state import FINAL, State
 from jobpipe.store.ops.claim import Queued, queued
 from jobpipe.store.port import Mode, Op, Row, Statement, operation
 
+PRUNE_LINES = 20_000
+"""About how many lines of logs one step of pruning deletes, so that others have their turn."""
+
 
 class Pruned(Struct, frozen=True):
     """How far a step of pruning came."""
@@ -81,12 +84,22 @@ def prune(after: int, limit: int, keep_us: Mapping[State, int | None]) -> Op[Pru
         keep = keep_us.get(State(row["state"])) if row["state"] in FINAL else None
         if keep is not None and row["finished_at"] <= row["now"] - keep:
             old.append(row["id"])
-    deleted = (yield Statement("prune", {"ids": old})) if old else []
+    fitting = (yield from _fitting(old)) if old else []
+    deleted = (yield Statement("prune", {"ids": fitting})) if fitting else []
     spans = [keep for keep in keep_us.values() if keep is not None]
     at_end = len(slice_) < limit or not spans or _too_young(slice_[-1], min(spans))
     position = 0 if at_end else slice_[-1]["id"]
+    if len(fitting) < len(old):
+        position = fitting[-1]
     yield Statement("note_position", {"name": "prune", "position": position})
     return Pruned(len(deleted), position)
+
+
+def _fitting(ids: list[int]) -> Op[list[int]]:
+    """The first of these jobs, as far as one transaction may delete their logs; at least one."""
+    found = yield Statement("log_reach", {"ids": ids, "limit": PRUNE_LINES})
+    reached = found[0]["reached"]
+    return ids if reached is None else [id for id in ids if id < reached] or ids[:1]
 
 
 def _too_young(row: Row, shortest: int) -> bool:

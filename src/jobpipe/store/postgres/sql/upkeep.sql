@@ -139,6 +139,18 @@ WHERE name = CAST(:name AS text) RETURNING position
 SELECT id, state, created_at, finished_at, :now AS now
 FROM {p}job WHERE id > CAST(:after AS bigint) ORDER BY id LIMIT CAST(:limit AS bigint)
 
+-- name: log_reach
+-- The job in whose log the last of so many lines stands; null when the jobs have fewer.
+SELECT CASE WHEN count(*) >= CAST(:limit AS bigint) THEN max(id) END AS reached
+FROM (
+    SELECT old.id
+    FROM unnest(CAST(:ids AS bigint[])) AS old (id)
+    CROSS JOIN LATERAL (
+        SELECT 1 FROM {p}log AS l WHERE l.job_id = old.id LIMIT CAST(:limit AS bigint)
+    ) AS line
+    LIMIT CAST(:limit AS bigint)
+) AS lines
+
 -- name: prune
 -- The guard is repeated: a job that was re-run meanwhile stays.
 WITH old AS MATERIALIZED (

@@ -119,6 +119,16 @@ UPDATE {p}duty SET position = :position WHERE name = :name RETURNING position
 SELECT id, state, created_at, finished_at, :now AS now
 FROM {p}job WHERE id > :after ORDER BY id LIMIT :limit
 
+-- name: log_reach
+-- The job in whose log the last of so many lines stands; null when the jobs have fewer.
+SELECT iif(count(*) >= :limit, max(id), NULL) AS reached
+FROM (
+    SELECT old.value AS id
+    FROM json_each(:ids) AS old
+    CROSS JOIN {p}log AS l ON l.job_id = old.value
+    LIMIT :limit
+)
+
 -- name: prune
 -- The guard is repeated: a job that was re-run meanwhile stays.
 INSERT INTO {p}tally (queue, state, n)
