@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import msgspec
 import pytest
 
 from jobpipe.model.job import Lane
 from jobpipe.model.state import Reason, State
+from jobpipe.model.worker import NewWorker
 from jobpipe.store.ops import claim, steer
 from jobpipe.store.ops import worker as ops
 from tests.conformance.clock import MINUTE, SECOND
@@ -23,6 +25,26 @@ def test_a_worker_is_listed_until_it_ends(lab: Lab) -> None:
     lab.run(ops.end_worker(worker))
     assert lab.run(ops.workers()) == []
     assert not lab.run(ops.renew(worker, LEASE, {}))
+
+
+def test_a_worker_names_its_supervisor(lab: Lab) -> None:
+    about = NewWorker(name="a", host="h", pid=7, pid_started="1", slots=1, queues=["*"])
+    watched = msgspec.structs.replace(about, supervisor_pid=2**40, supervisor_started="77")
+    for worker in (about, watched):
+        lab.run(ops.register(worker, LEASE))
+    alone, child = lab.run(ops.workers())
+    assert (alone.supervisor_pid, alone.supervisor_started) == (None, "")
+    assert (child.supervisor_pid, child.supervisor_started) == (2**40, "77")
+
+
+def test_a_suspect_stays_one_when_its_worker_is_lost(lab: Lab) -> None:
+    job = lab.claimed()
+    lab.run(claim.give_back([held(job)], suspect=True))
+    worker = lab.worker()
+    lab.claim(worker, 1, [Lane("alone", 0)])
+    lab.run(ops.sweep([worker]))
+    (again,) = lab.claim(lab.worker(), 1, [Lane("alone", 0)])
+    assert again.suspect
 
 
 def test_a_renewed_lease_lasts(lab: Lab) -> None:
