@@ -11,6 +11,7 @@ from typing import Any, TypedDict, TypeVar, Unpack
 from jobpipe.access import Access
 from jobpipe.app import requests
 from jobpipe.app.outcomes import value_of
+from jobpipe.app.overview import LoadWatch
 from jobpipe.app.views import JobView, job_view
 from jobpipe.delivery.hub import Hint, Hub
 from jobpipe.errors import InvalidTransition, JobNotFound
@@ -245,6 +246,10 @@ class Verbs:
         """Resume a queue like ``resume_queue``."""
         await self._access.arun(requests.resume(name))
         self.hub.ring(Hint(control=True))
+
+    def load_watch(self) -> LoadWatch:
+        """Return what looks at queues, rates, workers and tasks, again and again."""
+        return LoadWatch(self._access.run)
 
     def workers(self) -> list[WorkerRecord]:
         """List the workers that have not ended."""

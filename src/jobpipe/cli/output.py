@@ -17,12 +17,15 @@ from jobpipe.cli import times
 from jobpipe.telemetry.escape import escape, escape_json
 
 if TYPE_CHECKING:
-    from rich.console import Console
+    from rich.console import Console, RenderableType
 
 V = TypeVar("V")
 
 MAX_CELL = 2_000
 """Longest value shown as text, in characters; JSON output shows all."""
+
+NARROWEST_TEXT = 12
+"""To this width a column of text may be folded."""
 
 STATE_STYLES = {
     "succeeded": "green",
@@ -105,11 +108,16 @@ class Output:
 
     def table(self, columns: Sequence[Column[V]], items: Sequence[V]) -> None:
         """Write rows under headings."""
-        person = self.console is not None
-        rows = [[_cell(column, item, person) for column in columns] for item in items]
         if self.console is None:
-            click.echo("\n".join(_aligned(columns, rows)))
-            return
+            click.echo("\n".join(_aligned(columns, _rows(columns, items, person=False))))
+        else:
+            self.console.print(self.grid(columns, items))
+
+    def grid(self, columns: Sequence[Column[V]], items: Sequence[V]) -> RenderableType:
+        """Return rows under headings as a terminal shows them; in a narrow one, row by row."""
+        rows = _rows(columns, items, person=True)
+        if self.console is not None and _least_width(columns, rows) > self.console.width:
+            return _stacked(columns, rows)
         from rich.table import Table
         from rich.text import Text
 
@@ -128,7 +136,7 @@ class Output:
                     for column, text in zip(columns, row, strict=True)
                 )
             )
-        self.console.print(table)
+        return table
 
     def note(self, mark: str, name: str, *lines: str) -> None:
         """Write a marked sentence under its name, and the lines that belong to it, wrapped."""
@@ -183,6 +191,10 @@ def brief(value: Any) -> str:
     return f"{text[:MAX_CELL]}... ({len(text)} characters; -o json shows all)"
 
 
+def _rows(columns: Sequence[Column[V]], items: Sequence[V], *, person: bool) -> list[list[str]]:
+    return [[_cell(column, item, person) for column in columns] for item in items]
+
+
 def _cell(column: Column[V], item: V, person: bool) -> str:
     value = column.value(item)
     if value is None or value == "":
@@ -199,6 +211,30 @@ def _aligned(columns: Sequence[Column[Any]], rows: Sequence[Sequence[str]]) -> l
         "  ".join(text.ljust(width) for text, width in zip(line, widths, strict=True)).rstrip()
         for line in lines
     ]
+
+
+def _least_width(columns: Sequence[Column[Any]], rows: Sequence[Sequence[str]]) -> int:
+    """Return the width below which a table would cut off what it shows."""
+    widths = []
+    for place, column in enumerate(columns):
+        longest = max(len(line[place]) for line in [[each.title for each in columns], *rows])
+        widths.append(min(longest, NARROWEST_TEXT) if column.kind == "text" else longest)
+    return sum(widths) + 2 * (len(widths) - 1)
+
+
+def _stacked(columns: Sequence[Column[Any]], rows: Sequence[Sequence[str]]) -> RenderableType:
+    """Return each row as its titles and values, one after another."""
+    from rich.console import Group
+    from rich.text import Text
+
+    lines = []
+    for row in rows:
+        line = Text()
+        for column, text in zip(columns, row, strict=True):
+            line.append("  " if line else "").append(f"{column.title}=", "bold")
+            line.append(text, _style(column, text))
+        lines.append(line)
+    return Group(*lines)
 
 
 def _style(column: Column[Any], text: str) -> str:

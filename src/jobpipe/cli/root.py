@@ -22,6 +22,7 @@ VERBS = {
     "db": "jobpipe.cli.verbs.db:db",
     "config": "jobpipe.cli.verbs.config:config",
     "health": "jobpipe.cli.verbs.health:health",
+    "top": "jobpipe.cli.verbs.top:top",
     "doctor": "jobpipe.cli.verbs.doctor:doctor",
 }
 
