@@ -3,7 +3,9 @@
 
 SHELL := /bin/sh
 .DEFAULT_GOAL := help
-.PHONY: help run test lint docs clean
+.PHONY: help run test lint docs torture clean
+MINUTES ?= 60
+STORE ?= both
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' Makefile
@@ -21,6 +23,10 @@ lint: ## Run the static checks alone: format, rules, types, import walls
 docs: ## Write the generated parts of the docs anew (settings, command line, states)
 	@python="$$(sh scripts/find_python.sh)" && "$$python" scripts/setup_venv.py
 	@for part in settings cli state; do .venv/bin/python scripts/write_$${part}_docs.py; done
+
+torture: ## Do harm for MINUTES=60 to STORE=both by SEED=n, and note what came of it (reliability/)
+	@python="$$(sh scripts/find_python.sh)" && "$$python" scripts/setup_venv.py --dev
+	@.venv/bin/python scripts/torture.py --minutes $(MINUTES) --store $(STORE) $(if $(SEED),--seed $(SEED))
 
 clean: ## Remove .venv, caches and built files
 	@rm -rf .venv .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache build dist

@@ -10,6 +10,9 @@ from tests.process.ledger import Entry
 NEVER = 2**63
 
 
+CLOCK_SET = "clock set"
+"""The name of the fault after which a delay may be shorter or longer than it was to be."""
+
 AFTERMATH = 2 * 10**9
 """How long after a fault a lease may still be lost to it, in the ledger's nanoseconds: the leases
 of these workers last a second."""
@@ -52,6 +55,7 @@ class Fault:
 
     def __init__(self, entry: Entry) -> None:
         self.whom, self.began, self.over = entry.whom, entry.at, NEVER
+        self.name = entry.how
 
 
 class History:
@@ -82,6 +86,13 @@ class History:
             fault.whom in (None, older.pid)
             and fault.began < last
             and fault.over + AFTERMATH >= first
+            for fault in self.faults
+        )
+
+    def clock_moved_between(self, first: int, last: int) -> bool:
+        """Tell whether the machine's time of day was set anew then."""
+        return any(
+            fault.name == CLOCK_SET and first - AFTERMATH <= fault.began <= last
             for fault in self.faults
         )
 

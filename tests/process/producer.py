@@ -12,21 +12,28 @@ import random
 import signal
 import sqlite3
 import sys
-import threading
 import time
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 from importlib import import_module
 from itertools import count
 from pathlib import Path
 from typing import Any
 
+import psycopg
+
 from jobpipe import Jobpipe
 from jobpipe.errors import StoreUnavailable
+from tests.process.contents import Database
 from tests.process.ledger import Ledger, What
+from tests.process.torture import clocks
 from tests.process.workload import application, log_to
 
 TRIES = 20
+BETWEEN_LOOKS = 8
+"""Jobs of a steady producer between two looks at how many wait."""
+PAUSE_SECONDS = 0.1
 
 
 def enqueue(
@@ -64,13 +71,15 @@ def mix(jp: Jobpipe, ledger: Ledger, given: argparse.Namespace) -> None:
     together(given.threads, wishes)
 
 
-def wish(jp: Jobpipe, ledger: Ledger, chance: random.Random, op: str) -> None:
+def wish(
+    jp: Jobpipe, ledger: Ledger, chance: random.Random, op: str, *, longest: float = 0.1
+) -> None:
     """Enqueue one job of the mix; with a key until the store has answered."""
     tasks = ["quick", "quick", "nap", "work", "fail_once", "snooze_once"]
     task = chance.choice(tasks)
     args: dict[str, Any] = {"op": op}
     if task in ("nap", "work"):
-        args["seconds"] = chance.uniform(0.0, 0.1)
+        args["seconds"] = chance.uniform(0.0, longest)
     key = op if chance.random() < 0.5 else None
     delay = 0.2 if chance.random() < 0.1 else 0.0
     for _ in range(TRIES if key else 1):
@@ -93,13 +102,37 @@ def crowd(jp: Jobpipe, ledger: Ledger, given: argparse.Namespace) -> None:
         together(given.threads, keep_wishing)
 
 
+def steady(jp: Jobpipe, ledger: Ledger, given: argparse.Namespace) -> None:
+    """Keep about ``--backlog`` jobs waiting, from each of ``--threads`` threads, until told."""
+    database = Database(jp.settings.url)
+
+    def keep_filled(number: int) -> None:
+        chance = random.Random(f"{given.seed}/{number}")
+        for n in count():
+            if given.until.exists():
+                return
+            wish(jp, ledger, chance, f"{os.getpid()}/{number}/{n}", longest=given.longest)
+            if n % BETWEEN_LOOKS == 0:
+                wait_for_room(database, given)
+
+    together(given.threads, keep_filled)
+
+
+def wait_for_room(database: Database, given: argparse.Namespace) -> None:
+    """Wait until fewer jobs are left; while the store is away nobody can tell."""
+    while not given.until.exists():
+        try:
+            if database.unfinished() < given.backlog:
+                return
+        except (sqlite3.Error, psycopg.Error):
+            pass
+        time.sleep(PAUSE_SECONDS)
+
+
 def together(number: int, work: Callable[[int], None]) -> None:
-    """Run the work in so many threads, and wait for their ends."""
-    threads = [threading.Thread(target=work, args=(n,)) for n in range(number)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
+    """Run the work in so many threads, and wait for their ends; what one raises is raised."""
+    with ThreadPoolExecutor(number) as threads:
+        list(threads.map(work, range(number)))
 
 
 def die_after_answer(jp: Jobpipe, ledger: Ledger, given: argparse.Namespace) -> None:
@@ -139,6 +172,7 @@ def steer(jp: Jobpipe, ledger: Ledger, given: argparse.Namespace) -> None:
 PLANS: dict[str, Callable[[Jobpipe, Ledger, argparse.Namespace], None]] = {
     "mix": mix,
     "crowd": crowd,
+    "steady": steady,
     "die_after_answer": die_after_answer,
     "roll_back": roll_back,
     "ask_twice": ask_twice,
@@ -154,8 +188,12 @@ def main() -> int:
     parser.add_argument("--count", type=int, default=0)
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--seconds", type=float, default=1.0)
+    parser.add_argument("--longest", type=float, default=0.1)
+    parser.add_argument("--backlog", type=int, default=50)
+    parser.add_argument("--until", type=Path)
     parser.add_argument("--plant")
     given = parser.parse_args()
+    clocks.mend_sleep()
     ledger = Ledger(given.ledger)
     log_to(ledger)
     if given.plant:

@@ -11,7 +11,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from jobpipe import Jobpipe
@@ -116,30 +116,42 @@ class Scene:
         fault: str | None = None,
         failpoints: str | None = None,
         ready: bool = True,
+        env: Mapping[str, str] | None = None,
         **settings: object,
     ) -> Program:
         """Start a worker; return when it works (``ready``)."""
         words = [*flags]
         words += ["--plant", plant] if plant else []
         words += ["--fault", fault] if fault else []
-        program = self._start("worker", words, failpoints, settings)
+        program = self._start("worker", words, failpoints, settings, env)
         if ready:
             self.until(lambda: self.event("WorkerStarted", program) or program.over, "a worker")
             assert not program.over, self.logs()
         return program
 
     def producer(
-        self, plan: str, *, plant: str | None = None, failpoints: str | None = None, **flags: float
+        self,
+        plan: str,
+        *,
+        plant: str | None = None,
+        failpoints: str | None = None,
+        env: Mapping[str, str] | None = None,
+        **flags: object,
     ) -> Program:
         """Start a producer of a plan; ``flags``: seed, count, threads, seconds."""
         words = [plan, *(f"--{name}={value}" for name, value in flags.items())]
         words += ["--plant", plant] if plant else []
-        return self._start("producer", words, failpoints, {})
+        return self._start("producer", words, failpoints, {}, env)
 
     def _start(
-        self, what: str, words: list[str], failpoints: str | None, settings: dict[str, object]
+        self,
+        what: str,
+        words: list[str],
+        failpoints: str | None,
+        settings: dict[str, object],
+        surroundings: Mapping[str, str] | None,
     ) -> Program:
-        env = dict(self._env)
+        env = self._env | dict(surroundings or {})
         env |= {f"JOBPIPE_{name.upper()}": str(value) for name, value in settings.items()}
         if failpoints:
             env["JOBPIPE_FAILPOINTS"] = failpoints

@@ -1,0 +1,154 @@
+"""The workers and producers of a round: what died is replaced, and none may die by itself."""
+
+from __future__ import annotations
+
+import random
+import signal
+from collections.abc import Mapping
+
+from tests.process.scene import Program, Scene
+from tests.process.torture import clocks
+from tests.process.torture.watch import Watch
+
+WORKERS, PRODUCERS = 4, 2
+BACKLOG = 60
+LONGEST_RUN = 0.8
+"""Seconds of the longest naps: most workers have a running job at any moment."""
+
+FAILPOINTS = (
+    "claim.taken",
+    "finish.before",
+    "promote.before",
+    "heartbeat.renew",
+    "sweep.before",
+    *(
+        f"{operation}.{when}_commit"
+        for operation in ("claim", "finish", "promote", "renew", "sweep")
+        for when in ("before", "after")
+    ),
+)
+LATEST_PASSAGE = 25
+ARMED, WRONG_CLOCK = 0.3, 0.15
+"""Shares of the new workers that will die at a failpoint, or have a wrong clock."""
+
+
+class Worker:
+    """A worker of the fleet, and what is to happen to it."""
+
+    def __init__(self, program: Program, *, armed: bool, clock: str | None, born: int) -> None:
+        self.program, self.armed, self.clock, self.born = program, armed, clock, born
+        self.doomed = False
+        """We killed it, or asked it to end."""
+        self.paused = False
+
+    @property
+    def pid(self) -> int:
+        return self.program.pid
+
+
+class Fleet:
+    """Keeps so many workers and producers at work until ``dismiss``."""
+
+    def __init__(
+        self,
+        scene: Scene,
+        watch: Watch,
+        chance: random.Random,
+        machine: clocks.MachineClock | None,
+        plant: str | None = None,
+    ) -> None:
+        self._plant = plant
+        self.scene, self.watch, self._chance = scene, watch, chance
+        self._env: Mapping[str, str] = machine.env if machine else {}
+        self._own_clocks = not scene.database.is_sqlite and clocks.library() is not None
+        self._enough = scene.folder / "enough"
+        self.healing = False
+        self.store_faults = 0
+        self.buried: list[Worker] = []
+        self.deaths_unexplained: list[str] = []
+        self.workers = [self._worker() for _ in range(WORKERS)]
+        self.producers = [self._producer() for _ in range(PRODUCERS)]
+
+    def fit(self) -> list[Worker]:
+        """Return the workers that have a running job and stand under no other fault."""
+        return [
+            worker
+            for worker in self.workers
+            if self.watch.running[worker.pid] and not worker.paused and not worker.program.over
+        ]
+
+    def mend(self) -> None:
+        """Replace what is gone."""
+        for index, worker in enumerate(self.workers):
+            if worker.program.over:
+                self._bury(worker)
+                self.workers[index] = self._worker()
+        for index, producer in enumerate(self.producers):
+            if producer.over and not self.healing:
+                self._ended(producer, "a producer", {-signal.SIGKILL})
+                self.producers[index] = self._producer()
+
+    def all_begun(self) -> bool:
+        return all(worker.pid in self.watch.begun for worker in self.workers)
+
+    def heal(self) -> None:
+        """Replace what is gone by sound workers, and let the producers end."""
+        self.healing = True
+        self._enough.touch()
+        self.mend()
+
+    def dismiss(self) -> None:
+        """Stop everybody in good order."""
+        for producer in self.producers:
+            producer.wait(60)
+            self._ended(producer, "a producer", {0, -signal.SIGKILL})
+        for worker in self.workers:
+            worker.doomed = True
+            worker.program.send(signal.SIGTERM)
+        for worker in self.workers:
+            worker.program.wait(60)
+            self._bury(worker)
+
+    def _bury(self, worker: Worker) -> None:
+        """Note the end of a worker; it may end only by a fault, or because it was asked to."""
+        code = worker.program.wait()
+        self.watch.forget(worker.pid)
+        self.buried.append(worker)
+        killed = code == -signal.SIGKILL and (worker.doomed or worker.armed)
+        store_was_away = worker.pid not in self.watch.begun and self.store_faults > worker.born
+        if not (killed or (worker.doomed and code == 0) or store_was_away):
+            self._blame(worker.program, f"a worker ended by itself with code {code}")
+
+    def _ended(self, program: Program, who: str, allowed: set[int]) -> None:
+        code = program.wait()
+        self.watch.forget(program.pid)
+        if code not in allowed:
+            self._blame(program, f"{who} ended by itself with code {code}")
+
+    def _blame(self, program: Program, what: str) -> None:
+        log = program.log.read_text(encoding="utf-8", errors="replace")
+        self.deaths_unexplained.append(f"{what} (pid {program.pid})\n{log[-3000:]}")
+
+    def _worker(self) -> Worker:
+        chance = self._chance
+        point = clock = None
+        if not self.healing and chance.random() < ARMED:
+            point = f"{chance.choice(FAILPOINTS)}=kill@{chance.randint(2, LATEST_PASSAGE)}"
+        elif not self.healing and self._own_clocks and chance.random() < WRONG_CLOCK:
+            clock = chance.choice(clocks.WRONG)
+        env = clocks.wrong(clock) if clock else self._env
+        program = self.scene.worker(
+            failpoints=point, plant=self._plant, ready=False, env=env, concurrency=4
+        )
+        return Worker(program, armed=point is not None, clock=clock, born=self.store_faults)
+
+    def _producer(self) -> Program:
+        return self.scene.producer(
+            "steady",
+            env=self._env,
+            seed=self._chance.randrange(2**32),
+            threads=2,
+            longest=LONGEST_RUN,
+            backlog=BACKLOG,
+            until=self._enough,
+        )
