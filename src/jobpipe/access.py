@@ -9,20 +9,15 @@ from __future__ import annotations
 import asyncio
 import os
 import threading
-import weakref
-from contextlib import suppress
 from typing import TypeVar
 
 from jobpipe import bootstrap
-from jobpipe.bootstrap import Backend, Ground
+from jobpipe.bootstrap import Backend
 from jobpipe.clock import Clock
-from jobpipe.config.mask import mask_url
 from jobpipe.config.settings import Settings
 from jobpipe.delivery.hub import Hub
-from jobpipe.errors import ConfigError
 from jobpipe.model.job import Lane
 from jobpipe.store import callers
-from jobpipe.store.callers.caller import AsyncCaller, Caller
 from jobpipe.store.port import Operation
 
 T = TypeVar("T")
@@ -40,9 +35,7 @@ class Access:
         self._is_current = False
         self.known_lanes: frozenset[Lane] = frozenset()
         """Lanes that are sure to be in the store."""
-        self._grounds: dict[str, Ground] = {}
         self._process = os.getpid()
-        self._known_callers: weakref.WeakSet[object] = weakref.WeakSet()
 
     def backend(self) -> Backend:
         """Return the wired store, without touching it; raises ConfigError."""
@@ -78,20 +71,21 @@ class Access:
     def run_on(self, connection: object, operation: Operation[T]) -> T:
         """Run an operation in the transaction of the caller's connection."""
         caller = callers.blocking(connection)
-        ground = self._ground(self.opened(), caller)
-        if not self._is_known(connection):
+        grounds = self.opened().grounds
+        ground = grounds.of(caller)
+        if not grounds.is_known(connection):
             is_ours = caller.same_store(connection, ground.expected, ground.statements)
-            self._check_store(connection, is_ours)
+            grounds.check(connection, is_ours)
         return caller.run(connection, operation, ground.statements, ground.clock)
 
     async def arun_on(self, connection: object, operation: Operation[T]) -> T:
         """Run an operation in the transaction of the caller's async connection."""
         caller = callers.awaited(connection)
-        backend = await self.aopened()
-        ground = await asyncio.to_thread(self._ground, backend, caller)
-        if not self._is_known(connection):
+        grounds = (await self.aopened()).grounds
+        ground = await asyncio.to_thread(grounds.of, caller)
+        if not grounds.is_known(connection):
             is_ours = await caller.same_store(connection, ground.expected, ground.statements)
-            self._check_store(connection, is_ours)
+            grounds.check(connection, is_ours)
         return await caller.run(connection, operation, ground.statements, ground.clock)
 
     def close(self) -> None:
@@ -113,32 +107,4 @@ class Access:
         """What the next use opens may be another store: nothing that was learnt counts for it."""
         backend, self._backend, self._is_current = self._backend, None, False
         self.known_lanes = frozenset()
-        self._grounds.clear()
-        self._known_callers.clear()
         return backend
-
-    def _ground(self, backend: Backend, caller: Caller | AsyncCaller) -> Ground:
-        if caller.dialect != backend.store.capabilities.dialect:
-            raise ConfigError(
-                f"on= is a {caller.kind}, but this application's store is"
-                f" {mask_url(self._settings.url)}"
-            )
-        if caller.placeholder not in self._grounds:
-            self._grounds[caller.placeholder] = backend.ground(caller.placeholder)
-        return self._grounds[caller.placeholder]
-
-    def _is_known(self, connection: object) -> bool:
-        try:
-            return connection in self._known_callers
-        except TypeError:  # this kind cannot be remembered; asking it again is cheap
-            return False
-
-    def _check_store(self, connection: object, is_ours: bool) -> None:
-        if not is_ours:
-            raise ConfigError(
-                "on= leads to another database than this application's store,"
-                f" {mask_url(self._settings.url)}",
-                help="Open the connection on the same database (and schema) as JOBPIPE_URL.",
-            )
-        with suppress(TypeError):
-            self._known_callers.add(connection)

@@ -5,7 +5,7 @@ Whether a store is SQLite or PostgreSQL is decided here once; everything above s
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Literal, Protocol
@@ -20,13 +20,17 @@ from jobpipe.delivery.watch import Watcher
 from jobpipe.errors import ConfigError
 from jobpipe.model.condition import FileFacts
 from jobpipe.runtime.options import Ears, WorkerKit
+from jobpipe.runtime.transaction import Transactions
+from jobpipe.store.callers.caller import Ground
+from jobpipe.store.callers.grounds import Grounds
 from jobpipe.store.migrations import Migration, SchemaStatus
 from jobpipe.store.ops.notify import notify as notify_op
 from jobpipe.store.ops.read import store_id
 from jobpipe.store.port import AsyncStore, Store
 from jobpipe.store.sqlite.driver import MEMORY, SqliteAsyncStore, SqliteStore
 from jobpipe.store.sqlite.probe import probe
-from jobpipe.store.statements import Prepared, prepare
+from jobpipe.store.sqlite.lender import SqliteLender
+from jobpipe.store.statements import prepare
 from jobpipe.tasks.registry import Registry
 
 if TYPE_CHECKING:
@@ -49,25 +53,13 @@ class ManagedStore(Store, Protocol):
 
 
 @dataclass(frozen=True, slots=True)
-class Ground:
-    """What it takes to run an operation on a caller's own connection."""
-
-    dialect: str
-    statements: Mapping[str, Prepared]
-    clock: Callable[[], int]
-    expected: str
-    """What tells this store from others: the file's path, or the store's id."""
-
-
-@dataclass(frozen=True, slots=True)
 class Backend:
     """A wired store."""
 
     store: ManagedStore
     async_store: AsyncStore
     worker_kit: Callable[[Registry, Hub], WorkerKit]
-    ground: Callable[[str], Ground]
-    """The ground for a kind of placeholder (``named``, ``dollar``, ``percent``)."""
+    grounds: Grounds
     close: Callable[[], None]
     probe: Callable[[], FileFacts | None]
     """Looks at the database's file from outside; None where there is none."""
@@ -97,6 +89,13 @@ def _sqlite(settings: Settings, clock: Clock) -> Backend:
     def ears(ring: Callable[[Hint], None]) -> Ears:
         return Watcher(store.watch, lambda: ring(Hint(LOOK.lanes, heard=True)))
 
+    def ground(_placeholder: str) -> Ground:
+        if path == MEMORY:
+            raise ConfigError("a store in memory has no connection but its own: on= cannot be used")
+        return Ground("sqlite", statements, clock, store.path)
+
+    grounds = Grounds("sqlite", mask_url(settings.url), ground)
+
     def kit(registry: Registry, hub: Hub) -> WorkerKit:
         return WorkerKit(
             registry=registry,
@@ -105,16 +104,12 @@ def _sqlite(settings: Settings, clock: Clock) -> Backend:
             heartbeat_store=store,
             locks=store.worker_locks,
             ears=ears if store.capabilities.shared else None,
+            transactions=Transactions(SqliteLender(store), grounds, settings.max_payload),
             close=_nothing,
         )
 
-    def ground(_placeholder: str) -> Ground:
-        if path == MEMORY:
-            raise ConfigError("a store in memory has no connection but its own: on= cannot be used")
-        return Ground("sqlite", statements, clock, store.path)
-
     look = partial(probe, path) if path != MEMORY else _no_file
-    return Backend(store, async_store, kit, ground, store.close, look)
+    return Backend(store, SqliteAsyncStore(store), kit, grounds, store.close, look)
 
 
 def _postgres(settings: Settings, hub: Hub, clock: Clock | None) -> Backend:
@@ -122,6 +117,7 @@ def _postgres(settings: Settings, hub: Hub, clock: Clock | None) -> Backend:
         from jobpipe.store.postgres import dialect as dialects
         from jobpipe.store.postgres.async_driver import PostgresAsyncStore
         from jobpipe.store.postgres.driver import PostgresStore
+        from jobpipe.store.postgres.lender import PostgresLender
     except ImportError as error:
         raise ConfigError(
             f"PostgreSQL ({mask_url(settings.url)}) needs asyncpg and psycopg: {error}",
@@ -133,8 +129,15 @@ def _postgres(settings: Settings, hub: Hub, clock: Clock | None) -> Backend:
     )
     open_sync = partial(PostgresStore, settings.url, dialect, pooler=pooler)
     open_async = partial(PostgresAsyncStore, settings.url, dialect, pooler=pooler)
+    lend = partial(PostgresLender, settings.url, dialect, pooler=pooler, size=settings.concurrency)
     store = open_sync()
     stop_sending = _send_hints(hub, settings.schema, open_sync(size=1))
+
+    def ground(placeholder: str) -> Ground:
+        statements = dialect.dollar if placeholder == "dollar" else dialect.percent
+        return Ground("postgresql", statements, dialect.clock_shift, store.run(store_id()))
+
+    grounds = Grounds("postgresql", mask_url(settings.url), ground)
 
     def kit(registry: Registry, worker_hub: Hub) -> WorkerKit:
         heartbeat_store = open_sync(size=1)
@@ -145,18 +148,15 @@ def _postgres(settings: Settings, hub: Hub, clock: Clock | None) -> Backend:
             heartbeat_store=heartbeat_store,
             locks=None,
             ears=_postgres_ears(settings),
+            transactions=Transactions(lend(), grounds, settings.max_payload),
             close=heartbeat_store.close,
         )
-
-    def ground(placeholder: str) -> Ground:
-        statements = dialect.dollar if placeholder == "dollar" else dialect.percent
-        return Ground("postgresql", statements, dialect.clock_shift, store.run(store_id()))
 
     def close() -> None:
         stop_sending()
         store.close()
 
-    return Backend(store, open_async(), kit, ground, close, _no_file)
+    return Backend(store, open_async(), kit, grounds, close, _no_file)
 
 
 def _shift(clock: Clock | None) -> Callable[[], int]:

@@ -93,6 +93,8 @@ class Finish(Struct, frozen=True, kw_only=True):
     duration_us: int = 0
     ended_at_ns: int = 0
     """Monotonic clock of the worker when the run ended; becomes the age of the outcome."""
+    stored: bool = False
+    """The attempt has committed it with its own writes (``job.transaction()``)."""
 
 
 class JobRecord(Struct, frozen=True, kw_only=True):

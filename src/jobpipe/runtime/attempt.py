@@ -18,7 +18,13 @@ from jobpipe.runtime.context import RunningJob
 from jobpipe.runtime.failure import describe, to_json
 from jobpipe.tasks.codec import Undecodable, Unstorable, decode_args, encode_result
 from jobpipe.tasks.registry import DeclaredTask, Registry
-from jobpipe.telemetry.events import JobFailedForGood, JobParked, emit
+from jobpipe.telemetry.events import (
+    JobFailedForGood,
+    JobParked,
+    RaisedAfterCommit,
+    ResultDropped,
+    emit,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,14 +55,12 @@ class Attempt:
         "failure",
         "job",
         "settled",
-        "started_ns",
         "why_stopped",
     )
 
     def __init__(self, claimed: Claimed, job: RunningJob) -> None:
         self.claimed = claimed
         self.job = job
-        self.started_ns = 0
         self.settled = False
         self.why_stopped: str | None = None
         """Set when it is interrupted: ``cancel``, ``timeout``, ``stop`` or ``lease``."""
@@ -71,6 +75,16 @@ class Attempt:
     def is_stopping(self) -> bool:
         """Tell whether it was interrupted since its worker ends."""
         return self.why_stopped in ("stop", "lease")
+
+
+    @property
+    def started_ns(self) -> int:
+        """Monotonic clock at its start, 0 before: its job knows it too, to end in time."""
+        return self.job.started_ns
+
+    @started_ns.setter
+    def started_ns(self, at_ns: int) -> None:
+        self.job.started_ns = at_ns
 
 
 class Judge:
@@ -111,6 +125,8 @@ class Judge:
 
     def exception(self, attempt: Attempt, task: DeclaredTask, error: BaseException) -> Finish:
         """Judge a task that raised."""
+        if isinstance(error, Unstorable):  # by set_result()
+            return self._end(attempt, policy.UNSTORABLE, error)
         return self._end(attempt, policy.of_exception(error, self._rules(attempt, task)), error)
 
     def timeout(self, attempt: Attempt, task: DeclaredTask) -> Finish:
@@ -148,6 +164,8 @@ class Judge:
         error: BaseException | None = None,
         result: str | None = None,
     ) -> Finish:
+        if attempt.job.committed is not None:
+            return self._committed(attempt, attempt.job.committed, error, result)
         attempt.failure = error
         text = describe(error, self._max_payload) if error is not None else None
         if verdict.state is State.FAILED and not attempt.settled:
@@ -156,6 +174,18 @@ class Judge:
             reason = str(verdict.reason)
             emit(JobFailedForGood(job=claimed.id, task=claimed.task, reason=reason, error=why))
         return self._write(attempt, verdict, result, text)
+
+    @staticmethod
+    def _committed(
+        attempt: Attempt, end: Finish, error: BaseException | None, result: str | None
+    ) -> Finish:
+        """The attempt has committed its success: what it made of itself since changes nothing."""
+        if isinstance(error, Exception) and attempt.why_stopped is None:
+            why = f"{type(error).__name__}: {error}"
+            emit(RaisedAfterCommit(job=end.id, task=attempt.claimed.task, error=why))
+        elif result is not None and end.result is None:
+            emit(ResultDropped(job=end.id, task=attempt.claimed.task))
+        return end
 
     @staticmethod
     def _write(attempt: Attempt, verdict: Verdict, result: str | None, error: str | None) -> Finish:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import AsyncIterable, AsyncIterator, Iterable, Iterator, Sized
 from contextvars import ContextVar
 from functools import cached_property
@@ -45,7 +44,8 @@ class RunningJob:
         self._meta = claimed.meta
         self._state = claimed.checkpoint
         self._cancel_requested = False
-        self._began_ns = time.monotonic_ns()
+        self.started_ns = 0
+        """Monotonic clock at the start of the attempt (for the worker)."""
         self._transactions = transactions
         self._commitment: Commitment | None = None
 
@@ -123,7 +123,7 @@ class RunningJob:
         if self._transactions is None:
             raise ConfigError("job.transaction() needs a worker that runs the job")
         if self._commitment is None:
-            self._commitment = Commitment(self.id, self.token, self._began_ns)
+            self._commitment = Commitment(self.id, self.token, self.started_ns)
         return Transaction(self._commitment, self._transactions, on)
 
     def set_result(self, value: Any) -> None:

@@ -48,7 +48,10 @@ class Finisher:
         self._idle.set()
 
     def put(self, outcome: Finish) -> None:
-        """Hand over an outcome; never blocks."""
+        """Hand over an outcome; never blocks. One that is committed already is only noted."""
+        if outcome.stored:
+            self._written([outcome], [Finished(outcome.id, outcome.state, False)])
+            return
         self._pending.append(outcome)
         self._idle.clear()
         self._wake.set()

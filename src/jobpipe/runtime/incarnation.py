@@ -22,6 +22,7 @@ from jobpipe.runtime import identity
 from jobpipe.runtime.attempt import Attempt, Judge
 from jobpipe.runtime.calling import Caller, Shared
 from jobpipe.runtime.claimer import Claimer, Demand, ReadAhead
+from jobpipe.runtime.context import RunningJob
 from jobpipe.runtime.duty import Duty
 from jobpipe.runtime.ending import UNWIND_SECONDS, Ending
 from jobpipe.runtime.finisher import Finisher
@@ -70,7 +71,14 @@ class Incarnation:
         self._giving_back = False
         judge = Judge(kit.registry, options.retry_delays, options.max_payload)
         caller = Caller(kit.registry.hooks, shared)
-        self.slots = Slots(options.concurrency, judge, caller, self._settled, self._freed)
+        self.slots = Slots(
+            options.concurrency,
+            judge,
+            caller,
+            self._settled,
+            self._freed,
+            new_job=lambda claimed: RunningJob(claimed, transactions=kit.transactions),
+        )
         self._ending = Ending(self.slots, self._changed)
         self.finisher = Finisher(kit.store, self._written)
         self.claimer = Claimer(

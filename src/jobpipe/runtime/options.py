@@ -10,6 +10,7 @@ from jobpipe.config.settings import QueueSlots
 from jobpipe.delivery.hub import Hint, Hub
 from jobpipe.policy.retention import Retention
 from jobpipe.policy.retry import RetryDelays
+from jobpipe.runtime.transaction import Transactions
 from jobpipe.store.port import AsyncStore, Store
 from jobpipe.tasks.registry import Registry
 
@@ -63,5 +64,6 @@ class WorkerKit:
     heartbeat_store: Store
     locks: LivenessLocks | None
     ears: Callable[[Callable[[Hint], None]], Ears] | None
+    transactions: Transactions
     close: Callable[[], None]
     """Closes the heartbeat's store, where it is the worker's own."""

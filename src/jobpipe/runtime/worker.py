@@ -61,6 +61,7 @@ class Worker:
                 while incarnation is not None:
                     incarnation = await self._live(incarnation)
         finally:
+            await self._kit.transactions.close()
             await self._kit.store.close()
             self._kit.close()
 

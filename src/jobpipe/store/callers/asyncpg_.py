@@ -7,7 +7,7 @@ from contextlib import AbstractAsyncContextManager, nullcontext
 from typing import Any, TypeVar
 
 from jobpipe.store.binding import array_parameters
-from jobpipe.store.callers.caller import Placeholder, Statements, is_busy, unavailable
+from jobpipe.store.callers.caller import Placeholder, Statements, already_open, is_busy, unavailable
 from jobpipe.store.callers.identity import leads_to, no_shift
 from jobpipe.store.port import Mode, Operation, Rows, Statement
 from jobpipe.store.stepping import astep
@@ -54,6 +54,40 @@ class AsyncpgCaller:
     async def same_store(self, connection: Any, expected: str, statements: Statements) -> bool:
         """Compare the store's id."""
         return await self.run(connection, leads_to(expected), statements, no_shift)
+
+    async def begin(self, connection: Any) -> AsyncpgOpened:
+        """Begin a transaction."""
+        if connection.is_in_transaction():
+            raise already_open(self.kind)
+        transaction = connection.transaction()
+        try:
+            await transaction.start()
+        except Exception as error:
+            if _is_about_the_connection(error):
+                raise unavailable(self.kind, error) from error
+            raise
+        return AsyncpgOpened(connection, transaction)
+
+
+class AsyncpgOpened:
+    """A transaction on asyncpg's connection."""
+
+    def __init__(self, connection: Any, transaction: Any) -> None:
+        self._connection = connection
+        self._transaction = transaction
+
+    @property
+    def is_open(self) -> bool:
+        """Tell whether the server is in a transaction."""
+        return bool(self._connection.is_in_transaction())
+
+    async def commit(self) -> None:
+        """Make it last."""
+        await self._transaction.commit()
+
+    async def rollback(self) -> None:
+        """Undo it."""
+        await self._transaction.rollback()
 
 
 def _is_about_the_connection(error: Exception) -> bool:

@@ -7,7 +7,7 @@ from contextlib import AbstractContextManager, nullcontext
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from jobpipe.store.binding import array_parameters
-from jobpipe.store.callers.caller import Placeholder, Statements, is_busy, unavailable
+from jobpipe.store.callers.caller import Placeholder, Statements, already_open, is_busy, unavailable
 from jobpipe.store.callers.identity import leads_to, no_shift
 from jobpipe.store.port import Mode, Operation, Rows, Statement
 from jobpipe.store.stepping import step
@@ -55,6 +55,47 @@ class PsycopgCaller:
     ) -> bool:
         """Compare the store's id."""
         return self.run(connection, leads_to(expected), statements, no_shift)
+
+    def begin(self, connection: Connection[Any]) -> PsycopgOpened:
+        """Begin a transaction; while it stands, psycopg refuses ``commit()`` and ``rollback()``."""
+        from psycopg import OperationalError
+        from psycopg.pq import TransactionStatus
+
+        if connection.info.transaction_status in (
+            TransactionStatus.INTRANS,
+            TransactionStatus.INERROR,
+        ):
+            raise already_open(self.kind)
+        try:
+            return PsycopgOpened(connection)
+        except OperationalError as error:
+            raise unavailable(self.kind, error) from error
+
+
+class PsycopgOpened:
+    """A transaction on psycopg's blocking connection."""
+
+    def __init__(self, connection: Connection[Any]) -> None:
+        self._connection = connection
+        self._transaction = connection.transaction()
+        self._transaction.__enter__()
+
+    @property
+    def is_open(self) -> bool:
+        """Tell whether the server is in a transaction."""
+        from psycopg.pq import TransactionStatus
+
+        return self._connection.info.transaction_status is not TransactionStatus.IDLE
+
+    def commit(self) -> None:
+        """Make it last."""
+        self._transaction.__exit__(None, None, None)
+
+    def rollback(self) -> None:
+        """Undo it."""
+        from psycopg import Rollback
+
+        self._transaction.__exit__(Rollback, Rollback(), None)
 
 
 def _own_cursor(connection: Connection[Any]) -> Cursor[dict[str, Any]]:

@@ -7,13 +7,13 @@ from contextlib import AbstractAsyncContextManager, nullcontext
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from jobpipe.store.binding import array_parameters
-from jobpipe.store.callers.caller import Placeholder, Statements, is_busy, unavailable
+from jobpipe.store.callers.caller import Placeholder, Statements, already_open, is_busy, unavailable
 from jobpipe.store.callers.identity import leads_to, no_shift
 from jobpipe.store.port import Mode, Operation, Rows, Statement
 from jobpipe.store.stepping import astep
 
 if TYPE_CHECKING:
-    from psycopg import AsyncConnection, AsyncCursor
+    from psycopg import AsyncConnection, AsyncCursor, AsyncTransaction
 
 T = TypeVar("T")
 
@@ -55,6 +55,52 @@ class PsycopgAsyncCaller:
     ) -> bool:
         """Compare the store's id."""
         return await self.run(connection, leads_to(expected), statements, no_shift)
+
+    async def begin(self, connection: AsyncConnection[Any]) -> PsycopgAsyncOpened:
+        """Begin a transaction; while it stands, psycopg refuses ``commit()`` and ``rollback()``."""
+        from psycopg import OperationalError
+        from psycopg.pq import TransactionStatus
+
+        if connection.info.transaction_status in (
+            TransactionStatus.INTRANS,
+            TransactionStatus.INERROR,
+        ):
+            raise already_open(self.kind)
+        transaction = connection.transaction()
+        try:
+            await transaction.__aenter__()
+        except OperationalError as error:
+            raise unavailable(self.kind, error) from error
+        return PsycopgAsyncOpened(connection, transaction)
+
+
+class PsycopgAsyncOpened:
+    """A transaction on psycopg's awaited connection."""
+
+    def __init__(
+        self,
+        connection: AsyncConnection[Any],
+        transaction: AbstractAsyncContextManager[AsyncTransaction],
+    ) -> None:
+        self._connection = connection
+        self._transaction = transaction
+
+    @property
+    def is_open(self) -> bool:
+        """Tell whether the server is in a transaction."""
+        from psycopg.pq import TransactionStatus
+
+        return self._connection.info.transaction_status is not TransactionStatus.IDLE
+
+    async def commit(self) -> None:
+        """Make it last."""
+        await self._transaction.__aexit__(None, None, None)
+
+    async def rollback(self) -> None:
+        """Undo it."""
+        from psycopg import Rollback
+
+        await self._transaction.__aexit__(Rollback, Rollback(), None)
 
 
 def _own_cursor(connection: AsyncConnection[Any]) -> AsyncCursor[dict[str, Any]]:

@@ -13,7 +13,7 @@ from contextlib import contextmanager
 from typing import TypeVar
 
 from jobpipe.store.binding import sqlite_parameters, sqlite_parts
-from jobpipe.store.callers.caller import Placeholder, Statements, unavailable
+from jobpipe.store.callers.caller import Placeholder, Statements, already_open, unavailable
 from jobpipe.store.port import Mode, Operation, Rows, Statement
 from jobpipe.store.stepping import step
 
@@ -83,6 +83,65 @@ class Sqlite3Caller:
         except OSError:
             return False
 
+    def begin(self, connection: sqlite3.Connection) -> Sqlite3Opened:
+        """Take the write lock for a transaction."""
+        _cursor(connection).close()
+        always_in_one = getattr(connection, "autocommit", -1) is False
+        if connection.in_transaction and not always_in_one:
+            raise already_open(self.kind)
+        if not connection.in_transaction:
+            try:
+                connection.execute("BEGIN IMMEDIATE")
+            except sqlite3.OperationalError as error:
+                raise unavailable(self.kind, error) from error
+        return Sqlite3Opened(connection)
+
+
+class Sqlite3Opened:
+    """A transaction on the standard library's SQLite connection."""
+
+    def __init__(self, connection: sqlite3.Connection) -> None:
+        self._connection = connection
+
+    @property
+    def is_open(self) -> bool:
+        """Tell whether the connection is in a transaction."""
+        return self._connection.in_transaction
+
+    def commit(self) -> None:
+        """Make it last."""
+        if getattr(self._connection, "autocommit", -1) is True:  # there commit() does nothing
+            self._connection.execute("COMMIT")
+        else:
+            self._connection.commit()
+
+    def rollback(self) -> None:
+        """Undo it; some errors have made SQLite do so already."""
+        if getattr(self._connection, "autocommit", -1) is not True:
+            self._connection.rollback()
+        elif self._connection.in_transaction:
+            self._connection.execute("ROLLBACK")
+
+
+class Sqlite3AwaitedOpened:
+    """The same for async code."""
+
+    def __init__(self, opened: Sqlite3Opened) -> None:
+        self._opened = opened
+
+    @property
+    def is_open(self) -> bool:
+        """Tell whether the connection is in a transaction."""
+        return self._opened.is_open
+
+    async def commit(self) -> None:
+        """Make it last."""
+        self._opened.commit()
+
+    async def rollback(self) -> None:
+        """Undo it."""
+        self._opened.rollback()
+
 
 class Sqlite3AwaitedCaller:
     """The same for async code: SQLite answers at once, so nothing is gained by a thread."""
@@ -106,6 +165,10 @@ class Sqlite3AwaitedCaller:
     ) -> bool:
         """Compare the files."""
         return Sqlite3Caller().same_store(connection, expected, statements)
+
+    async def begin(self, connection: sqlite3.Connection) -> Sqlite3AwaitedOpened:
+        """Take the write lock for a transaction."""
+        return Sqlite3AwaitedOpened(Sqlite3Caller().begin(connection))
 
 
 def _cursor(connection: sqlite3.Connection) -> sqlite3.Cursor:

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 from msgspec import Struct
 
+from jobpipe.errors import LeaseLost
 from jobpipe.model.job import Finish
 from jobpipe.model.state import State
 from jobpipe.store.port import Batch, Mode, Op, Statement, operation
@@ -60,6 +61,18 @@ def finish(outcomes: Sequence[Finish], now_ns: int) -> Op[list[Finished]]:
     return [
         Finished(row["id"], State(row["state"]), bool(row["cancel_requested"])) for row in written
     ]
+
+
+@operation(Mode.ONE)
+def succeed(end: Finish, now_ns: int) -> Op[Finished]:
+    """Record a success that commits together with what the attempt wrote itself.
+
+    Raises LeaseLost when the attempt is no longer current, so that nothing of it is committed.
+    """
+    taken = yield from finish([end], now_ns).start()
+    if not taken:
+        raise LeaseLost(f"job {end.id}: this attempt is no longer current; nothing was written")
+    return taken[0]
 
 
 @operation(Mode.READ)

@@ -139,19 +139,26 @@ class PostgresStore:
 
 
 def connect(address: Address, seconds: float) -> Connection:
+    """Open a connection for operations, like ``dial``."""
+    connection = dial(address, seconds)
+    connection.row_factory = dict_row
+    for kind in ("json", "jsonb"):
+        connection.adapters.register_loader(kind, TextLoader)
+    return connection
+
+
+def dial(address: Address, seconds: float) -> psycopg.Connection[Any]:
     """Open a connection, trying for ``seconds`` while the server may only be restarting."""
     connecting = Connecting(address, seconds)
     options: dict[str, Any] = address.for_psycopg()
     while True:
         try:
-            connection = psycopg.Connection[dict[str, Any]].connect(**options, row_factory=dict_row)
+            connection = psycopg.Connection[Any].connect(**options)
         except psycopg.OperationalError as error:
             pause = connecting.pause_after(error)
         except (psycopg.ProgrammingError, ValueError):
             raise errors.malformed(address) from None
         else:
             connection.isolation_level = psycopg.IsolationLevel.READ_COMMITTED
-            for kind in ("json", "jsonb"):
-                connection.adapters.register_loader(kind, TextLoader)
             return connection
         time.sleep(pause)

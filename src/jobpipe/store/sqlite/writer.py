@@ -10,7 +10,7 @@ from __future__ import annotations
 import queue
 import sqlite3
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import Future
 from typing import Any, TypeVar
 
@@ -26,13 +26,15 @@ GROUP_MAX = 200
 """Most operations in one commit."""
 
 Run = Callable[[sqlite3.Connection, Operation[Any]], Any]
+Action = Callable[[sqlite3.Connection], Any]
 
 
 class _Work:
-    __slots__ = ("future", "operation", "result")
+    __slots__ = ("first", "future", "operation", "result")
 
-    def __init__(self, operation: Operation[Any]) -> None:
+    def __init__(self, operation: Operation[Any], first: Action | None) -> None:
         self.operation = operation
+        self.first = first
         self.future: Future[Any] = Future()
         self.result: Any = None
 
@@ -63,9 +65,13 @@ class Writer:
         self._thread = threading.Thread(target=self._work, name="jobpipe-writer", daemon=True)
         self._thread.start()
 
-    def submit(self, operation: Operation[T]) -> Future[T]:
-        """Hand over an operation; the future ends when its commit is on disk (or refused)."""
-        work = _Work(operation)
+    def submit(self, operation: Operation[T], first: Action | None = None) -> Future[T]:
+        """Hand over an operation; the future ends when its commit is on disk (or refused).
+
+        ``first`` runs before it and may do anything to the connection's transaction: so the two
+        have one of their own, which no neighbour shares.
+        """
+        work = _Work(operation, first)
         with self._gate:
             if self._closed:
                 work.future.set_exception(StoreUnavailable("the store has been closed"))
@@ -84,8 +90,8 @@ class Writer:
     def _work(self) -> None:
         while True:
             group = self._next_group()
-            if group:
-                self._settle(group)
+            for part in _apart(group):
+                self._settle(part)
             if len(group) == 0 or self._ended:
                 break
         if self._connection is not None:
@@ -152,9 +158,13 @@ class Writer:
     def _attempt(self, connection: sqlite3.Connection, work: _Work) -> bool:
         connection.execute("SAVEPOINT operation")
         try:
+            if work.first is not None:
+                work.first(connection)
             work.result = self._run(connection, work.operation)
         except Exception as error:
             if isinstance(error, sqlite3.Error) and poisons_connection(error):
+                raise
+            if not connection.in_transaction:  # undone as a whole (OR ROLLBACK)
                 raise
             connection.execute("ROLLBACK TO operation")
             connection.execute("RELEASE operation")
@@ -178,3 +188,18 @@ class Writer:
         if error is None or poisons_connection(error):
             self._connection = None
             connection.close()
+
+
+def _apart(group: list[_Work]) -> Iterator[list[_Work]]:
+    """Yield what may be committed together, in order."""
+    together: list[_Work] = []
+    for work in group:
+        if work.first is None:
+            together.append(work)
+            continue
+        if together:
+            yield together
+        yield [work]
+        together = []
+    if together:
+        yield together

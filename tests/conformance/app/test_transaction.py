@@ -1,0 +1,203 @@
+"""``job.transaction()``: what a task writes and its success are committed together, or neither."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Generator
+from typing import Any
+
+import pytest
+
+from jobpipe import Jobpipe, State, current_job
+from jobpipe.errors import InvalidTransition, LeaseLost
+from jobpipe.model.state import Reason
+from jobpipe.store.ops import worker as ops
+from tests.conformance.app.shelf import Shelf
+from tests.conformance.app.site import Site
+from tests.conformance.waiting import until
+
+Steps = Generator[Any, Any, None]
+
+
+@pytest.fixture(params=["def", "async"])
+def shelf(request: pytest.FixtureRequest, site: Site, jp: Jobpipe) -> Shelf:
+    """A table beside the jobs, and tasks of both kinds that write to it."""
+    return Shelf(site, jp, request.param)
+
+
+def test_the_writes_and_the_success_come_together(site: Site, jp: Jobpipe, shelf: Shelf) -> None:
+    def inside(n: int) -> Steps:
+        assert (yield shelf.count) == [(0,)]
+        yield shelf.put(n)
+        yield shelf.put(n + 1)
+        assert shelf.items == []
+        assert jp.job(current_job().id).state is State.RUNNING
+
+    def after(n: int) -> None:
+        assert shelf.items == [n, n + 1]
+        assert jp.job(current_job().id).state is State.SUCCEEDED
+
+    job = site.enqueue(shelf.task(inside, after), 7)
+    site.drain(jp)
+    seen = site.seen(job)
+    assert (seen.state, seen.attempt, seen.result, seen.error) == (State.SUCCEEDED, 1, None, None)
+    assert seen.started_at is not None
+    assert seen.finished_at is not None
+    assert 0 <= seen.finished_at - seen.started_at < 5_000_000
+    assert jp.counts()["succeeded"] == 1
+    assert site.place.sql("SELECT id FROM {p}job WHERE state = 'running'") == []
+
+
+def test_an_exception_undoes_the_writes(site: Site, jp: Jobpipe, shelf: Shelf) -> None:
+    def inside(n: int) -> Steps:
+        yield shelf.put(n)
+        if current_job().attempt == 1:
+            raise ValueError("not yet")
+
+    job = site.enqueue(shelf.task(inside), 7)
+    with site.running(jp):
+        until(lambda: site.seen(job).state is State.SUCCEEDED)
+    assert shelf.items == [7]
+    assert site.outcomes(jp, job) == ["failed", "succeeded"]
+
+
+def test_what_the_database_refuses_at_the_commit_fails_the_attempt(
+    site: Site, jp: Jobpipe, shelf: Shelf
+) -> None:
+    task = shelf.task(max_attempts=1)
+    first, second, third = (site.enqueue(task, n) for n in (7, 7, 8))
+    site.drain(jp, concurrency=1)
+    assert [site.seen(job).state for job in (first, third)] == [State.SUCCEEDED, State.SUCCEEDED]
+    seen = site.seen(second)
+    assert (seen.state, seen.reason) == (State.FAILED, Reason.ATTEMPTS_EXHAUSTED)
+    assert seen.error is not None
+    assert "nique" in seen.error or "UNIQUE" in seen.error
+    assert shelf.items == [7, 8]
+
+
+def test_a_lost_attempt_commits_nothing(site: Site, jp: Jobpipe, shelf: Shelf) -> None:
+    """The job is taken over in the middle of the block; only the second run counts."""
+    begun, swept = threading.Event(), threading.Event()
+    lost: list[int] = []
+
+    def inside(n: int) -> Steps:
+        token = current_job().token
+        yield shelf.put(n + token)
+        if token == 1:
+            begun.set()
+            yield swept
+            lost.append(token)
+
+    job = site.enqueue(shelf.task(inside), 10)
+    with site.running(jp):
+        until(begun.is_set)
+        (worker,) = site.place.sql("SELECT id FROM {p}worker")
+        jp._access.run(ops.sweep([worker["id"]]))
+        until(lambda: site.seen(job).state is State.SUCCEEDED)
+        assert shelf.items == [12]
+        swept.set()
+        until(lambda: lost)
+    assert shelf.items == [12]
+    assert site.seen(job).token == 2
+
+
+def test_a_lost_attempt_hears_of_it(site: Site, jp: Jobpipe, shelf: Shelf) -> None:
+    raised: list[BaseException] = []
+
+    def inside(n: int) -> Steps:
+        yield shelf.put(n)
+        (worker,) = site.place.sql("SELECT id FROM {p}worker")
+        jp._access.run(ops.sweep([worker["id"]]))
+
+    def blocking() -> None:
+        try:
+            with current_job().transaction() as connection:
+                for sql in inside(7):
+                    connection.execute(sql)
+        except LeaseLost as error:
+            raised.append(error)
+
+    async def awaited() -> None:
+        try:
+            async with current_job().transaction() as connection:
+                for sql in inside(7):
+                    found = connection.execute(sql)
+                    if not shelf.is_file:
+                        await found
+        except LeaseLost as error:
+            raised.append(error)
+
+    task = jp.task(name="hear", on_loss="fail")(awaited if shelf.kind == "async" else blocking)
+    job = site.enqueue(task)
+    with site.running(jp):
+        until(lambda: raised)
+    assert shelf.items == []
+    assert site.seen(job).state is not State.SUCCEEDED
+
+
+def test_an_exception_after_the_commit_changes_nothing(
+    site: Site, jp: Jobpipe, shelf: Shelf, caplog: pytest.LogCaptureFixture
+) -> None:
+    def after(n: int) -> None:
+        raise ValueError("too late")
+
+    job = site.enqueue(shelf.task(after=after), 7)
+    site.drain(jp)
+    assert site.seen(job).state is State.SUCCEEDED
+    assert site.seen(job).error is None
+    assert shelf.items == [7]
+    assert "raised after its transaction, and has succeeded: ValueError: too late" in caplog.text
+
+
+def test_there_is_one_success(site: Site, jp: Jobpipe, shelf: Shelf) -> None:
+    refused: list[str] = []
+
+    def after(n: int) -> None:
+        job = current_job()
+        with pytest.raises(InvalidTransition, match="has succeeded") as caught:
+            job.transaction().__enter__() if shelf.kind == "def" else job._commitment.open()  # type: ignore[union-attr]
+        refused.append(str(caught.value))
+        with pytest.raises(InvalidTransition, match="outside"):
+            job.set_result(1)
+
+    job = site.enqueue(shelf.task(after=after), 7)
+    site.drain(jp)
+    assert len(refused) == 1
+    assert (site.seen(job).state, shelf.items) == (State.SUCCEEDED, [7])
+
+
+def test_the_result_is_set_inside(
+    site: Site, jp: Jobpipe, shelf: Shelf, caplog: pytest.LogCaptureFixture
+) -> None:
+    def inside(n: int) -> Steps:
+        yield shelf.put(n)
+        current_job().set_result("first")
+        current_job().set_result({"n": n})
+
+    job = site.enqueue(shelf.task(inside, lambda n: "ignored"), 7)
+    site.drain(jp)
+    assert site.result(job) == {"n": 7}
+    assert "not kept" not in caplog.text
+
+
+def test_what_is_returned_after_the_commit_is_told_to_be_lost(
+    site: Site, jp: Jobpipe, shelf: Shelf, caplog: pytest.LogCaptureFixture
+) -> None:
+    job = site.enqueue(shelf.task(after=lambda n: n), 7)
+    site.drain(jp)
+    assert site.result(job) is None
+    assert "job.set_result() inside the block keeps it" in caplog.text
+
+
+def test_a_result_that_cannot_be_stored_undoes_the_writes(
+    site: Site, jp: Jobpipe, shelf: Shelf
+) -> None:
+    def inside(n: int) -> Steps:
+        yield shelf.put(n)
+        current_job().set_result(object())
+
+    job = site.enqueue(shelf.task(inside), 7)
+    site.drain(jp)
+    seen = site.seen(job)
+    assert (seen.state, seen.reason, seen.attempt) == (State.FAILED, Reason.UNSTORABLE, 1)
+    assert shelf.items == []
