@@ -7,7 +7,7 @@ that what a middleware sets is seen below it.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from contextvars import copy_context
 from functools import partial
 from typing import Any
@@ -15,14 +15,12 @@ from typing import Any
 from jobpipe.runtime.attempt import Attempt, Prepared
 from jobpipe.runtime.context import running_job
 from jobpipe.runtime.crossing import Crossing
+from jobpipe.runtime.dependencies import Shared, call_with, run_now
 from jobpipe.runtime.executors.async_ import InContext
 from jobpipe.runtime.executors.thread import Threads
 from jobpipe.runtime.hooks import OutcomeHooks
 from jobpipe.tasks.hooks import Hooks
 from jobpipe.tasks.task import AsyncTask
-
-Shared = Mapping[Callable[..., Any], object]
-"""What the lifespans of this process have yielded, by their functions."""
 
 
 class Caller:
@@ -39,11 +37,11 @@ class Caller:
         """Return what the task's function returns, or raise what it raises."""
         context = copy_context()
         context.run(running_job.set, attempt.job)
-        if self._middleware:
+        if self._middleware or prepared.task.dependencies is not None:
             nested = Nested(self, attempt, prepared)
             return await InContext(nested.on_loop(0), context)
         function = prepared.task.function
-        if prepared.task.spec.executor == "async":
+        if isinstance(prepared.task, AsyncTask):
             coroutine = context.run(function, *prepared.args, **prepared.kwargs)
             return await InContext(coroutine, context)
         return await self.threads.run(context, function, prepared.args, prepared.kwargs)
@@ -67,7 +65,7 @@ class Nested:
         """Call the layers from this one on, being on the loop."""
         if depth == len(self._layers):
             if self._is_task_async:
-                return await self._call_task()
+                return await self._task_on_loop()
         elif self._layers[depth].is_async:
             return await self._layers[depth].function(self._job, partial(self.on_loop, depth + 1))
         crossing = Crossing(lambda: self._caller.is_closing)
@@ -79,7 +77,7 @@ class Nested:
         """Call the layers from this one on, being in a thread."""
         if depth == len(self._layers):
             if not self._is_task_async:
-                return self._call_task()
+                return self._task_in_thread(crossing)
         elif not self._layers[depth].is_async:
             call_next = partial(self.in_thread, crossing, depth + 1)
             return self._layers[depth].function(self._job, call_next)
@@ -89,5 +87,33 @@ class Nested:
     def _is_task_async(self) -> bool:
         return isinstance(self._prepared.task, AsyncTask)
 
-    def _call_task(self) -> Any:
-        return self._prepared.task.function(*self._prepared.args, **self._prepared.kwargs)
+    async def _task_on_loop(self) -> Any:
+        needs = self._prepared.task.dependencies
+        if needs is None:
+            return await self._task({})
+        return await call_with(needs, self._job, self._caller.shared, _here, self._task)
+
+    def _task_in_thread(self, crossing: Crossing) -> Any:
+        needs = self._prepared.task.dependencies
+        if needs is None:
+            return self._task({})
+        context = copy_context()  # one for all, so that a generator goes on where it began
+
+        async def do(awaited: bool, function: Callable[..., Any], *args: Any) -> Any:
+            if awaited:
+                return crossing.ask(partial(_here, True, function, *args), context)
+            return function(*args)
+
+        async def task(values: dict[str, object]) -> Any:
+            return self._task(values)
+
+        return run_now(call_with(needs, self._job, self._caller.shared, do, task))
+
+    def _task(self, values: dict[str, object]) -> Any:
+        """Call the function; what it returns is awaited where it is `async def`."""
+        return self._prepared.task.function(*self._prepared.args, **self._prepared.kwargs, **values)
+
+
+async def _here(awaited: bool, function: Callable[..., Any], *args: Any) -> Any:
+    value = function(*args)
+    return await value if awaited else value

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import AsyncIterable, AsyncIterator, Iterable, Iterator, Sized
 from contextvars import ContextVar
 from functools import cached_property
@@ -14,13 +15,14 @@ from jobpipe.runtime.job_log import JobLog
 from jobpipe.runtime.speech import DEFAULTS, Speech, SpeechOptions, Voice
 from jobpipe.runtime.transaction import Commitment, Transaction, Transactions
 from jobpipe.tasks import wire
+from jobpipe.tasks.depends import CurrentJob
 from jobpipe.telemetry.record import mask_secrets
 
 T = TypeVar("T")
 C = TypeVar("C")
 
 
-class RunningJob:
+class RunningJob(CurrentJob):
     """A task's view of its own job; the same object in every thread and task below it."""
 
     def __init__(
@@ -44,8 +46,7 @@ class RunningJob:
         self._meta = claimed.meta
         self._state = claimed.checkpoint
         self._cancel_requested = False
-        self.started_ns = 0
-        """Monotonic clock at the start of the attempt (for the worker)."""
+        self._began_ns = time.monotonic_ns()
         self._transactions = transactions
         self._commitment: Commitment | None = None
 
@@ -123,7 +124,7 @@ class RunningJob:
         if self._transactions is None:
             raise ConfigError("job.transaction() needs a worker that runs the job")
         if self._commitment is None:
-            self._commitment = Commitment(self.id, self.token, self.started_ns)
+            self._commitment = Commitment(self.id, self.token, self._began_ns)
         return Transaction(self._commitment, self._transactions, on)
 
     def set_result(self, value: Any) -> None:

@@ -25,7 +25,7 @@ Make = Callable[[], Coroutine[Any, Any, Any]]
 @dataclass(frozen=True, slots=True)
 class _Asked:
     make: Make
-    context: Context = field(default_factory=copy_context)
+    context: Context
     answer: Future[Any] = field(default_factory=Future)
 
 
@@ -40,12 +40,13 @@ class Crossing:
         self._asked: deque[_Asked] = deque()
         self._over = False
 
-    def ask(self, make: Make) -> Any:
+    def ask(self, make: Make, context: Context | None = None) -> Any:
         """Run a coroutine on the loop and wait for it (from the thread).
 
+        It runs in the context that is given, or in a copy of the thread's.
         Raises CancelledError when the attempt was cancelled, or goes on without this thread.
         """
-        asked = _Asked(make)
+        asked = _Asked(make, context or copy_context())
         with self._lock:
             if self._over:
                 raise asyncio.CancelledError

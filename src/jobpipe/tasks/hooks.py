@@ -8,12 +8,12 @@ from __future__ import annotations
 import inspect
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
-from functools import partial
 from inspect import Parameter
 from typing import Any, TypeAlias, TypeVar
 
 from jobpipe.errors import ConfigError
 from jobpipe.tasks.codec import show
+from jobpipe.tasks.depends import name_of
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -116,14 +116,6 @@ def has_to_be_given(parameter: Parameter) -> bool:
     """Tell whether a call must name a value for it."""
     gathers = parameter.kind in (Parameter.VAR_POSITIONAL, Parameter.VAR_KEYWORD)
     return parameter.default is Parameter.empty and not gathers
-
-
-def name_of(function: object) -> str:
-    """Return what to call a function in messages."""
-    while isinstance(function, partial):
-        function = function.func
-    name = getattr(function, "__qualname__", None) or type(function).__qualname__
-    return f"{getattr(function, '__module__', None) or 'unknown'}.{name}"
 
 
 def _refusal(kind: str, function: object, expected: str) -> ConfigError:

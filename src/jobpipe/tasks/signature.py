@@ -18,6 +18,7 @@ import msgspec
 
 from jobpipe.errors import ConfigError, InvalidArguments
 from jobpipe.tasks import wire
+from jobpipe.tasks.depends import is_provided
 
 
 @dataclass(frozen=True)
@@ -43,7 +44,29 @@ class Signature:
 
     @cached_property
     def python(self) -> inspect.Signature:
-        return inspect.signature(self.function)
+        """The parameters that a job has arguments for: none that a worker provides.
+
+        Those after one that is provided go by name, since the places are the function's own.
+        """
+        whole = inspect.signature(self.function)
+        if not self.provided:
+            return whole
+        asked: list[Parameter] = []
+        by_name = False
+        for each in whole.parameters.values():
+            if each.name in self.provided:
+                by_name = True
+            elif by_name and each.kind is Parameter.POSITIONAL_OR_KEYWORD:
+                asked.append(each.replace(kind=Parameter.KEYWORD_ONLY))
+            else:
+                asked.append(each)
+        return whole.replace(parameters=asked)
+
+    @cached_property
+    def provided(self) -> frozenset[str]:
+        """The names of parameters that a worker provides (``Depends``)."""
+        parameters = inspect.signature(self.function).parameters.values()
+        return frozenset(each.name for each in parameters if is_provided(each))
 
     @cached_property
     def parameters(self) -> tuple[TypedParameter, ...]:
@@ -122,6 +145,11 @@ class Signature:
         """Return the given arguments by name, in the order of the parameters.
 
         Raises InvalidArguments when they do not fit."""
+        if self.provided and not self.provided.isdisjoint(kwargs):
+            names = ", ".join(sorted(self.provided & kwargs.keys()))
+            raise InvalidArguments(
+                f"task {self.task}: {names} is provided by the worker (Depends), and no argument"
+            )
         if self._plain and len(args) <= len(self._positional):
             bound = dict(zip(self._positional, args, strict=False))
             if kwargs:

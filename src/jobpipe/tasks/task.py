@@ -19,6 +19,7 @@ from jobpipe.tasks import options as request
 from jobpipe.tasks.codec import check_size, encode_args
 from jobpipe.tasks.job import Job
 from jobpipe.tasks.options import Options
+from jobpipe.tasks.providers import find_dependencies
 from jobpipe.tasks.signature import Signature
 from jobpipe.tasks.spec import TaskSpec
 
@@ -63,6 +64,7 @@ class AnyTask(Generic[P, R]):
         self.spec = spec
         self.function = function
         self.signature = Signature(spec.name, function)
+        self.dependencies = find_dependencies(spec.name, function)
         self.options = Options()
         self._home = home
 
@@ -128,7 +130,7 @@ class AnyTask(Generic[P, R]):
 
 
 class Task(AnyTask[P, R]):
-    """A task made of a `def` function, which runs in a thread."""
+    """A task made of a `def` function, which runs in a thread or in a process of its own."""
 
     function: Callable[P, R]
 
@@ -138,7 +140,7 @@ class Task(AnyTask[P, R]):
 
 
 class AsyncTask(AnyTask[P, R]):
-    """A task made of an `async def` function, which runs on the event loop."""
+    """A task made of an `async def` function, which runs on an event loop."""
 
     function: Callable[P, Coroutine[Any, Any, R]]
 

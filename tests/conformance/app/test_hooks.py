@@ -14,6 +14,7 @@ from jobpipe import (
     AsyncCallNext,
     CallNext,
     Cancel,
+    Depends,
     Fail,
     Jobpipe,
     Retry,
@@ -608,3 +609,225 @@ def test_what_cannot_be_a_hook_is_refused(jp: Jobpipe, option: str, wrong: Any) 
         jp.task(**{option: wrong})(lambda: None)
     with pytest.raises(ConfigError, match=rf"{option} .*allowed: a function of \(job, {about}\)"):
         getattr(jp, option)(wrong)
+
+
+# Dependencies
+
+
+class Session:
+    """Something that is opened and closed, and says so."""
+
+    def __init__(self, said: list[str], name: str = "session") -> None:
+        self._said, self._name = said, name
+        said.append(f"{name} up")
+
+    def close(self, how: str = "") -> None:
+        self._said.append(f"{self._name} down{how}")
+
+
+def test_tasks_of_either_kind_get_what_providers_of_any_kind_give(site: Site, jp: Jobpipe) -> None:
+    threads: dict[str, int] = {}
+
+    def here(name: str) -> None:
+        threads[name] = threading.get_ident()
+
+    def value() -> str:
+        here("value")
+        COLOUR.set("of the provider")
+        return "value"
+
+    async def coroutine(job: RunningJob, value: str = Depends(value)) -> str:
+        await asyncio.sleep(0)
+        assert current_job() is job
+        return f"coroutine of {value} for {job.task}"
+
+    def generator(coroutine: str = Depends(coroutine)) -> Iterator[str]:
+        here("generator")
+        yield f"generator of {coroutine}"
+        here("generator, down")
+
+    async def async_generator(value: str = Depends(value)) -> AsyncIterator[str]:
+        token = COLOUR.set("of the generator")
+        yield f"async generator of {value}"
+        COLOUR.reset(token)
+
+    @jp.task(name="threaded")
+    def threaded(
+        n: int, one: str = Depends(generator), *, two: str = Depends(async_generator), m: int = 7
+    ) -> list[object]:
+        here("task")
+        return [n, m, one, two, COLOUR.get()]
+
+    @jp.task(name="awaited")
+    async def awaited(
+        n: int, one: str = Depends(generator), *, two: str = Depends(async_generator), m: int = 7
+    ) -> list[object]:
+        here("task")
+        await asyncio.sleep(0)
+        return [n, m, one, two]
+
+    for task, n in ((threaded, 1), (awaited, 2)):
+        threads.clear()
+        job = site.enqueue(task, n)
+        site.drain(jp)
+        kind = "threaded" if task is threaded else "awaited"
+        assert site.result(job)[:4] == [
+            n,
+            7,
+            f"generator of coroutine of value for {kind}",
+            "async generator of value",
+        ]
+        assert len(threads) == 4
+        assert len(set(threads.values())) == 1, "all in the job's thread, or all on the loop"
+        assert site.seen(job).args == f'{{"n":{n}}}'
+    assert site.result(site.do(jp, "jobs", task="threaded")[0])[4] == "of the provider"
+
+
+@pytest.fixture(params=["blocking", "awaited"])
+def opened(request: pytest.FixtureRequest) -> tuple[Any, list[str]]:
+    """A generator of either kind that opens a session, and what it says."""
+    said: list[str] = []
+
+    def blocking() -> Iterator[Session]:
+        session = Session(said)
+        try:
+            yield session
+        except Exception as error:
+            session.close(f" after {error}")
+        else:
+            session.close()
+
+    async def awaited() -> AsyncIterator[Session]:
+        session = Session(said)
+        try:
+            yield session
+        except Exception as error:
+            session.close(f" after {error}")
+        else:
+            session.close()
+
+    return (blocking if request.param == "blocking" else awaited), said
+
+
+@pytest.mark.parametrize("kind", ["threaded", "awaited"])
+def test_each_attempt_has_one_instance_torn_down_after_it(
+    site: Site, jp: Jobpipe, opened: tuple[Any, list[str]], kind: str
+) -> None:
+    provider, said = opened
+
+    def user(session: Session = Depends(provider)) -> Iterator[Session]:
+        said.append("user up")
+        yield session
+        said.append("user down")
+
+    def body(session: Session, same: Session) -> None:
+        assert session is same
+        said.append("task")
+        if current_job().attempt == 1:
+            raise ValueError("no luck")
+
+    @jp.task(retry_delays=[0])
+    def threaded(one: Session = Depends(user), two: Session = Depends(provider)) -> None:
+        body(one, two)
+
+    @jp.task(retry_delays=[0])
+    async def awaited(one: Session = Depends(user), two: Session = Depends(provider)) -> None:
+        body(one, two)
+
+    job = site.enqueue(threaded if kind == "threaded" else awaited)
+    site.drain(jp)
+    assert site.outcomes(jp, job) == ["failed", "succeeded"], "a provider swallows no exception"
+    assert said == [
+        *("session up", "user up", "task", "session down after no luck"),
+        *("session up", "user up", "task", "user down", "session down"),
+    ]
+
+
+@pytest.mark.parametrize("kind", ["threaded", "awaited"])
+@pytest.mark.parametrize("when", ["up", "down"])
+def test_what_a_provider_raises_is_judged_like_the_tasks_own(
+    site: Site, jp: Jobpipe, kind: str, when: str
+) -> None:
+    def provider() -> Iterator[int]:
+        if when == "up":
+            raise Fail("no connection")
+        yield 1
+        raise Fail("the commit failed")
+
+    @jp.task
+    def threaded(n: int = Depends(provider)) -> int:
+        return n
+
+    @jp.task
+    async def awaited(n: int = Depends(provider)) -> int:
+        return n
+
+    job = site.enqueue(threaded if kind == "threaded" else awaited)
+    site.drain(jp)
+    assert site.seen(job).reason == "fatal"
+    assert job.error is not None
+    assert job.error["message"] == ("no connection" if when == "up" else "the commit failed")
+
+
+def test_a_lifespan_gives_what_it_yielded(site: Site, jp: Jobpipe) -> None:
+    said: list[str] = []
+
+    @jp.lifespan
+    async def pool() -> AsyncIterator[Session]:
+        session = Session(said, "pool")
+        yield session
+        session.close()
+
+    @jp.lifespan
+    def model() -> Iterator[str]:
+        yield "model"
+
+    def label(model: str = Depends(model)) -> str:
+        return f"labelled {model}"
+
+    @jp.task
+    def threaded(pool: Session = Depends(pool), label: str = Depends(label)) -> str:
+        said.append("task")
+        return label
+
+    @jp.task
+    async def awaited(pool: Session = Depends(pool), label: str = Depends(label)) -> str:
+        said.append("task")
+        return label
+
+    jobs = [site.enqueue(task) for task in (threaded, awaited)]
+    site.drain(jp)
+    assert [site.result(job) for job in jobs] == ["labelled model"] * 2
+    assert said == ["pool up", "task", "task", "pool down"]
+
+
+def test_dependencies_are_inside_the_middleware(site: Site, jp: Jobpipe) -> None:
+    said: list[str] = []
+
+    @jp.middleware
+    def blocking(job: RunningJob, call_next: CallNext) -> object:
+        said.append("middleware")
+        COLOUR.set("of the middleware")
+        value = call_next()
+        said.append("middleware again")
+        return value
+
+    def provider() -> Iterator[str]:
+        said.append("provider")
+        yield COLOUR.get()
+        said.append("provider again")
+
+    @jp.task
+    def threaded(colour: str = Depends(provider)) -> str:
+        return colour
+
+    @jp.task
+    async def awaited(colour: str = Depends(provider)) -> str:
+        return colour
+
+    for task in (threaded, awaited):
+        said.clear()
+        job = site.enqueue(task)
+        site.drain(jp)
+        assert site.result(job) == "of the middleware"
+        assert said == ["middleware", "provider", "provider again", "middleware again"]
