@@ -16,7 +16,10 @@ from jobpipe import failpoint
 from jobpipe.access import Access
 from jobpipe.app import requests
 from jobpipe.app.diagnosis import Diagnosis, diagnose
+from jobpipe.bootstrap import absolute
 from jobpipe.clock import Clock
+from jobpipe.config.document import as_texts
+from jobpipe.config.environment import child_environment, whole_environment
 from jobpipe.config.load import load_effective
 from jobpipe.config.settings import Settings
 from jobpipe.delivery.hub import Hint, Hub
@@ -24,9 +27,15 @@ from jobpipe.errors import InvalidArguments
 from jobpipe.model.job import Enqueued, Lane, NewJob
 from jobpipe.model.state import State
 from jobpipe.runtime import embedded
+from jobpipe.runtime.executors.origin import introduce
 from jobpipe.runtime.gather import Gatherer
-from jobpipe.runtime.options import WorkerOptions
+from jobpipe.runtime.options import ChildOptions, WorkerOptions, speech_options
+from jobpipe.runtime.seat import Seat
+from jobpipe.runtime.supervisor.child import SupervisedSeat
+from jobpipe.runtime.supervisor.facts import facts_of
 from jobpipe.runtime.worker import Worker
+from jobpipe.store.ops import inspect
+from jobpipe.store.ops.discard import drop_bench_schema
 from jobpipe.store.ops.enqueue import enqueue, enqueue_plain
 from jobpipe.store.port import Mode, Operation
 from jobpipe.tasks.codec import show
@@ -174,6 +183,24 @@ class Jobpipe(Verbs, TaskDeclarations, HookDeclarations):
         backend = self._access.backend()
         return diagnose(backend.store, backend.probe, self.settings, self.registry)
 
+    def durability(self) -> tuple[str, str]:
+        """Return the version of the store's software, and how safe its commits are, in words."""
+        backend = self._access.opened()
+        if (file := backend.probe()) is not None:
+            return f"SQLite {file.library}", f"synchronous={file.durability}"
+        if backend.store.capabilities.exclusive_writer:
+            return "SQLite in memory", "nothing is kept"
+        facts = backend.store.run(inspect.server())
+        fsync = "on" if facts.fsync else "off"
+        return (
+            f"PostgreSQL {facts.version}",
+            f"fsync={fsync}, synchronous_commit={facts.synchronous_commit}",
+        )
+
+    def drop_bench(self) -> None:
+        """Drop the schema that was made for a bench; the store refuses any other."""
+        self._access.backend().store.run(drop_bench_schema(self.settings.schema))
+
     # Workers
 
     def running(self, **settings: object) -> AbstractContextManager[None]:
@@ -198,15 +225,31 @@ class Jobpipe(Verbs, TaskDeclarations, HookDeclarations):
         await self._access.aopened()
         await self._worker_maker(settings, burst=True)().run()
 
-    def run_worker(self, *, burst: bool = False, name: str | None = None) -> int:
-        """Run a worker as this program until a signal ends it; returns the exit code."""
+    def run_worker(
+        self, *, burst: bool = False, name: str | None = None, seat: SupervisedSeat | None = None
+    ) -> int:
+        """Run a worker as this program until a signal ends it; returns the exit code.
+
+        ``seat`` is given in the processes of ``jobpipe worker``; without one nobody looks after
+        this program when it dies.
+        """
         if name and not is_name(name):
             raise refusal("name", name, NAME_ALLOWED)
-        self._access.opened()
-        return embedded.as_program(self._worker_maker({}, burst=burst, name=name))
+        store = self._access.opened().store
+        if seat is not None:
+            url = absolute(self.settings.url)
+            facts = facts_of(self.settings, self.registry, url, store.capabilities.shared)
+            seat.introduce(facts, self.settings.max_jobs)
+        make = self._worker_maker({}, burst=burst, name=name, seat=seat)
+        return embedded.as_program(make, seat)
 
     def _worker_maker(
-        self, overrides: Mapping[str, object], *, burst: bool = False, name: str | None = None
+        self,
+        overrides: Mapping[str, object],
+        *,
+        burst: bool = False,
+        name: str | None = None,
+        seat: Seat | None = None,
     ) -> Callable[[], Worker]:
         settings = self.settings
         if overrides:
@@ -217,17 +260,31 @@ class Jobpipe(Verbs, TaskDeclarations, HookDeclarations):
             concurrency=settings.concurrency,
             poll_seconds=settings.poll_seconds,
             lease_seconds=settings.lease_seconds,
+            pulse_seconds=settings.pulse_seconds,
             shutdown_seconds=settings.shutdown_seconds,
             retention=settings.retention,
             retry_delays=settings.retry_delays,
             max_payload=settings.max_payload,
+            speech=speech_options(settings),
+            children=self._child_options(settings),
         )
 
         def make() -> Worker:
             kit = self._access.backend().worker_kit(self.registry, self.hub)
-            return Worker(kit, options, burst=burst)
+            return Worker(kit, options, burst=burst, seat=seat)
 
         return make
+
+    def _child_options(self, settings: Settings) -> ChildOptions:
+        def environment(whole: bool) -> dict[str, str]:
+            return whole_environment() if whole else child_environment(settings.process_env)
+
+        return ChildOptions(
+            hello=lambda: introduce(self, self.registry, as_texts(settings)),
+            environment=environment,
+            most=settings.concurrency,
+            max_payload=settings.max_payload,
+        )
 
     def _enqueuer(self) -> Enqueuer | None:
         return self

@@ -12,6 +12,8 @@
     ├── JobFailed              raised by ``job.result()``                job_failed
     ├── JobCancelled           raised by ``job.result()``                job_cancelled
     ├── WaitTimeout            also a TimeoutError                       wait_timeout
+    ├── ProcessDied            a job's own process ended before the job  process_died
+    ├── CommandFailed          a command's exit code says so             command_failed
     ├── LeaseLost              this attempt is no longer the current one lease_lost
     └── StoreUnavailable       the store cannot be reached or written    store_unavailable
 
@@ -100,6 +102,18 @@ class WaitTimeout(JobpipeError, TimeoutError):
     """Wait longer, or look whether a worker takes the job's queue."""
 
     code = "wait_timeout"
+
+
+class ProcessDied(JobpipeError):
+    """Look at how it died and what it wrote last; the attempt counts like any failed one."""
+
+    code = "process_died"
+
+
+class CommandFailed(JobpipeError):
+    """Look at what the command wrote to its standard error, and run it by hand."""
+
+    code = "command_failed"
 
 
 class LeaseLost(JobpipeError):

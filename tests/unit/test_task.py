@@ -14,6 +14,7 @@ from jobpipe.model.job import JobRecord, NewJob
 from jobpipe.model.state import State
 from jobpipe.policy.retry import ExponentialDelays, ListDelays
 from jobpipe.tasks.job import Job
+from jobpipe.tasks.limits import Limits
 from jobpipe.tasks.registry import Registry, TaskDeclarations, Tasks
 from jobpipe.tasks.task import AsyncTask, Call, Defaults, Task
 
@@ -192,7 +193,8 @@ async def streams() -> Any:
         (add, {"retry_delays": "sometimes"}, "retry_delays='sometimes'"),
         (add, {"executor": "async"}, "executor='async' .*a `def` runs in a thread"),
         (welcome, {"executor": "thread"}, "executor='thread' .* on the event loop"),
-        (add, {"executor": "process"}, "executor='process' .*processes are not available"),
+        (add, {"limits": Limits()}, "only with executor=.process."),
+        (add, {"executor": "process", "limits": 512}, "limits=512"),
         (add, {"executor": "fiber"}, "executor='fiber'"),
         (add, {"retry_on": ("ValueError",)}, "retry_on="),
         (add, {"retry_on": int}, "retry_on="),

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from jobpipe.config.declared import SETTINGS, Setting
 from jobpipe.config.load import Effective
 from jobpipe.config.mask import mask_url
+from jobpipe.config.settings import Settings
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,6 +29,15 @@ def describe(effective: Effective) -> list[SettingRow]:
         )
         for setting in SETTINGS
     ]
+
+
+def as_texts(settings: Settings) -> dict[str, str]:
+    """Every setting by field name, as a text that its reader takes; secrets are not masked."""
+    values = ((setting, getattr(settings, setting.field)) for setting in SETTINGS)
+    return {
+        setting.field: "none" if value is None else setting.show(value)
+        for setting, value in values
+    }
 
 
 def settings_table() -> str:

@@ -28,15 +28,26 @@ class Settings:
     app: str | None
     queues: tuple[QueueSlots, ...]
     concurrency: int
+    processes: int
     max_queued: int | None
     max_attempts: int
     retry_delays: RetryDelays
     timeout_seconds: float | None
     poll_seconds: float
     lease_seconds: float
+    pulse_seconds: float
     shutdown_seconds: float
+    max_jobs: int | None
+    max_seconds: float | None
+    max_memory: int | None
+    health_port: str | None
     retention: Retention
     max_payload: int
     log_level: str
     log_format: str
+    job_log_level: str
+    job_log_lines: int
+    job_log_bytes: int
+    capture_print: bool
+    process_env: tuple[str, ...]
     failpoints: str

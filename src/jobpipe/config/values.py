@@ -25,7 +25,14 @@ MAX_QUEUES = 1_000
 _WHOLE = re.compile(r"\d{1,18}", re.ASCII)
 _SIZE = re.compile(r"(\d{1,12}) ?(KiB|MiB)?", re.ASCII | re.IGNORECASE)
 _SIZE_UNITS = {"kib": 1024, "mib": 1024 * 1024}
+_SWITCH = {"on": True, "true": True, "yes": True, "1": True} | {
+    "off": False,
+    "false": False,
+    "no": False,
+    "0": False,
+}
 _IDENTIFIER = re.compile(r"[a-z_][a-z0-9_]{0,40}")
+_VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _QUEUE_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.\-/]{0,199}")
 
 
@@ -110,6 +117,31 @@ def choice(*words: str) -> Reader:
     return read_choice
 
 
+def read_switch(value: object) -> bool:
+    """On or off, also as a truth value."""
+    if isinstance(value, bool):
+        return value
+    word = read_text(value).lower()
+    if word not in _SWITCH:
+        raise ValueError("neither on nor off")
+    return _SWITCH[word]
+
+
+def format_switch(value: object) -> str:
+    """The switch as ``read_switch`` takes it."""
+    return "on" if value else "off"
+
+
+def read_address(value: object) -> str:
+    """Where to listen, as `host:port`; a port alone is one of this machine only."""
+    if isinstance(value, int) and not isinstance(value, bool):
+        value = str(value)
+    host, _, port = read_text(value).rpartition(":")
+    if not port.isascii() or not port.isdigit() or not 1 <= int(port) <= 65_535:
+        raise ValueError("not a port")
+    return f"{host or '127.0.0.1'}:{int(port)}"
+
+
 def read_identifier(value: object) -> str:
     """A name that is safe as a part of SQL names."""
     text = read_text(value)
@@ -154,6 +186,23 @@ def format_queues(value: object) -> str:
         queue.name if queue.slots is None else f"{queue.name}:{queue.slots}"
         for queue in read_queues(value)
     )
+
+
+def read_variables(value: object) -> tuple[str, ...]:
+    """Names of environment variables, from text or from a sequence."""
+    names = read_text(value).split(",") if isinstance(value, str) else value
+    if not isinstance(names, Sequence):
+        raise ValueError("not a list of names")
+    variables = tuple(read_text(name) for name in names if name != "")
+    for name in variables:
+        if name != "*" and not _VARIABLE.fullmatch(name):
+            raise ValueError("not a name of a variable")
+    return variables
+
+
+def format_variables(value: object) -> str:
+    """The names as ``read_variables`` takes them."""
+    return ",".join(read_variables(value))
 
 
 def read_delays(value: object) -> RetryDelays:

@@ -5,8 +5,11 @@ from __future__ import annotations
 import asyncio
 import random
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
+
+import msgspec
 
 from jobpipe.errors import ConfigError
 from jobpipe.model.job import Claimed, Finish
@@ -19,6 +22,7 @@ from jobpipe.runtime.failure import describe, to_json
 from jobpipe.tasks.codec import Undecodable, Unstorable, decode_args, encode_result
 from jobpipe.tasks.registry import DeclaredTask, Registry
 from jobpipe.telemetry.events import (
+    Event,
     JobFailedForGood,
     JobParked,
     RaisedAfterCommit,
@@ -34,11 +38,13 @@ class Prepared:
     task: DeclaredTask
     args: tuple[Any, ...]
     kwargs: dict[str, Any]
+    is_apart: bool = False
+    """It runs in a process of its own."""
 
     @property
     def can_be_stopped(self) -> bool:
         """Tell whether the run can be ended from outside: a thread cannot."""
-        return self.task.spec.executor != "thread"
+        return self.is_apart or self.task.spec.executor != "thread"
 
 
 class Attempt:
@@ -51,6 +57,7 @@ class Attempt:
     __slots__ = (
         "claimed",
         "concluding",
+        "deadline",
         "decided",
         "failure",
         "job",
@@ -61,6 +68,8 @@ class Attempt:
     def __init__(self, claimed: Claimed, job: RunningJob) -> None:
         self.claimed = claimed
         self.job = job
+        self.deadline: int | None = None
+        """The ticket of its time-out."""
         self.settled = False
         self.why_stopped: str | None = None
         """Set when it is interrupted: ``cancel``, ``timeout``, ``stop`` or ``lease``."""
@@ -90,7 +99,14 @@ class Attempt:
 class Judge:
     """Turns claims into prepared calls, and values or exceptions into outcomes."""
 
-    def __init__(self, registry: Registry, delays: RetryDelays, max_payload: int) -> None:
+    def __init__(
+        self,
+        registry: Registry,
+        delays: RetryDelays,
+        max_payload: int,
+        tell: Callable[[Event], None] = emit,
+    ) -> None:
+        self._tell = tell
         self._registry = registry
         self._delays = delays
         self._max_payload = max_payload
@@ -111,7 +127,8 @@ class Judge:
             args, kwargs = decode_args(task.signature, claimed.args)
         except (Undecodable, ConfigError) as error:
             return self._park(attempt, policy.UNDECODABLE, "Undecodable", str(error))
-        return Prepared(task, args, kwargs)
+        is_apart = task.spec.executor == "process" or claimed.suspect
+        return Prepared(task, args, kwargs, is_apart)
 
     def value(self, attempt: Attempt, task: DeclaredTask, value: Any) -> Finish:
         """Judge a task that returned."""
@@ -139,6 +156,16 @@ class Judge:
         """Judge a task that was stopped because somebody cancelled its job."""
         return self._end(attempt, policy.CANCELLED)
 
+    def announce(self, attempt: Attempt, finish: Finish) -> None:
+        """Tell of a failure for good that was judged elsewhere."""
+        if finish.state is State.FAILED:
+            kind = msgspec.json.decode(finish.error)["type"] if finish.error else finish.outcome
+            self._tell_failed(attempt, finish.reason, kind)
+
+    def _tell_failed(self, attempt: Attempt, reason: Reason | None, error: str) -> None:
+        id, task = attempt.claimed.id, attempt.claimed.task
+        self._tell(JobFailedForGood(job=id, task=task, reason=str(reason), error=error))
+
     def _rules(self, attempt: Attempt, task: DeclaredTask) -> RetryRules:
         return RetryRules(
             attempt=attempt.claimed.attempt,
@@ -153,7 +180,7 @@ class Judge:
         claimed = attempt.claimed
         if (claimed.task, verdict.reason) not in self._told:  # there may be thousands of them
             self._told.add((claimed.task, verdict.reason))
-            emit(JobParked(job=claimed.id, task=claimed.task, reason=str(verdict.reason)))
+            self._tell(JobParked(job=claimed.id, task=claimed.task, reason=str(verdict.reason)))
         text = to_json(kind, message, "", self._max_payload)
         return self._write(attempt, verdict, None, text)
 
@@ -169,10 +196,8 @@ class Judge:
         attempt.failure = error
         text = describe(error, self._max_payload) if error is not None else None
         if verdict.state is State.FAILED and not attempt.settled:
-            claimed = attempt.claimed
             why = type(error).__name__ if error is not None else str(verdict.outcome)
-            reason = str(verdict.reason)
-            emit(JobFailedForGood(job=claimed.id, task=claimed.task, reason=reason, error=why))
+            self._tell_failed(attempt, verdict.reason, why)
         return self._write(attempt, verdict, result, text)
 
     @staticmethod

@@ -17,6 +17,7 @@ from jobpipe.runtime.context import running_job
 from jobpipe.runtime.crossing import Crossing
 from jobpipe.runtime.dependencies import Shared, call_with, run_now
 from jobpipe.runtime.executors.async_ import InContext
+from jobpipe.runtime.executors.process import Processes
 from jobpipe.runtime.executors.thread import Threads
 from jobpipe.runtime.hooks import OutcomeHooks
 from jobpipe.tasks.hooks import Hooks
@@ -26,9 +27,18 @@ from jobpipe.tasks.task import AsyncTask
 class Caller:
     """Makes the calls of one worker; ``current_job()`` works in whatever they call."""
 
-    def __init__(self, hooks: Hooks, shared: Shared) -> None:
+    def __init__(
+        self,
+        hooks: Hooks,
+        shared: Shared,
+        *,
+        threads: Threads | None = None,
+        processes: Processes | None = None,
+    ) -> None:
         self.shared = shared
-        self.threads = Threads()
+        self.threads = threads or Threads()
+        self.processes = processes
+        """Where attempts run in a process of their own; None within such a one."""
         self.is_closing = False
         self.outcome_hooks = OutcomeHooks(hooks, self.threads)
         self._middleware = hooks.middleware
@@ -50,6 +60,8 @@ class Caller:
         """Let idle threads end; busy ones end after their call."""
         self.is_closing = True
         self.threads.close()
+        if self.processes is not None:
+            self.processes.close()
 
 
 class Nested:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import AsyncIterable, AsyncIterator, Iterable, Iterator, Sized
 from contextvars import ContextVar
 from functools import cached_property
@@ -46,7 +45,8 @@ class RunningJob(CurrentJob):
         self._meta = claimed.meta
         self._state = claimed.checkpoint
         self._cancel_requested = False
-        self._began_ns = time.monotonic_ns()
+        self.started_ns = 0
+        """Monotonic clock at the start of the attempt (for the worker)."""
         self._transactions = transactions
         self._commitment: Commitment | None = None
 
@@ -124,7 +124,7 @@ class RunningJob(CurrentJob):
         if self._transactions is None:
             raise ConfigError("job.transaction() needs a worker that runs the job")
         if self._commitment is None:
-            self._commitment = Commitment(self.id, self.token, self._began_ns)
+            self._commitment = Commitment(self.id, self.token, self.started_ns)
         return Transaction(self._commitment, self._transactions, on)
 
     def set_result(self, value: Any) -> None:
@@ -193,15 +193,29 @@ class RunningJob(CurrentJob):
 running_job: ContextVar[RunningJob] = ContextVar("jobpipe_running_job")
 
 
+_only_job: RunningJob | None = None
+
+
+def set_only_job(job: RunningJob) -> None:
+    """Let every thread here belong to this job: the process runs no other beside it."""
+    global _only_job
+    _only_job = job
+
+
+def job_here() -> RunningJob | None:
+    """Return the job that this code runs for, if there is one."""
+    return running_job.get(_only_job)
+
+
 def current_job() -> RunningJob:
     """Return the job that this code runs for; raises LookupError outside of a task."""
-    try:
-        return running_job.get()
-    except LookupError:
-        raise LookupError("current_job() was called outside of a running task") from None
+    job = job_here()
+    if job is None:
+        raise LookupError("current_job() was called outside of a running task")
+    return job
 
 
 def belonging() -> dict[str, Any] | None:
     """Return what a line on standard error tells of the job that wrote it."""
-    job = running_job.get(None)
+    job = job_here()
     return None if job is None else {"job": job.id, "attempt": job.attempt}

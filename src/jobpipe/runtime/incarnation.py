@@ -7,32 +7,33 @@ written any more, and the worker begins anew with another row.
 from __future__ import annotations
 
 import asyncio
-import os
 import time
-from collections.abc import Coroutine, Sequence
+from collections.abc import Callable, Coroutine, Sequence
 from contextlib import suppress
 from typing import Any
 
 from jobpipe.delivery.hub import Hint
 from jobpipe.errors import StoreUnavailable
-from jobpipe.model.job import Finish
+from jobpipe.model.job import Claimed, Finish
 from jobpipe.model.state import FINAL, Reason
-from jobpipe.model.worker import NewWorker
-from jobpipe.runtime import identity
 from jobpipe.runtime.attempt import Attempt, Judge
-from jobpipe.runtime.calling import Caller, Shared
+from jobpipe.runtime.calling import Caller
 from jobpipe.runtime.claimer import Claimer, Demand, ReadAhead
 from jobpipe.runtime.context import RunningJob
+from jobpipe.runtime.dependencies import Shared
 from jobpipe.runtime.duty import Duty
 from jobpipe.runtime.ending import UNWIND_SECONDS, Ending
+from jobpipe.runtime.executors.process import Processes
 from jobpipe.runtime.finisher import Finisher
 from jobpipe.runtime.hearing import Hearing
-from jobpipe.runtime.heartbeat import Heartbeat
 from jobpipe.runtime.lanes import LaneChoice
+from jobpipe.runtime.listening import listening
 from jobpipe.runtime.options import WorkerKit, WorkerOptions
 from jobpipe.runtime.promoter import Promoter
 from jobpipe.runtime.pruner import Pruner, Rollup
-from jobpipe.runtime.slots import Slots
+from jobpipe.runtime.reporter import Reporter
+from jobpipe.runtime.seat import Seat, Terms, described, tick_seconds
+from jobpipe.runtime.slots import Key, Slots
 from jobpipe.runtime.sweeper import Sweeper
 from jobpipe.runtime.unparker import Unparker
 from jobpipe.store.ops import claim, steer
@@ -55,7 +56,7 @@ class Incarnation:
     """All parts of a working worker; made and used on one event loop."""
 
     def __init__(
-        self, kit: WorkerKit, options: WorkerOptions, worker_id: int, shared: Shared
+        self, kit: WorkerKit, options: WorkerOptions, seat: Seat, worker_id: int, shared: Shared
     ) -> None:
         loop = asyncio.get_running_loop()
         self.worker_id = worker_id
@@ -64,66 +65,69 @@ class Incarnation:
         """Set when half the slots hold runs that outlived their time-out and cannot be stopped."""
         self.why_lost = ""
         self._kit, self._options, self._loop = kit, options, loop
-        self._lock = kit.locks.hold(worker_id) if kit.locks else None
+        self._intake = seat.intake
         self._lanes = LaneChoice(options.queues)
         self._ahead = ReadAhead()
         self._changed = asyncio.Event()
         self._giving_back = False
         judge = Judge(kit.registry, options.retry_delays, options.max_payload)
-        caller = Caller(kit.registry.hooks, shared)
+        children = options.children
+        processes = Processes(children) if children is not None else None
+        caller = Caller(kit.registry.hooks, shared, processes=processes)
+        self.finisher = Finisher(kit.store, self._written)
+        self.reporter = Reporter(kit.store, self.finisher.put, self._refused)
         self.slots = Slots(
             options.concurrency,
             judge,
             caller,
             self._settled,
             self._freed,
-            new_job=lambda claimed: RunningJob(claimed, transactions=kit.transactions),
+            new_job=lambda claimed: RunningJob(
+                claimed, self.reporter, options.speech, kit.transactions
+            ),
+            started=seat.started,
         )
         self._ending = Ending(self.slots, self._changed)
-        self.finisher = Finisher(kit.store, self._written)
         self.claimer = Claimer(
             kit.store,
             worker_id,
             self._lanes,
             poll_seconds=options.poll_seconds,
             demand=self._demand,
-            put=self.slots.put,
+            put=self._put,
         )
         self._promoter = Promoter(kit.store, options.poll_seconds, self._ring)
-        self._heartbeat = self._new_heartbeat()
+        self._lease = seat.lease(
+            Terms(worker_id, kit, options, self._tell_lost, self._published_frontier)
+        )
         self._promotion = Duty("promoting", self._promoter.once)
         self._control = Duty("reading control", self._read_control)
         self._duties = [self._control, self._promotion, *self._upkeep()]
         self._hearing = Hearing(kit, self._take_hint)
         self._claiming: asyncio.Task[None] | None = None
         self._finishing: asyncio.Task[None] | None = None
+        self._reporting: asyncio.Task[None] | None = None
+        self._listen_no_more: Callable[[], None] | None = None
         self._tasks: set[asyncio.Task[None]] = set()
 
     @classmethod
-    async def register(cls, kit: WorkerKit, options: WorkerOptions, shared: Shared) -> Incarnation:
+    async def register(
+        cls, kit: WorkerKit, options: WorkerOptions, seat: Seat, shared: Shared
+    ) -> Incarnation:
         """Enter the worker in the store and make its parts; raises StoreUnavailable."""
-        worker = NewWorker(
-            name=options.name,
-            host=identity.host(),
-            pid=os.getpid(),
-            pid_started=identity.pid_started(os.getpid()),
-            slots=options.concurrency,
-            queues=[
-                queue.name if queue.slots is None else f"{queue.name}:{queue.slots}"
-                for queue in options.queues
-            ],
-        )
         lease_us = round(options.lease_seconds * 1e6)
-        worker_id = await kit.store.run(ops.register(worker, lease_us))
-        return cls(kit, options, worker_id, shared)
+        worker_id = await kit.store.run(ops.register(described(options, seat), lease_us))
+        return cls(kit, options, seat, worker_id, shared)
 
     async def start(self) -> None:
         """Begin to work."""
-        self._heartbeat.start()
+        self._lease.start()
         await self._read_control()
         await self._hearing.start()
         self._claiming = self._spawn(self.claimer.run())
         self._finishing = self._spawn(self.finisher.run())
+        self._reporting = self._spawn(self.reporter.run())
+        self._listen_no_more = listening.begin(prints=self._options.speech.prints)
         self._spawn(self._tick())
         for duty in self._duties:
             self._spawn(duty.run())
@@ -136,7 +140,7 @@ class Incarnation:
                 self._changed.clear()
                 await self._changed.wait()
                 continue
-            await self.finisher.drained()
+            await self._drained()
             claims = self.claimer.claims
             for bring_back in self._bring_back:
                 while await bring_back() == 0.0:
@@ -146,8 +150,20 @@ class Incarnation:
             if not self._is_busy() and self.claimer.claims == claims:
                 return
 
+    async def run_out(self) -> None:
+        """Take no more jobs, and return when all that were taken have ended."""
+        await self._stop_claiming()
+        while self._is_busy():
+            self._changed.clear()
+            await self._changed.wait()
+
     def _is_busy(self) -> bool:
-        return self.slots.is_busy or self._giving_back or not self.finisher.is_drained
+        is_writing = not (self.reporter.is_drained and self.finisher.is_drained)
+        return self.slots.is_busy or self._giving_back or is_writing
+
+    async def _drained(self) -> None:
+        await self.reporter.drained()
+        await self.finisher.drained()
 
     async def stop(self, grace_seconds: float, hurry: asyncio.Event) -> int:
         """Let running jobs end within the grace (or until ``hurry``), give back the rest.
@@ -184,18 +200,7 @@ class Incarnation:
             attempt.settled = True
         await self._ending.interrupted("lease")
         await self._close()
-        return self.finisher.take_unwritten()
-
-    def _new_heartbeat(self) -> Heartbeat:
-        return Heartbeat(
-            self._kit.heartbeat_store,
-            self.worker_id,
-            self._options.name,
-            self._options.lease_seconds,
-            lost=lambda: self._tell_lost("the store has taken it away"),
-            doubtful=lambda: self._tell_lost("it could not be renewed in time"),
-            frontier=self._published_frontier,
-        )
+        return [*self.reporter.take_held(), *self.finisher.take_unwritten()]
 
     def _upkeep(self) -> list[Duty]:
         kit, options = self._kit, self._options
@@ -204,7 +209,7 @@ class Incarnation:
             self.worker_id,
             is_dead_by_lock=kit.locks.is_dead if kit.locks else _is_unknown,
             forget_lock=kit.locks.forget if kit.locks else _forget_nothing,
-            heartbeat_was_late=self._heartbeat_was_late,
+            heartbeat_was_late=self._lease.was_late,
             ring=self._ring,
         )
         unparker = Unparker(kit.store, kit.registry, self._ring)
@@ -229,8 +234,8 @@ class Incarnation:
 
     async def _tick(self) -> None:
         while True:
-            self._heartbeat.tick()
-            await asyncio.sleep(1.0)
+            self._lease.tick()
+            await asyncio.sleep(tick_seconds(self._options.lease_seconds))
 
     async def _read_control(self) -> float:
         control = await self._kit.store.run(ops.control(self.worker_id))
@@ -250,6 +255,7 @@ class Incarnation:
         self._giving_back = True  # until it is done, they are neither here nor in the queue
         try:
             await self._give_back([attempt_of(attempt) for attempt in ahead])
+            self._intake.gave_back(len(ahead))
         except BaseException:  # they are still ours: nobody else would run them
             for attempt in ahead:
                 self.slots.put(attempt.claimed)
@@ -259,14 +265,24 @@ class Incarnation:
             self._changed.set()
 
     def _demand(self) -> Demand:
-        if self.finisher.is_full or self.slots.stuck * 2 >= self.slots.count:
+        is_full = self.finisher.is_full or self.reporter.is_full
+        if is_full or self.slots.stuck * 2 >= self.slots.count:
             return Demand(0, 0)
-        return Demand(self.slots.free, self._ahead.room(time.monotonic()))
+        return self._intake.bound(Demand(self.slots.free, self._ahead.room(time.monotonic())))
+
+    def _put(self, claimed: Claimed) -> None:
+        self._intake.took()
+        self.slots.put(claimed)
 
     def _settled(self, outcome: Finish) -> None:
         if outcome.duration_us < SHORT_SECONDS * 1e6:
             self._ahead.finished(1, time.monotonic())
-        self.finisher.put(outcome)
+        self.reporter.settle(outcome)
+
+    def _refused(self, key: Key) -> None:
+        """The store takes no more from this attempt: it is over."""
+        if (attempt := self.slots.running.get(key)) is not None:
+            attempt.job.lose()
 
     def _freed(self) -> None:
         self._changed.set()
@@ -310,9 +326,6 @@ class Incarnation:
             return {}
         return self.claimer.frontier.published()
 
-    def _heartbeat_was_late(self) -> bool:
-        return self._heartbeat.was_late()
-
     def _tell_lost(self, why: str) -> None:
         with suppress(RuntimeError):  # the loop may be closed by now
             self._loop.call_soon_threadsafe(self._lose, why)
@@ -327,9 +340,9 @@ class Incarnation:
             await asyncio.wait([self._claiming], timeout=UNWIND_SECONDS)
 
     async def _outcomes_written(self) -> None:
-        """Wait for the finisher; one that was cancelled with the whole loop writes no more."""
-        drained = asyncio.ensure_future(self.finisher.drained())
-        ends = {drained, self._finishing} if self._finishing is not None else {drained}
+        """Wait until all is written; parts cancelled with the whole loop write no more."""
+        drained = asyncio.ensure_future(self._drained())
+        ends = {drained, *filter(None, (self._finishing, self._reporting))}
         seconds = self._options.lease_seconds
         done, _ = await asyncio.wait(ends, timeout=seconds, return_when=asyncio.FIRST_COMPLETED)
         drained.cancel()
@@ -341,16 +354,16 @@ class Incarnation:
         return len(claims)
 
     async def _close(self) -> None:
-        await asyncio.to_thread(self._heartbeat.stop)
+        await self._lease.stop()
         await self._hearing.stop()
+        if self._listen_no_more is not None:
+            self._listen_no_more()
         tasks = list(self._tasks)
         for task in tasks:
             task.remove_done_callback(self._part_ended)
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
         await self.slots.close()
-        if self._lock is not None:
-            self._lock.remove()
 
 
 def attempt_of(attempt: Attempt) -> Held:

@@ -13,7 +13,7 @@ import threading
 from collections.abc import Callable
 from typing import Any, TextIO, TypeAlias
 
-from jobpipe.runtime.context import running_job
+from jobpipe.runtime.context import job_here
 from jobpipe.runtime.job_log import is_unheard, take, unheard
 from jobpipe.runtime.speech import LINE_MAX, PRINT, Speech
 from jobpipe.telemetry.record import mask_secrets, shortened
@@ -82,7 +82,7 @@ listening = Listening()
 
 def _heard(handle: Handle) -> Handle:
     def take_and_handle(logger: logging.Logger, record: logging.LogRecord) -> None:
-        job = running_job.get(None)
+        job = job_here()
         if job is None or is_unheard():
             handle(logger, record)
             return
@@ -106,7 +106,7 @@ class Ear:
     def write(self, text: str) -> int:
         """Write, and keep what a job has written."""
         written = self.stream.write(text)
-        job = running_job.get(None)
+        job = job_here()
         if job is not None and job.speech.is_open and not is_unheard():
             with unheard():
                 hear_print(job.speech, self._name, text)

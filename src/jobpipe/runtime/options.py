@@ -2,17 +2,32 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Protocol
 
-from jobpipe.config.settings import QueueSlots
+from jobpipe.config.settings import QueueSlots, Settings
 from jobpipe.delivery.hub import Hint, Hub
 from jobpipe.policy.retention import Retention
 from jobpipe.policy.retry import RetryDelays
+from jobpipe.runtime.executors.frames import Hello
+from jobpipe.runtime.speech import DEFAULTS, SpeechOptions
 from jobpipe.runtime.transaction import Transactions
 from jobpipe.store.port import AsyncStore, Store
 from jobpipe.tasks.registry import Registry
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ChildOptions:
+    """What a worker's child processes are given."""
+
+    hello: Callable[[], Hello]
+    environment: Callable[[bool], dict[str, str]]
+    """The environment; True asks for the worker's whole one."""
+    most: int
+    """How many there may be at once."""
+    max_payload: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -24,10 +39,25 @@ class WorkerOptions:
     concurrency: int
     poll_seconds: float
     lease_seconds: float
+    pulse_seconds: float
     shutdown_seconds: float
     retention: Retention
     retry_delays: RetryDelays
     max_payload: int
+    children: ChildOptions | None = None
+    """None: no process of its own can be given to a job here."""
+    speech: SpeechOptions = DEFAULTS
+
+
+def speech_options(settings: Settings) -> SpeechOptions:
+    """Return the settings that concern what jobs say."""
+    return SpeechOptions(
+        level=getattr(logging, settings.job_log_level.upper()),
+        lines=settings.job_log_lines,
+        bytes=settings.job_log_bytes,
+        max_payload=settings.max_payload,
+        prints=settings.capture_print,
+    )
 
 
 class LivenessLock(Protocol):
@@ -67,3 +97,15 @@ class WorkerKit:
     transactions: Transactions
     close: Callable[[], None]
     """Closes the heartbeat's store, where it is the worker's own."""
+
+
+@dataclass(frozen=True, slots=True)
+class WatchKit:
+    """What a supervisor works with; the stores are its own, ``close`` closes them all."""
+
+    hub: Hub
+    store: Store
+    heartbeat: Callable[[], tuple[Store, Callable[[], None]]]
+    """Returns a store for one heartbeat, and how to close it."""
+    locks: LivenessLocks | None
+    close: Callable[[], None]

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 
+from jobpipe.errors import ProcessDied
 from jobpipe.model.job import Finish
 from jobpipe.model.signals import Cancel
 from jobpipe.model.state import State
@@ -25,10 +27,28 @@ class Runner:
         self._closing = True
         self._caller.close()
 
-    async def run(self, attempt: Attempt, prepared: Prepared) -> Finish | None:
-        """Return the outcome; None when the worker gives the job back, or somebody has decided."""
+    async def closed(self) -> None:
+        """Wait until no process of a job is left."""
+        if self._caller.processes is not None:
+            await self._caller.processes.closed()
+
+    async def run(
+        self, attempt: Attempt, prepared: Prepared, begin: Callable[[], None]
+    ) -> Finish | None:
+        """Return the outcome; None when the worker gives the job back, or somebody has decided.
+
+        ``begin`` is called when everything is ready for the call.
+        """
         value: object = None
+        processes = self._caller.processes
         try:
+            if prepared.is_apart and processes is not None:
+                # Judged there, and told to the hooks there.
+                finish = await processes.run(attempt, prepared, begin)
+                if finish is not None:
+                    self._judge.announce(attempt, finish)
+                return finish
+            begin()
             value = await self._caller.call(attempt, prepared)
         except BaseException as error:
             outcome = self._of_error(attempt, prepared, error)
@@ -59,7 +79,8 @@ class Runner:
             return None
         if why == "timeout":
             return self._judge.timeout(attempt, prepared.task)
-        if why == "cancel" and not isinstance(error, Exception):
+        was_killed = isinstance(error, ProcessDied)
+        if why == "cancel" and (was_killed or not isinstance(error, Exception)):
             return self._judge.cancelled(attempt)
         if why in ("stop", "lease") and _was_interrupted(prepared, error):
             return None

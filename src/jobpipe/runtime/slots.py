@@ -142,6 +142,7 @@ class Slots:
 
     def abandon(self, attempt: Attempt) -> None:
         """Let the job go on without this run; its slot stays taken until the run ends."""
+        attempt.job.speech.close()
         if not attempt.settled:
             attempt.settled = True
             self._stuck += 1
@@ -155,6 +156,7 @@ class Slots:
         for slot in slots:
             slot.cancel()
         await asyncio.gather(*slots, return_exceptions=True)
+        await self._runner.closed()
 
     def _open_slot(self, number: int) -> None:
         slot = asyncio.create_task(self._serve(number))
@@ -189,22 +191,22 @@ class Slots:
         key = (attempt.claimed.id, attempt.claimed.token)
         task = asyncio.current_task()
         assert task is not None
-        attempt.started_ns = time.monotonic_ns()
         self.running[key] = attempt
         self._tasks[key] = (task, prepared)
-        ticket = self._set_deadline(attempt, prepared)
         if self._started is not None:
             self._started.begin(slot, key)
         try:
-            outcome = await self._runner.run(attempt, prepared)
+            begin = partial(self._begin, attempt, prepared)
+            outcome = await self._runner.run(attempt, prepared, begin)
             if attempt.concluding is not None:
                 await asyncio.wait([attempt.concluding])
         finally:
             del self.running[key], self._tasks[key]
             if self._started is not None:
                 self._started.end(slot)
-            if ticket is not None:
-                self._deadlines.cancel(ticket)
+            if attempt.deadline is not None:
+                self._deadlines.cancel(attempt.deadline)
+            attempt.job.speech.close()
         if attempt.settled:
             self._stuck -= 1
         elif outcome is not None:
@@ -220,12 +222,12 @@ class Slots:
             attempt.settled = True
             self._settle_outcome(outcome)
 
-    def _set_deadline(self, attempt: Attempt, prepared: Prepared) -> int | None:
-        if attempt.claimed.timeout_us is None:
-            return None
-        return self._deadlines.add(
-            attempt.claimed.timeout_us / 1e6, lambda: self._time_out(attempt, prepared)
-        )
+    def _begin(self, attempt: Attempt, prepared: Prepared) -> None:
+        attempt.started_ns = attempt.job.started_ns = time.monotonic_ns()
+        if attempt.claimed.timeout_us is not None:
+            attempt.deadline = self._deadlines.add(
+                attempt.claimed.timeout_us / 1e6, lambda: self._time_out(attempt, prepared)
+            )
 
     def _time_out(self, attempt: Attempt, prepared: Prepared) -> None:
         if attempt.settled or attempt.decided or attempt.why_stopped not in (None, "cancel"):

@@ -15,12 +15,14 @@ import os
 import threading
 import time
 from collections import deque
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Protocol
 
 from jobpipe.errors import LeaseLost, PayloadTooLarge
 from jobpipe.model.job import Claimed
 from jobpipe.model.report import Checkpoint, LogLine, Progress
+from jobpipe.tasks import wire
 from jobpipe.tasks.codec import encode_plain
 from jobpipe.telemetry.record import mask_secrets, shortened, storable
 
@@ -111,9 +113,16 @@ class Speech:
         """Tell whether anything is taken; not so in a process that the task has forked."""
         return not self._over and self._process == os.getpid()
 
-    def line(self, level: int, logger: str, message: str, fields: str | None = None) -> None:
+    def line(
+        self,
+        level: int,
+        logger: str,
+        message: str,
+        fields: str | None = None,
+        at_ns: int | None = None,
+    ) -> None:
         """Add a line to the log; ``fields`` are a JSON object."""
-        at = time.monotonic_ns()
+        at = time.monotonic_ns() if at_ns is None else at_ns
         if not self.options.lines or not self.is_open:
             return
         message = _cut(storable(message))
@@ -168,6 +177,18 @@ class Speech:
                 self._voice.progress(said)
             else:
                 self._voice.checkpoint(said)
+
+    def relay(
+        self, line: LogLine | None, progress: Progress | None, checkpoint: Checkpoint | None
+    ) -> None:
+        """Say what the attempt has said in a process of its own; too late is fine."""
+        with suppress(LeaseLost):
+            if line is not None:
+                self.line(line.level, line.logger, line.message, line.fields, line.at_ns)
+            if progress is not None:
+                self.progress(progress.done, progress.total, progress.note)
+            if checkpoint is not None:
+                self.save(wire.read(checkpoint.state))
 
     def close(self) -> None:
         """Hand over what is still kept: the attempt is over. Twice is fine."""

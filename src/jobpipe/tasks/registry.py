@@ -18,6 +18,7 @@ from jobpipe.errors import ConfigError, UnknownTask
 from jobpipe.model.job import MAX_NAME_LENGTH
 from jobpipe.policy.retry import RetryDelays
 from jobpipe.tasks.hooks import Functions, Hooks
+from jobpipe.tasks.limits import Limits
 from jobpipe.tasks.spec import declare
 from jobpipe.tasks.task import AnyTask, AsyncTask, Enqueuer, Task
 
@@ -111,12 +112,13 @@ class TaskDeclarations:
         max_attempts: int | None = None,
         retry_delays: RetryDelays | Sequence[float] | str | None = None,
         timeout: float | timedelta | None = None,
-        executor: Literal["async", "thread"] | None = None,
+        executor: Literal["async", "thread", "process"] | None = None,
         version: int = 1,
         retry_on: type[BaseException] | Sequence[type[BaseException]] = (),
         give_up_on: type[BaseException] | Sequence[type[BaseException]] = (),
         on_loss: Literal["retry", "fail"] = "retry",
         store_result: bool = True,
+        limits: Limits | None = None,
         on_success: Functions = (),
         on_retry: Functions = (),
         on_failure: Functions = (),
@@ -152,7 +154,7 @@ class TaskDeclarations:
 
     def _declared(self, function: Callable[..., Any], options: dict[str, Any]) -> DeclaredTask:
         spec = declare(function, **options)
-        kind = AsyncTask if spec.executor == "async" else Task
+        kind = AsyncTask if inspect.iscoroutinefunction(function) else Task
         task: DeclaredTask = kind(spec, function, self)
         for home in reversed(self._homes()):
             home.registry.add(task)
@@ -164,3 +166,8 @@ class Tasks(TaskDeclarations):
 
     def __init__(self) -> None:
         self.registry = Registry()
+
+    @property
+    def is_free(self) -> bool:
+        """Tell whether no application has taken these tasks in."""
+        return self._owner is None

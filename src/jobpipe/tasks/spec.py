@@ -20,8 +20,9 @@ from jobpipe.model.job import MAX_NAME_LENGTH, MAX_PRIORITY, MIN_PRIORITY
 from jobpipe.policy.retry import RetryDelays, parse_delays
 from jobpipe.tasks.codec import show
 from jobpipe.tasks.hooks import Functions, Hook, outcome_hooks
+from jobpipe.tasks.limits import Limits
 
-Executor: TypeAlias = Literal["async", "thread"]
+Executor: TypeAlias = Literal["async", "thread", "process"]
 OnLoss: TypeAlias = Literal["retry", "fail"]
 
 QUEUE = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.\-/]{0,199}")
@@ -49,6 +50,8 @@ class TaskSpec:
     on_loss: OnLoss = "retry"
     store_result: bool = True
     version: int = 1
+    limits: Limits | None = None
+    """Bounds of the process that it runs in."""
     on_success: tuple[Hook, ...] = ()
     on_retry: tuple[Hook, ...] = ()
     on_failure: tuple[Hook, ...] = ()
@@ -69,6 +72,7 @@ def declare(
     give_up_on: type[BaseException] | Sequence[type[BaseException]] = (),
     on_loss: str = "retry",
     store_result: bool = True,
+    limits: Limits | None = None,
     on_success: Functions = (),
     on_retry: Functions = (),
     on_failure: Functions = (),
@@ -92,6 +96,7 @@ def declare(
         on_loss=check.on_loss(on_loss),
         store_result=check.flag("store_result", store_result),
         version=check.whole("version", version, 1, 2**31 - 1),
+        limits=check.limits(limits, executor),
         on_success=outcome_hooks("on_success", on_success),
         on_retry=outcome_hooks("on_retry", on_retry),
         on_failure=outcome_hooks("on_failure", on_failure),
@@ -194,9 +199,18 @@ class _Check:
         if value is None or value == fitting:
             return fitting
         if value == "process":
-            raise self.refusal("executor", value, f"{fitting!r} (processes are not available)")
+            return "process"
         kind = "an `async def` runs on the event loop" if is_async else "a `def` runs in a thread"
-        raise self.refusal("executor", value, f"{fitting!r} ({kind})")
+        raise self.refusal("executor", value, f"{fitting!r} ({kind}) or 'process'")
+
+    def limits(self, value: Any, executor: Any) -> Limits | None:
+        if value is None:
+            return None
+        if not isinstance(value, Limits):
+            raise self.refusal("limits", value, "Limits(memory_mb=..., cpu_seconds=..., ...)")
+        if executor != "process":
+            raise self.refusal("limits", value, "only with executor='process'")
+        return value
 
     def failures(self, option: str, value: Any) -> tuple[type[BaseException], ...]:
         classes = (value,) if isinstance(value, type) else value

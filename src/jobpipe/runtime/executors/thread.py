@@ -14,7 +14,9 @@ from typing import Any
 
 
 @dataclass(frozen=True, slots=True)
-class _Work:
+class Work:
+    """A call to make, and the future of the loop that waits for it."""
+
     context: Context
     function: Callable[..., Any]
     args: tuple[Any, ...]
@@ -22,16 +24,28 @@ class _Work:
     loop: asyncio.AbstractEventLoop
     future: asyncio.Future[Any]
 
+    @classmethod
+    def on_this_loop(
+        cls,
+        context: Context,
+        function: Callable[..., Any],
+        args: tuple[Any, ...],
+        kwargs: dict[str, Any],
+    ) -> Work:
+        """Return the work of a call whose future belongs to the running loop."""
+        loop = asyncio.get_running_loop()
+        return cls(context, function, args, kwargs, loop, loop.create_future())
+
 
 class Threads:
     """Threads made as they are needed and kept; as many as there are calls at once."""
 
     def __init__(self) -> None:
-        self._work: queue.SimpleQueue[_Work | None] = queue.SimpleQueue()
+        self._work: queue.SimpleQueue[Work | None] = queue.SimpleQueue()
         self._lock = threading.Lock()
         self._idle = 0
         self._made = 0
-        self._ended: deque[tuple[_Work, Any, BaseException | None]] = deque()
+        self._ended: deque[tuple[Work, Any, BaseException | None]] = deque()
         self._told = False
 
     def run(
@@ -42,8 +56,7 @@ class Threads:
         kwargs: dict[str, Any],
     ) -> asyncio.Future[Any]:
         """Call the function in a thread, in the context; the future belongs to this loop."""
-        loop = asyncio.get_running_loop()
-        future: asyncio.Future[Any] = loop.create_future()
+        work = Work.on_this_loop(context, function, args, kwargs)
         with self._lock:
             if self._idle == 0:
                 self._made += 1
@@ -51,8 +64,8 @@ class Threads:
                 threading.Thread(target=self._serve, name=name, daemon=True).start()
             else:
                 self._idle -= 1
-        self._work.put(_Work(context, function, args, kwargs, loop, future))
-        return future
+        self._work.put(work)
+        return work.future
 
     def close(self) -> None:
         """Let idle threads end; busy ones end after their call."""
@@ -67,10 +80,10 @@ class Threads:
                 value, error = None, raised
             with self._lock:
                 self._idle += 1
-            self._report(work, value, error)
+            self.report(work, value, error)
             del work, value, error
 
-    def _report(self, work: _Work, value: Any, error: BaseException | None) -> None:
+    def report(self, work: Work, value: Any, error: BaseException | None) -> None:
         """Hand the end to the loop; ends that come close together wake it once."""
         self._ended.append((work, value, error))
         if self._told:

@@ -1,0 +1,248 @@
+"""A child process at work: one attempt after the other, each from its claim to its outcome.
+
+Functions run on the main thread, coroutines on an event loop beside it; all else is done as in
+the worker itself. What goes wrong with the socket ends the process: its worker sees that.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import ctypes
+import faulthandler
+import os
+import signal
+import socket
+import sys
+import threading
+import time
+import traceback
+from collections.abc import Callable
+from contextlib import suppress
+from contextvars import copy_context
+from typing import Protocol
+
+from jobpipe.model.job import Finish
+from jobpipe.model.report import Checkpoint, LogLine, Progress
+from jobpipe.policy.retry import RetryDelays
+from jobpipe.runtime.attempt import Attempt, Judge
+from jobpipe.runtime.calling import Caller
+from jobpipe.runtime.context import RunningJob, set_only_job
+from jobpipe.runtime.executors import confine
+from jobpipe.runtime.executors.frames import (
+    READ_MAX,
+    Ended,
+    Frames,
+    Hello,
+    Ready,
+    Run,
+    Said,
+    Stop,
+    ToWorker,
+    encode,
+    to_child,
+)
+from jobpipe.runtime.executors.main_thread import MainThread
+from jobpipe.runtime.lifespan import Lifespans
+from jobpipe.runtime.listening import listening
+from jobpipe.runtime.runner import Runner
+from jobpipe.runtime.speech import SpeechOptions
+from jobpipe.tasks.registry import Registry
+from jobpipe.telemetry.events import Event
+
+CUT_OFF = 70
+"""Exit code of a child that cannot talk to its worker any more."""
+
+
+class Program(Protocol):
+    """The application that a child has become."""
+
+    registry: Registry
+    retry_delays: RetryDelays
+    max_payload: int
+    speech: SpeechOptions
+
+    def bring(self, task: str) -> None:
+        """Import the module that declares the task, if it has not been yet."""
+
+
+class Serving:
+    """Serves one worker over a socket; it is also the voice of the jobs that run here."""
+
+    def __init__(self, channel: socket.socket, load: Callable[[Hello], Program]) -> None:
+        self._channel = channel
+        self._load = load
+        self._send_lock = threading.Lock()
+        self._main = MainThread(self._hear_term)
+        self._frames = Frames(2**32)
+        self._program: Program
+        self._hello: Hello
+        self._loop: asyncio.AbstractEventLoop
+        self._over: asyncio.Event
+        self._judge: Judge
+        self._runner: Runner
+        self._attempt: Attempt | None = None
+        self._task: asyncio.Task[None] | None = None
+
+    def run(self) -> None:
+        """Work (on the main thread) until the worker ends it."""
+        self._hello = hello = self._read_hello()
+        confine.die_with(hello.parent)
+        confine.adopt_orphans()
+        confine.dump_no_core()
+        confine.limit(hello.memory_bytes, hello.open_files)
+        # A copy, so that a job which closes or replaces stderr is found out nevertheless.
+        faulthandler.enable(os.dup(2))
+        self._main.listen()
+        try:
+            self._program = self._load(hello)
+        except (Exception, SystemExit) as error:
+            self._send(Ready(f"{type(error).__name__}: {error}"))
+            return
+        threading.Thread(target=self._loop_thread, name="jobpipe-loop", daemon=True).start()
+        self._main.serve()
+
+    # What running jobs say
+
+    def line(self, line: LogLine) -> None:
+        """Pass on a line of the job's log."""
+        self._send(Said(line=line))
+
+    def progress(self, progress: Progress) -> None:
+        """Pass on how far the job is."""
+        self._send(Said(progress=progress))
+
+    def checkpoint(self, checkpoint: Checkpoint) -> None:
+        """Pass on where the next attempt can go on."""
+        self._send(Said(checkpoint=checkpoint))
+
+    # The loop's thread
+
+    def _loop_thread(self) -> None:
+        try:
+            asyncio.run(self._live())
+        except BaseException:  # without its loop this process is of no use
+            os._exit(CUT_OFF)
+        self._main.close()
+
+    async def _live(self) -> None:
+        self._loop, self._over = asyncio.get_running_loop(), asyncio.Event()
+        program = self._program
+        # What it has to tell the worker tells: here nobody would read it but the job's own log.
+        self._judge = Judge(program.registry, program.retry_delays, program.max_payload, _untold)
+        lifespans = Lifespans(program.registry.hooks.lifespans)
+        try:
+            await lifespans.__aenter__()
+        except Exception as error:
+            self._send(Ready(str(error)))
+            return
+        hooks = program.registry.hooks
+        caller = Caller(hooks, lifespans.values, threads=self._main)
+        self._runner = Runner(self._judge, caller)
+        listening.begin(prints=False)  # what is printed is read by the worker
+        self._loop.add_reader(self._channel, self._readable)
+        self._send(Ready())
+        await self._over.wait()
+        await lifespans.__aexit__(None, None, None)
+
+    def _readable(self) -> None:
+        try:
+            data = self._channel.recv(READ_MAX, socket.MSG_DONTWAIT)
+        except BlockingIOError:
+            return
+        if data:
+            for frame in self._frames.feed(data):
+                self._take(frame)
+        elif self._attempt is not None:  # the worker is gone: so is the attempt, and what it forked
+            os.killpg(0, signal.SIGKILL)
+        else:
+            self._loop.remove_reader(self._channel)
+            self._over.set()
+
+    def _take(self, frame: bytes) -> None:
+        match to_child.decode(frame):
+            case Run(claimed):
+                job = RunningJob(claimed, self, self._program.speech)
+                self._attempt = Attempt(claimed, job)
+                self._task = asyncio.create_task(self._serve(self._attempt))
+            case Stop(why) if self._attempt is not None:
+                self._attempt.why_stopped = why
+                self._attempt.job.request_cancel()
+            case _:
+                pass  # an attempt that has just ended is stopped no more
+
+    async def _serve(self, attempt: Attempt) -> None:
+        attempt.started_ns = attempt.job.started_ns = time.monotonic_ns()
+        set_only_job(attempt.job)
+        confine.limit_cpu(self._hello.cpu_seconds)
+        try:
+            finish = await self._outcome(attempt)
+        except BaseException:  # the machinery itself failed: the worker judges a death
+            traceback.print_exc()
+            os._exit(CUT_OFF)
+        attempt.job.speech.close()
+        _flush()
+        self._attempt = self._task = None
+        self._send(Ended(finish, worn=self._is_worn(finish)))
+
+    async def _outcome(self, attempt: Attempt) -> Finish | None:
+        bring = self._program.bring
+        await self._main.run(copy_context(), bring, (attempt.claimed.task,), {})
+        prepared = self._judge.prepare(attempt)
+        if isinstance(prepared, Finish):
+            return prepared
+        return await self._runner.run(attempt, prepared, lambda: None)
+
+    def _is_worn(self, finish: Finish | None) -> bool:
+        short_of_memory = self._hello.memory_bytes is not None and bool(finish and finish.error)
+        return short_of_memory or _has_descendants()
+
+    def _hear_term(self, is_interrupting: bool) -> None:
+        """SIGTERM came; what the main thread does not run is a coroutine, or nothing."""
+        attempt = self._attempt
+        if attempt is None:
+            return
+        attempt.job.request_cancel()
+        if not is_interrupting:
+            self._loop.call_soon_threadsafe(self._interrupt)
+
+    def _interrupt(self) -> None:
+        if self._task is not None:
+            self._task.cancel()
+
+    def _read_hello(self) -> Hello:
+        while data := self._channel.recv(READ_MAX):
+            for frame in self._frames.feed(data):
+                hello = to_child.decode(frame)
+                assert isinstance(hello, Hello)
+                return hello
+        sys.exit(0)
+
+    def _send(self, message: ToWorker) -> None:
+        data = encode(message)
+        try:
+            with self._main.undisturbed(), self._send_lock:
+                self._channel.sendall(data)
+        except OSError:
+            os._exit(CUT_OFF)
+
+
+def _flush() -> None:
+    """Let everything that was printed, also by C code, be written before the job's end is told."""
+    for stream in (sys.stdout, sys.stderr):
+        with suppress(Exception):  # a job may have replaced them by anything
+            stream.flush()
+    with suppress(Exception):
+        ctypes.CDLL(None).fflush(None)
+
+
+def _has_descendants() -> bool:
+    """Tell whether this process has any child, alive or not; orphans below it count."""
+    try:
+        os.waitid(os.P_ALL, 0, os.WEXITED | os.WNOHANG | os.WNOWAIT)
+    except ChildProcessError:
+        return False
+    return True
+
+
+def _untold(_event: Event) -> None:
+    """Dropped."""
