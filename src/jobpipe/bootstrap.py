@@ -8,8 +8,9 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
+from pathlib import Path
 from typing import TYPE_CHECKING, Literal, Protocol
-from urllib.parse import unquote
+from urllib.parse import quote, unquote
 
 from jobpipe.clock import Clock, wall_clock
 from jobpipe.config.mask import mask_url
@@ -19,7 +20,7 @@ from jobpipe.delivery.hub import LOOK, Hint, Hub
 from jobpipe.delivery.watch import Watcher
 from jobpipe.errors import ConfigError
 from jobpipe.model.condition import FileFacts
-from jobpipe.runtime.options import Ears, WorkerKit
+from jobpipe.runtime.options import Ears, WatchKit, WorkerKit
 from jobpipe.runtime.transaction import Transactions
 from jobpipe.store.callers.caller import Ground
 from jobpipe.store.callers.grounds import Grounds
@@ -28,8 +29,8 @@ from jobpipe.store.ops.notify import notify as notify_op
 from jobpipe.store.ops.read import store_id
 from jobpipe.store.port import AsyncStore, Store
 from jobpipe.store.sqlite.driver import MEMORY, SqliteAsyncStore, SqliteStore
-from jobpipe.store.sqlite.probe import probe
 from jobpipe.store.sqlite.lender import SqliteLender
+from jobpipe.store.sqlite.probe import probe
 from jobpipe.store.statements import prepare
 from jobpipe.tasks.registry import Registry
 
@@ -80,10 +81,30 @@ def sqlite_path(url: str) -> str:
     return unquote(url.removeprefix("sqlite:///").removeprefix("sqlite:"))
 
 
+def absolute(url: str) -> str:
+    """Return the URL as it is understood in any folder: SQLite's may name a file in this one."""
+    path = sqlite_path(url)
+    if not url.startswith("sqlite:") or path == MEMORY:
+        return url
+    return f"sqlite:///{quote(str(Path(path).absolute()))}"
+
+
+def watch_kit(settings: Settings) -> WatchKit:
+    """Wire what a supervisor needs of the store; nothing is opened yet."""
+    hub = Hub()
+    backend = connect(settings, hub)
+
+    def heartbeat() -> tuple[Store, Callable[[], None]]:
+        kit = backend.worker_kit(Registry(), hub)
+        return kit.heartbeat_store, kit.close
+
+    locks = backend.worker_kit(Registry(), hub).locks
+    return WatchKit(hub, backend.store, heartbeat, locks, backend.close)
+
+
 def _sqlite(settings: Settings, clock: Clock) -> Backend:
     path = sqlite_path(settings.url)
     store = SqliteStore(path, table_prefix=settings.table_prefix, clock=clock)
-    async_store = SqliteAsyncStore(store)
     statements = prepare(store.texts, lambda name, _position: f":{name}")
 
     def ears(ring: Callable[[Hint], None]) -> Ears:

@@ -22,13 +22,19 @@ DEFAULTS = Settings(
     app=None,
     queues=(QueueSlots("*", None),),
     concurrency=10,
+    processes=1,
     max_queued=None,
     max_attempts=5,
     retry_delays=ExponentialDelays(1.0, 600.0),
     timeout_seconds=None,
     poll_seconds=1.0,
     lease_seconds=15.0,
+    pulse_seconds=60.0,
     shutdown_seconds=30.0,
+    max_jobs=None,
+    max_seconds=None,
+    max_memory=None,
+    health_port=None,
     retention=Retention(7 * DAY, 7 * DAY, 90 * DAY),
     max_payload=1_048_576,
     log_level="info",
@@ -44,12 +50,18 @@ CUSTOM = Settings(
     app="shop.jobs:jp",
     queues=(QueueSlots("mail", 10), QueueSlots("reports", None)),
     concurrency=4,
+    processes=8,
     max_queued=1000,
     max_attempts=3,
     retry_delays=ListDelays((1.0, 5.0, 30.0)),
     timeout_seconds=2.5,
     poll_seconds=0.5,
     lease_seconds=1.0,
+    pulse_seconds=20.0,
+    max_jobs=500,
+    max_seconds=3600.0,
+    max_memory=512,
+    health_port="0.0.0.0:9000",
     shutdown_seconds=0.0,
     retention=Retention(0, 7 * DAY, None),
     max_payload=524_288,
@@ -66,13 +78,19 @@ CUSTOM_TEXTS = {
     "JOBPIPE_APP": "shop.jobs:jp",
     "JOBPIPE_QUEUES": "mail:10, reports",
     "JOBPIPE_CONCURRENCY": "4",
+    "JOBPIPE_PROCESSES": "8",
     "JOBPIPE_MAX_QUEUED": "1000",
     "JOBPIPE_MAX_ATTEMPTS": "3",
     "JOBPIPE_RETRY_DELAYS": "1,5,30",
     "JOBPIPE_TIMEOUT": "2.5",
     "JOBPIPE_POLL_SECONDS": "0.5",
     "JOBPIPE_LEASE_SECONDS": "1",
+    "JOBPIPE_PULSE_SECONDS": "20",
     "JOBPIPE_SHUTDOWN_SECONDS": "0",
+    "JOBPIPE_MAX_JOBS": "500",
+    "JOBPIPE_MAX_SECONDS": "3600",
+    "JOBPIPE_MAX_MEMORY": "512",
+    "JOBPIPE_HEALTH_PORT": "0.0.0.0:9000",
     "JOBPIPE_RETENTION": "succeeded=0,failed=never",
     "JOBPIPE_MAX_PAYLOAD": "512KiB",
     "JOBPIPE_LOG_LEVEL": "DEBUG",
@@ -88,13 +106,19 @@ table_prefix = "w_"
 app = "shop.jobs:jp"
 queues = ["mail:10", "reports"]
 concurrency = 4
+processes = 8
 max_queued = 1000
 max_attempts = 3
 retry_delays = [1, 5, 30]
 timeout = 2.5
 poll_seconds = 0.5
 lease_seconds = 1
+pulse_seconds = 20
 shutdown_seconds = 0
+max_jobs = 500
+max_seconds = 3600
+max_memory = 512
+health_port = "0.0.0.0:9000"
 retention = {succeeded = 0, failed = "never"}
 max_payload = 524288
 log_level = "debug"

@@ -21,6 +21,10 @@ class Choices:
     colour: bool = True
     debug: bool = False
     app: str | None = None
+    arguments: tuple[str, ...] = ()
+    """All that was typed after the name of the program."""
+    child_of: str | None = None
+    """Set in a process that a supervisor started: how to reach it."""
     flags: dict[str, str] = field(default_factory=dict)
     """Settings by field name, as they were typed."""
 
@@ -45,6 +49,7 @@ class Choices:
         from jobpipe.cli.locate import load_application
         from jobpipe.config import load_settings
         from jobpipe.errors import ConfigError
+        from jobpipe.runtime.context import belonging
         from jobpipe.telemetry.log import set_up_logging
 
         settings = load_settings(self.flags)
@@ -59,7 +64,13 @@ class Choices:
             application = Jobpipe(**given)
         else:
             application = load_application(place).configured(**self.flags)
-        set_up_logging(application.settings.log_level, application.settings.log_format)
+        settings = application.settings
+        set_up_logging(
+            settings.log_level,
+            settings.log_format,
+            belonging=belonging,
+            job_level=settings.job_log_level,
+        )
         click.get_current_context().call_on_close(application.close)
         return application
 

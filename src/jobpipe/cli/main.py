@@ -11,6 +11,7 @@ from io import TextIOWrapper
 import click
 
 from jobpipe.cli import exits
+from jobpipe.cli.choices import Choices
 from jobpipe.cli.root import PROGRAM, jobpipe
 from jobpipe.errors import JobpipeError
 from jobpipe.telemetry.escape import escape, escape_block
@@ -48,7 +49,8 @@ def _flushed(code: int) -> int:
 def run(arguments: Sequence[str]) -> int:
     """Run the command and return its exit code."""
     try:
-        with jobpipe.make_context(PROGRAM, list(arguments)) as context:
+        choices = Choices(arguments=tuple(arguments))
+        with jobpipe.make_context(PROGRAM, list(arguments), obj=choices) as context:
             returned = jobpipe.invoke(context)
             return returned if isinstance(returned, int) else exits.OK
     except click.exceptions.Exit as ending:

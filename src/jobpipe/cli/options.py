@@ -33,6 +33,12 @@ def _choose(context: click.Context, parameter: click.Parameter, value: Any) -> N
             setattr(choices, name, value)
 
 
+def keep_child_of(context: click.Context, _: click.Parameter, value: str | None) -> None:
+    """Remember that a supervisor started this process."""
+    if value is not None and not context.resilient_parsing:
+        context.ensure_object(Choices).child_of = value
+
+
 def _version(context: click.Context, _: click.Parameter, value: bool) -> None:
     if value and not context.resilient_parsing:
         from jobpipe import __version__

@@ -8,7 +8,7 @@ from typing import Any
 
 import click
 
-from jobpipe.cli.options import GlobalOptions
+from jobpipe.cli.options import GlobalOptions, keep_child_of
 
 PROGRAM = "jobpipe"
 
@@ -24,6 +24,7 @@ VERBS = {
     "health": "jobpipe.cli.verbs.health:health",
     "top": "jobpipe.cli.verbs.top:top",
     "doctor": "jobpipe.cli.verbs.doctor:doctor",
+    "bench": "jobpipe.cli.verbs.bench:bench",
 }
 
 
@@ -76,5 +77,6 @@ class Root(GlobalOptions, click.Group):
     `jobpipe config show --origin` tells which value counts and where it comes from.
     """,
 )
+@click.option("--child-of", hidden=True, expose_value=False, callback=keep_child_of)
 def jobpipe(**_: Any) -> None:
     """Background jobs that are never lost, on SQLite or PostgreSQL."""

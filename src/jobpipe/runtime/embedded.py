@@ -1,6 +1,7 @@
 """Runs a worker inside somebody else's program: in a thread, on their loop, or as the program.
 
-There is no supervisor here: when the program dies, the lease alone tells the others.
+Only as the program of ``jobpipe worker`` it has a supervisor: when another program dies, its lease
+alone tells the others.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ import threading
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager, suppress
 from types import FrameType
+from typing import Protocol
 
 from jobpipe.runtime.worker import Worker
 
@@ -116,15 +118,23 @@ def to_the_end(make: MakeWorker) -> None:
     thread.join()
 
 
-def as_program(make: MakeWorker) -> int:
+class Listener(Protocol):
+    """Tells the worker of this program what its supervisor says."""
+
+    def attach(self, worker: Worker) -> None: ...
+
+    def detach(self) -> None: ...
+
+
+def as_program(make: MakeWorker, listener: Listener | None = None) -> int:
     """Run a worker as the whole program until a signal stops it; returns the exit code.
 
     SIGTERM or SIGINT stops in good order (0), a second one at once (128 + its number).
     """
-    return asyncio.run(_program(make))
+    return asyncio.run(_program(make, listener))
 
 
-async def _program(make: MakeWorker) -> int:
+async def _program(make: MakeWorker, listener: Listener | None) -> int:
     worker = make()
     received: list[int] = []
     loop = asyncio.get_running_loop()
@@ -139,7 +149,11 @@ async def _program(make: MakeWorker) -> int:
 
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop, number)
+    if listener is not None:
+        listener.attach(worker)
     await worker.run()
+    if listener is not None:
+        listener.detach()
     if len(received) > 1:
         os._exit(128 + received[1])
     return EXHAUSTED if worker.exhausted else 0

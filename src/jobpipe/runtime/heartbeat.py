@@ -1,8 +1,9 @@
 """Renews a worker's lease from a thread of its own, on a connection of its own.
 
 A busy event loop or an exhausted pool therefore never looks like death. But a loop that has not
-ticked for PULSE_SECONDS is stuck: its stacks are dumped and the lease is left to end, so that
-others take over its jobs. The worker hears ``doubtful`` when its lease may have run out (by its
+ticked for ``pulse_seconds`` is stuck: its stacks are dumped and the lease is left to end, so that
+others take over its jobs (a supervised worker is watched by its supervisor instead, where this
+thread runs too). The worker hears ``doubtful`` when its lease may have run out (by its
 own monotonic clock, before the store's) and ``lost`` when the store has taken it away.
 """
 
@@ -20,7 +21,6 @@ from jobpipe.store.ops.worker import renew
 from jobpipe.store.port import Store
 from jobpipe.telemetry.events import LoopBlocked, StoreLost, emit
 
-PULSE_SECONDS = 60.0
 RENEWALS_PER_LEASE = 4
 MARGIN_SHARE = 0.25
 """Share of the lease before whose end a worker that could not renew stops its work."""
@@ -42,7 +42,10 @@ class Heartbeat:
         lost: Callable[[], None],
         doubtful: Callable[[], None],
         frontier: Callable[[], Mapping[Lane, int]],
+        pulse_seconds: float | None = None,
+        note: Callable[[float, float], None] | None = None,
     ) -> None:
+        """``note`` receives when a renewal last began, and when one last was late (monotonic)."""
         self._store = store
         self._worker_id = worker_id
         self._name = name
@@ -50,6 +53,10 @@ class Heartbeat:
         self._lost = lost
         self._doubtful = doubtful
         self._frontier = frontier
+        self._pulse_seconds = pulse_seconds
+        self._note = note
+        self.is_failing = False
+        """The last renewal failed: the store is away."""
         self._stop = threading.Event()
         self._renewed = self._ticked = time.monotonic()
         self._late = float("-inf")
@@ -83,7 +90,7 @@ class Heartbeat:
         wait = interval
         while not self._stop.wait(wait):
             blocked = time.monotonic() - self._ticked
-            if blocked > PULSE_SECONDS:
+            if self._pulse_seconds is not None and blocked > self._pulse_seconds:
                 emit(LoopBlocked(worker=self._name, seconds=blocked))
                 faulthandler.dump_traceback(file=sys.__stderr__ or sys.stderr, all_threads=True)
                 self._lost()
@@ -91,6 +98,13 @@ class Heartbeat:
             wait = interval if self._renew(interval) else min(RETRY_SECONDS, interval)
 
     def _renew(self, interval: float) -> bool:
+        renewed = self._ask(interval)
+        self.is_failing = not renewed
+        if self._note is not None:
+            self._note(self._renewed, self._late)
+        return renewed
+
+    def _ask(self, interval: float) -> bool:
         began = time.monotonic()
         if began - self._renewed > 2 * interval:
             self._late = began

@@ -1,7 +1,8 @@
 """Takes back what dead workers held.
 
 A worker is dead when its lease has ended by the store's clock; on this host already when its
-process is gone, on SQLite when nobody holds its lock file.
+process is gone (of a supervised one its supervisor's, which takes it along and until then buries
+it itself), on SQLite when nobody holds its lock file.
 """
 
 from __future__ import annotations
@@ -60,4 +61,8 @@ class Sweeper:
     def _is_dead(self, other: WorkerRecord) -> bool:
         if self._is_dead_by_lock(other.id):
             return True
-        return other.host == self._host and identity.is_dead(other.pid, other.pid_started)
+        if other.host != self._host:
+            return False
+        if other.supervisor_pid is not None:  # as long as it lives, it knows best what was lost
+            return identity.is_dead(other.supervisor_pid, other.supervisor_started)
+        return identity.is_dead(other.pid, other.pid_started)

@@ -15,6 +15,7 @@ from jobpipe.runtime.finisher import BATCH_MAX, write_late
 from jobpipe.runtime.incarnation import Incarnation
 from jobpipe.runtime.lifespan import Lifespans
 from jobpipe.runtime.options import WorkerKit, WorkerOptions
+from jobpipe.runtime.seat import Alone, Seat
 from jobpipe.store.ops import claim
 from jobpipe.store.ops import worker as ops
 from jobpipe.telemetry.events import (
@@ -34,13 +35,24 @@ SHORTEST_PAUSE, LONGEST_PAUSE = 0.1, 2.0
 class Worker:
     """Works until it is told to stop, or (``burst``) until nothing is left that may run now."""
 
-    def __init__(self, kit: WorkerKit, options: WorkerOptions, *, burst: bool = False) -> None:
+    def __init__(
+        self,
+        kit: WorkerKit,
+        options: WorkerOptions,
+        *,
+        burst: bool = False,
+        seat: Seat | None = None,
+    ) -> None:
         self.exhausted = False
         """It stopped because half its slots hold runs that cannot be stopped."""
         self.ready = asyncio.Event()
         self._kit = kit
         self._options = options
         self._burst = burst
+        self._seat = seat or Alone()
+        self._current: Incarnation | None = None
+        self._is_idle = False
+        """It stops since nothing is left that may run now."""
         self._lifespans = Lifespans(kit.registry.hooks.lifespans)
         self._stopping = asyncio.Event()
         self._hurry = asyncio.Event()
@@ -52,6 +64,11 @@ class Worker:
         if self._stopping.is_set():
             self._hurry.set()
         self._stopping.set()
+
+    def look(self) -> None:
+        """Look at once at everything that is queued."""
+        if self._current is not None:
+            self._current.claimer.look_fully()
 
     async def run(self) -> None:
         """Work until the end; raises StoreUnavailable or ConfigError when it cannot begin."""
@@ -66,7 +83,9 @@ class Worker:
             self._kit.close()
 
     async def _begin(self) -> Incarnation:
-        incarnation = await Incarnation.register(self._kit, self._options, self._lifespans.values)
+        incarnation = await Incarnation.register(
+            self._kit, self._options, self._seat, self._lifespans.values
+        )
         try:
             await incarnation.start()
         except BaseException:
@@ -81,6 +100,7 @@ class Worker:
                 queues=queues,
             )
         )
+        self._current = incarnation
         self.ready.set()
         return incarnation
 
@@ -96,6 +116,8 @@ class Worker:
             self._unwritten += await incarnation.abandon()
             self._over.append(incarnation.worker_id)
             return None if self._stopping.is_set() else await self._begin_anew()
+        if not self._is_idle:
+            self._seat.retiring()
         if incarnation.stuck.is_set():
             slots = incarnation.slots
             emit(SlotsStuck(worker=self._options.name, stuck=slots.stuck, slots=slots.count))
@@ -112,14 +134,15 @@ class Worker:
         return None
 
     async def _first_of(self, incarnation: Incarnation) -> None:
-        """Wait until it is to stop, has lost its lease, is exhausted, or (burst) is idle."""
+        """Wait until it is to stop, lost its lease, is exhausted, has retired, or is idle."""
         ends: list[asyncio.Future[Any]] = [
             asyncio.ensure_future(self._stopping.wait()),
             asyncio.ensure_future(incarnation.lost.wait()),
             asyncio.ensure_future(incarnation.stuck.wait()),
+            asyncio.ensure_future(self._retired(incarnation)),
         ]
         if self._burst:
-            ends.append(asyncio.ensure_future(incarnation.idle()))
+            ends.append(asyncio.ensure_future(self._idle(incarnation)))
         try:
             done, _ = await asyncio.wait(ends, return_when=asyncio.FIRST_COMPLETED)
         finally:
@@ -127,6 +150,16 @@ class Worker:
                 end.cancel()
         for end in done:
             end.result()
+
+    async def _retired(self, incarnation: Incarnation) -> None:
+        """Return when it takes no more jobs and has run those that it took."""
+        await self._seat.intake.retiring.wait()
+        self._seat.retiring()
+        await incarnation.run_out()
+
+    async def _idle(self, incarnation: Incarnation) -> None:
+        await incarnation.idle()
+        self._is_idle = not self._seat.intake.retiring.is_set()
 
     async def _begin_anew(self) -> Incarnation | None:
         pause = SHORTEST_PAUSE

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -55,11 +56,41 @@ def worker(choices: Choices, place: str | None, name: str | None, burst: bool) -
         if choices.app not in (None, place):
             raise click.UsageError("The application is named twice: as APP and by --app.")
         choices.app = place
+    if choices.child_of is None:
+        return _supervise(choices, burst=burst, name=name)
+    from jobpipe.runtime.supervisor.child import take_seat
+
+    seat = take_seat(choices.child_of)
     application = choices.application(tasks=True)
-    click.echo(_greeting(application.settings, len(application.registry)), err=True)
-    if not len(application.registry):
-        click.echo("Warning: no tasks are declared, so every job it takes is parked.", err=True)
-    return application.run_worker(burst=burst, name=name)
+    if seat.welcome.greets:
+        click.echo(_greeting(application.settings, len(application.registry)), err=True)
+        if not len(application.registry):
+            click.echo("Warning: no tasks are declared, so every job it takes is parked.", err=True)
+    return application.run_worker(burst=burst, name=seat.welcome.name, seat=seat)
+
+
+def _supervise(choices: Choices, *, burst: bool, name: str | None) -> int:
+    """Start workers with the same arguments, and look after them."""
+    from jobpipe.bootstrap import watch_kit
+    from jobpipe.config import load_settings
+    from jobpipe.config.service import read_service_manager
+    from jobpipe.runtime.supervisor.facts import store_settings
+    from jobpipe.runtime.supervisor.process import Command
+    from jobpipe.runtime.supervisor.supervisor import Plan, Supervisor
+    from jobpipe.telemetry.log import set_up_logging
+
+    settings = load_settings(choices.flags)
+    set_up_logging(settings.log_level, settings.log_format)
+    is_script = not sys.argv[0].endswith("__main__.py")
+    plan = Plan(
+        command=Command(choices.arguments, is_script),
+        settings=settings,
+        connect=lambda facts: watch_kit(store_settings(settings, facts)),
+        name=name,
+        burst=burst,
+        manager=read_service_manager(),
+    )
+    return Supervisor(plan).run()
 
 
 @click.command("worker-list", cls=Verb)

@@ -1,0 +1,1 @@
+"""The program ``jobpipe worker``: it starts worker processes, watches them and buries the dead."""

@@ -1,0 +1,132 @@
+"""What is done in the store for a worker process that has died.
+
+Each job it held is given back uncharged if it was not running. The one that ran alone is charged,
+with the cause; several that ran beside each other are suspects, who will run again alone. It is
+read anew at every try, so it may be broken off and tried again at any point.
+"""
+
+from __future__ import annotations
+
+import random
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from jobpipe.delivery.hub import Hint, Hub
+from jobpipe.failpoint import failpoint
+from jobpipe.model.job import Finish
+from jobpipe.model.state import State
+from jobpipe.policy.death import of_death
+from jobpipe.policy.outcome import Verdict
+from jobpipe.policy.retry import RetryDelays, parse_delays
+from jobpipe.runtime.failure import to_json
+from jobpipe.runtime.promoter import hint_of
+from jobpipe.runtime.supervisor.messages import Facts, LossRule
+from jobpipe.runtime.supervisor.page import Key
+from jobpipe.store.ops import claim
+from jobpipe.store.ops import worker as ops
+from jobpipe.store.ops.finish import finish
+from jobpipe.store.ops.worker import HeldJob
+from jobpipe.store.port import Store
+from jobpipe.telemetry.events import JobFailedForGood, emit
+
+MEGABYTE = 1024 * 1024
+
+
+@dataclass(frozen=True, slots=True)
+class Remains:
+    """What is known of a dead worker process."""
+
+    workers: Sequence[int]
+    started: Mapping[Key, int]
+    """What it was running, and since when (monotonic, nanoseconds)."""
+    died_ns: int
+    cause: str
+    peak_bytes: int
+    dump: str
+    blameless: bool
+    """The supervisor ended it for its own reasons: everything is given back."""
+    facts: Facts
+
+
+@dataclass(frozen=True, slots=True)
+class Buried:
+    """What became of the jobs."""
+
+    charged: int = 0
+    suspects: int = 0
+    given_back: int = 0
+
+
+def bury(store: Store, hub: Hub, remains: Remains) -> Buried:
+    """Settle every job of the dead worker; raises StoreUnavailable."""
+    charged = suspects = given_back = 0
+    for worker_id in remains.workers:
+        held = store.run(ops.inventory(worker_id))
+        failpoint("burial.before")
+        running = [job for job in held if _was_running(job, remains)]
+        verdicts = [(job, _verdict(job, remains)) for job in running]
+        ends = [_finish(job, verdict, remains) for job, verdict in verdicts if verdict is not None]
+        again = [job for job, verdict in verdicts if verdict is None]
+        idle = [job for job in held if not _was_running(job, remains)]
+        if ends:
+            store.run(finish(ends, time.monotonic_ns()))
+            _tell(hub, ends, {job.id: job.task for job in running})
+        for jobs, is_suspect in ((idle, False), (again, True)):
+            if jobs:
+                queued = store.run(claim.give_back(jobs, suspect=is_suspect))
+                hub.ring(hint_of(list(queued)))
+        store.run(ops.end_worker(worker_id))
+        charged += len(ends)
+        suspects += len(again)
+        given_back += len(idle)
+    return Buried(charged, suspects, given_back)
+
+
+def _was_running(job: HeldJob, remains: Remains) -> bool:
+    return not remains.blameless and (job.id, job.token) in remains.started
+
+
+def _verdict(job: HeldJob, remains: Remains) -> Verdict | None:
+    rule = remains.facts.rules.get(job.task, LossRule())
+    delays: RetryDelays = parse_delays(rule.delays or remains.facts.retry_delays)
+    return of_death(
+        alone=len(remains.started) == 1,
+        cancel_requested=job.cancel_requested,
+        on_loss=rule.on_loss,
+        attempt=job.attempt,
+        max_attempts=job.max_attempts,
+        delays=delays,
+        uniform=lambda high: random.uniform(0, high),
+    )
+
+
+def _finish(job: HeldJob, verdict: Verdict, remains: Remains) -> Finish:
+    others = len(remains.started) - 1
+    beside = "alone" if others == 0 else f"beside {others} other{'s' if others > 1 else ''}"
+    message = f"the worker process died while it ran this job {beside}: {remains.cause}"
+    if remains.peak_bytes:
+        message += f" (peak memory {remains.peak_bytes // MEGABYTE} MB)"
+    return Finish(
+        id=job.id,
+        token=job.token,
+        state=verdict.state,
+        reason=verdict.reason,
+        outcome=verdict.outcome,
+        error=to_json("WorkerDied", message, remains.dump, remains.facts.max_payload),
+        delay_us=verdict.delay_us,
+        charged=verdict.charged,
+        duration_us=(remains.died_ns - remains.started[job.id, job.token]) // 1000,
+        ended_at_ns=remains.died_ns,
+    )
+
+
+def _tell(hub: Hub, ends: Sequence[Finish], tasks: Mapping[int, str]) -> None:
+    """Others are to look when the retries fall due; people hear of what failed."""
+    for end in ends:
+        if end.state is State.FAILED:
+            reason, task = str(end.reason), tasks[end.id]
+            emit(JobFailedForGood(job=end.id, task=task, reason=reason, error="WorkerDied"))
+    delays = [end.delay_us for end in ends if end.delay_us is not None]
+    if delays:
+        hub.ring(Hint(due_in_us=min(delays)))

@@ -1,0 +1,194 @@
+"""A worker process that dies: who is charged, who is not, and how soon all goes on."""
+
+from __future__ import annotations
+
+import os
+import re
+import signal
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from jobpipe.model.state import Reason, State
+from tests.process.supervised import Supervised, children_of, lives
+from tests.servers.postgres import PostgresServer
+
+
+@pytest.fixture(params=["sqlite", "postgres"])
+def ward(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Supervised]:
+    ward = Supervised(request.getfixturevalue(f"{request.param}_url"), tmp_path)
+    yield ward
+    ward.close()
+
+
+@pytest.fixture
+def on_sqlite(sqlite_url: str, tmp_path: Path) -> Iterator[Supervised]:
+    ward = Supervised(sqlite_url, tmp_path)
+    yield ward
+    ward.close()
+
+
+@pytest.mark.parametrize(
+    ("how", "cause"),
+    [
+        ({"signal": 11}, r"killed by signal 11 \(SIGSEGV\)"),
+        ({"code": 7}, r"exited with code 7"),
+    ],
+)
+def test_who_kills_the_worker_alone_is_charged_with_the_cause(
+    ward: Supervised, how: dict[str, int], cause: str
+) -> None:
+    ward.start()
+    job = ward.jp.job(ward.die(**how))
+    ward.until(lambda: job.refresh().state is State.FAILED, "the end of the poison")
+    record = job.record
+    assert record is not None
+    assert (record.reason, record.attempt, record.losses) == (Reason.ATTEMPTS_EXHAUSTED, 2, 0)
+    assert '"type":"WorkerDied"' in str(record.error)
+    expected = rf"the worker process died while it ran this job alone: {cause} \(peak memory \d+ MB"
+    assert re.search(expected, str(record.error)), record.error
+    assert ("Segmentation fault" in str(record.error)) is ("signal" in how)
+    pids = [pid for pid, _ in ward.noted("die", 2)]
+    assert len(set(pids)) == 2
+    assert [each["charged"] for each in ward.until_events("ChildBuried", 2)] == [1, 1]
+    after = ward.jp.job(ward.ask_pid())
+    assert after.result(20) not in pids
+
+
+def test_what_ran_beside_each_other_is_suspect_and_uncharged(ward: Supervised) -> None:
+    ward.start()
+    held = [ward.hold(name) for name in ("a", "b")]
+    (pid, _), _ = ward.noted("a")[0], ward.noted("b")
+    ward.let_go("a")
+    ward.let_go("b")
+    for id in held:
+        ward.jp.job(id).result(20)
+    held = [ward.hold(name) for name in ("c", "d")]
+    ward.noted("c")
+    ward.noted("d")
+    os.kill(pid, signal.SIGKILL)
+    (buried,) = ward.until_events("ChildBuried")
+    assert (buried["charged"], buried["suspects"], buried["given_back"]) == (0, 2, 0)
+    for name in ("c", "d"):
+        ward.let_go(name)
+    for id in held:
+        assert ward.jp.job(id).result(20) != pid
+        record = ward.jp.job(id).record
+        assert record is not None
+        assert (record.attempt, record.losses) == (1, 0)
+
+
+def test_what_must_not_run_twice_fails_as_lost(ward: Supervised) -> None:
+    ward.start()
+    once, other = ward.hold("once", task="hold_once"), ward.hold("other")
+    (pid, _) = ward.noted("once")[0]
+    ward.noted("other")
+    os.kill(pid, signal.SIGKILL)
+    ward.until(lambda: ward.jp.job(once).state is State.FAILED, "the end of the lost job")
+    record = ward.jp.job(once).record
+    assert record is not None
+    assert record.reason is Reason.LOST
+    assert "beside 1 other: killed by signal 9 (SIGKILL)" in str(record.error)
+    ward.let_go("other")
+    ward.jp.job(other).result(20)
+    assert len(ward.noted("once")) == 1
+
+
+def test_after_kill_9_the_job_runs_again_within_a_second(ward: Supervised) -> None:
+    ward.start()
+    job = ward.hold("job")
+    (pid, _) = ward.noted("job")[0]
+    killed = time.monotonic_ns()
+    os.kill(pid, signal.SIGKILL)
+    again, began = ward.noted("job", 2)[1]
+    ward.let_go("job")
+    assert ward.jp.job(job).result(20) == again != pid
+    assert (began - killed) / 1e9 < 1.0
+
+
+def test_a_supervisor_takes_its_workers_along(ward: Supervised) -> None:
+    first = ward.start("--processes", "2")
+    ward.until_events("WorkerStarted", 2)
+    job = ward.hold("job")
+    (pid, _) = ward.noted("job")[0]
+    children = children_of(first.pid)
+    assert len(children) == 2
+    first.kill()
+    first.wait()
+    ward.until(lambda: not any(lives(each) for each in children), "the end of the children")
+    ward.start()
+    (swept,) = [each for each in ward.until_events("WorkerSwept") if each["queued"]]
+    assert swept["queued"] == 1
+    again, _ = ward.noted("job", 2)[1]
+    ward.let_go("job")
+    assert ward.jp.job(job).result(20) == again != pid
+
+
+def test_a_worker_that_is_told_to_stop_alone_ends_in_good_order_and_is_replaced(
+    on_sqlite: Supervised,
+) -> None:
+    supervisor = on_sqlite.start()
+    job = on_sqlite.hold("job")
+    (pid, _) = on_sqlite.noted("job")[0]
+    os.kill(pid, signal.SIGTERM)
+    on_sqlite.until_events("ChildReplaced")
+    other = on_sqlite.jp.job(on_sqlite.ask_pid()).result(20)
+    assert other != pid
+    on_sqlite.let_go("job")
+    assert on_sqlite.jp.job(job).result(20) == pid
+    on_sqlite.until(lambda: children_of(supervisor.pid) == [other], "the end of the old worker")
+    assert on_sqlite.events("ChildDied") == []
+
+
+def test_a_burial_waits_until_the_store_is_back(
+    postgres_server: PostgresServer, postgres_url: str, tmp_path: Path
+) -> None:
+    ward = Supervised(postgres_url, tmp_path)
+    try:
+        ward.start(JOBPIPE_LEASE_SECONDS="30")
+        job = ward.hold("job")
+        (pid, _) = ward.noted("job")[0]
+        postgres_server.stop()
+        os.kill(pid, signal.SIGKILL)
+        ward.until(
+            lambda: [e for e in ward.events("StoreLost") if "settling" in e["doing"]],
+            "a burial that cannot be written",
+        )
+        postgres_server.start()
+        assert ward.until_events("ChildBuried")[0]["charged"] == 1
+        ward.noted("job", 2)
+        ward.let_go("job")
+        assert ward.jp.job(job).result(20) != pid
+    finally:
+        ward.close()
+
+
+def test_no_process_is_left_when_it_has_ended(on_sqlite: Supervised) -> None:
+    supervisor = on_sqlite.start("--processes", "2")
+    on_sqlite.until_events("WorkerStarted", 2)
+    for _ in range(2):
+        victim = children_of(supervisor.pid)[0]
+        os.kill(victim, signal.SIGKILL)
+        on_sqlite.until(lambda: not Path(f"/proc/{victim}").exists(), "the reaping")
+        on_sqlite.until(lambda: len(children_of(supervisor.pid)) == 2, "the replacement")
+    children = children_of(supervisor.pid)
+    on_sqlite.until_events("WorkerStarted", 4)
+    supervisor.send_signal(signal.SIGTERM)
+    assert supervisor.wait(20) == 0
+    assert [each for each in children if Path(f"/proc/{each}").exists()] == []
+    assert on_sqlite.jp.workers() == []
+
+
+def test_a_worker_without_a_pulse_shows_its_stacks_and_is_replaced(ward: Supervised) -> None:
+    ward.start(JOBPIPE_PULSE_SECONDS="1", JOBPIPE_LEASE_SECONDS="1")
+    stuck = ward.jp.enqueue_named("stand_still")
+    ward.until(lambda: stuck.refresh().state is State.FAILED, "the end of what held up the loop")
+    record = stuck.record
+    assert record is not None
+    assert "while it ran this job alone: no pulse for 1 s" in str(record.error)
+    assert "in stand_still" in str(record.error)
+    assert "in stand_still" in ward.text()
+    assert ward.events("WorkerSwept") == []
+    ward.jp.job(ward.ask_pid()).result(20)
