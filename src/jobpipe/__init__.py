@@ -21,7 +21,6 @@ from jobpipe.runtime.context import RunningJob, current_job
 from jobpipe.tasks.depends import Depends
 from jobpipe.tasks.hooks import AsyncCallNext, CallNext
 from jobpipe.tasks.job import Job
-from jobpipe.tasks.limits import Limits
 from jobpipe.tasks.registry import Tasks
 from jobpipe.tasks.task import AsyncTask, Task
 
@@ -37,7 +36,6 @@ __all__ = [
     "Job",
     "Jobpipe",
     "JobpipeError",
-    "Limits",
     "Reason",
     "Retry",
     "RunningJob",
