@@ -13,6 +13,7 @@ from functools import partial
 from typing import Any
 
 from jobpipe.runtime.attempt import Attempt, Prepared
+from jobpipe.runtime.below import below
 from jobpipe.runtime.context import running_job
 from jobpipe.runtime.crossing import Crossing
 from jobpipe.runtime.dependencies import Shared, call_with, run_now
@@ -42,6 +43,7 @@ class Caller:
         self.is_closing = False
         self.outcome_hooks = OutcomeHooks(hooks, self.threads)
         self._middleware = hooks.middleware
+        self._end_below = below.begin()
 
     async def call(self, attempt: Attempt, prepared: Prepared) -> object:
         """Return what the task's function returns, or raise what it raises."""
@@ -60,6 +62,7 @@ class Caller:
         """Let idle threads end; busy ones end after their call."""
         self.is_closing = True
         self.threads.close()
+        self._end_below()
         if self.processes is not None:
             self.processes.close()
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import threading
 from collections.abc import AsyncIterator, Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextvars import ContextVar
 from typing import Any
 
@@ -831,3 +832,40 @@ def test_dependencies_are_inside_the_middleware(site: Site, jp: Jobpipe) -> None
         site.drain(jp)
         assert site.result(job) == "of the middleware"
         assert said == ["middleware", "provider", "provider again", "middleware again"]
+
+
+# Threads below a task
+
+
+def test_threads_and_pools_below_a_task_find_its_job(site: Site, jp: Jobpipe) -> None:
+    shared = ThreadPoolExecutor(1)
+
+    def below() -> list[int]:
+        found: list[int] = []
+
+        def note() -> None:
+            found.append(current_job().id)
+
+        thread = threading.Thread(target=note)
+        thread.start()
+        thread.join()
+        with ThreadPoolExecutor(1) as pool:
+            pool.submit(note).result()
+        shared.submit(note).result()
+        return found
+
+    @jp.task
+    def threaded() -> list[int]:
+        return below()
+
+    @jp.task
+    async def awaited() -> list[int]:
+        return [*await asyncio.to_thread(below), *below()]
+
+    jobs = [site.enqueue(task) for task in (threaded, awaited, threaded)]
+    site.drain(jp)
+    with pytest.raises(LookupError):
+        shared.submit(current_job).result()
+    shared.shutdown()
+    for job, count in zip(jobs, (3, 6, 3), strict=True):
+        assert site.result(job) == [job.id] * count
