@@ -12,7 +12,9 @@ from jobpipe.cli.options import STORE, Noun, setting_flags
 from jobpipe.cli.output import Column, brief
 from jobpipe.cli.terms import read_terms
 from jobpipe.cli.types import job_id
+from jobpipe.cli.verbs.job_logs import job_logs
 from jobpipe.cli.verbs.job_steer import cancel_jobs, delete_jobs, rerun_jobs
+from jobpipe.cli.verbs.job_watch import job_watch
 from jobpipe.model.state import State
 from jobpipe.telemetry.escape import escape, escape_block
 
@@ -141,8 +143,8 @@ def show_job(choices: Choices, id: int) -> None:
         click.echo("\n".join(escape_block(trace)))
 
 
-for steering in (cancel_jobs, rerun_jobs, delete_jobs):
-    job.add_command(steering)
+for verb in (job_logs, job_watch, cancel_jobs, rerun_jobs, delete_jobs):
+    job.add_command(verb)
 
 
 def _facts(view: JobView) -> list[tuple[str, str]]:
