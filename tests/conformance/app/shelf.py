@@ -7,6 +7,7 @@ for) and is sent the rows.
 from __future__ import annotations
 
 import asyncio
+import inspect
 import threading
 from collections.abc import Callable, Generator
 from typing import Any
@@ -21,8 +22,12 @@ Open = Callable[[], Any]
 class Shelf:
     """The table ``item`` of one site, with a key that two rows cannot share."""
 
-    def __init__(self, site: Site, jp: Jobpipe, kind: str) -> None:
-        self.site, self.jp, self.kind = site, jp, kind
+    def __init__(
+        self, site: Site, jp: Jobpipe, kind: str, spoken: Callable[[str], Any] = str
+    ) -> None:
+        self.site, self.jp, self.kind, self._spoken = site, jp, kind, spoken
+        self.connection: Any = None
+        """The connection of the block that began last."""
         self.is_file = site.place.is_file
         jp.migrate()
         deferrable = "" if self.is_file else " DEFERRABLE INITIALLY DEFERRED"
@@ -62,19 +67,52 @@ class Shelf:
         def blocking(n: int) -> object:
             with on() if on else _nothing() as own:
                 given = {"on": own} if on else {}
-                with current_job().transaction(**given) as connection:
-                    _run(steps(n), connection)
+                with current_job().transaction(**given) as self.connection:
+                    self._run(steps(n), self.connection)
             return after(n) if after else None
 
         async def awaited(n: int) -> object:
             async with on() if on else _nothing() as own:
                 given = {"on": own} if on else {}
-                async with current_job().transaction(**given) as connection:
-                    await _arun(steps(n), connection)
+                async with current_job().transaction(**given) as self.connection:
+                    await self._arun(steps(n), self.connection)
             return after(n) if after else None
 
         function = awaited if self.kind == "async" else blocking
         return self.jp.task(name="put", **options)(function)
+
+    def _run(self, steps: Generator[Any, Any, None], connection: Any) -> None:
+        answer: Any = None
+        while True:
+            try:
+                wanted = steps.send(answer)
+            except StopIteration:
+                return
+            if isinstance(wanted, threading.Event):
+                assert wanted.wait(ENOUGH_SECONDS)
+                answer = None
+            else:
+                answer = _rows(connection.execute(self._spoken(wanted)))
+
+    async def _arun(self, steps: Generator[Any, Any, None], connection: Any) -> None:
+        answer: Any = None
+        while True:
+            try:
+                wanted = steps.send(answer)
+            except StopIteration:
+                return
+            if isinstance(wanted, threading.Event):
+                async with asyncio.timeout(ENOUGH_SECONDS):
+                    while not wanted.is_set():  # noqa: ASYNC110 (set by another thread)
+                        await asyncio.sleep(0.005)
+                answer = None
+            elif inspect.isawaitable(wanted):
+                answer = await wanted
+            elif hasattr(connection, "fetch") and wanted.startswith("SELECT"):
+                answer = [tuple(row) for row in await connection.fetch(wanted)]
+            else:
+                found = connection.execute(self._spoken(wanted))
+                answer = _rows(await found if inspect.isawaitable(found) else found)
 
 
 class _nothing:  # noqa: N801 (it stands where a function would)
@@ -87,39 +125,6 @@ class _nothing:  # noqa: N801 (it stands where a function would)
     async def __aenter__(self) -> None: ...
 
     async def __aexit__(self, *about: object) -> None: ...
-
-
-def _run(steps: Generator[Any, Any, None], connection: Any) -> None:
-    answer: Any = None
-    while True:
-        try:
-            wanted = steps.send(answer)
-        except StopIteration:
-            return
-        if isinstance(wanted, threading.Event):
-            assert wanted.wait(ENOUGH_SECONDS)
-            answer = None
-        else:
-            answer = _rows(connection.execute(wanted))
-
-
-async def _arun(steps: Generator[Any, Any, None], connection: Any) -> None:
-    answer: Any = None
-    while True:
-        try:
-            wanted = steps.send(answer)
-        except StopIteration:
-            return
-        if isinstance(wanted, threading.Event):
-            async with asyncio.timeout(ENOUGH_SECONDS):
-                while not wanted.is_set():  # noqa: ASYNC110 (set by another thread)
-                    await asyncio.sleep(0.005)
-            answer = None
-        elif hasattr(connection, "fetch") and wanted.startswith("SELECT"):
-            answer = [tuple(row) for row in await connection.fetch(wanted)]
-        else:
-            found = connection.execute(wanted)
-            answer = _rows(await found if asyncio.iscoroutine(found) else found)
 
 
 def _rows(found: Any) -> list[tuple[Any, ...]] | None:

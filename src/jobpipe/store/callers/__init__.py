@@ -5,32 +5,59 @@ No database library is imported: whoever holds such a connection has done so.
 
 from __future__ import annotations
 
-from typing import TypeVar
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, Generic, TypeVar
 
 from jobpipe.errors import ConfigError
 from jobpipe.store.callers.asyncpg_ import AsyncpgCaller
 from jobpipe.store.callers.caller import AsyncCaller, Caller
 from jobpipe.store.callers.psycopg_ import PsycopgCaller
 from jobpipe.store.callers.psycopg_async import PsycopgAsyncCaller
+from jobpipe.store.callers.sqlalchemy_ import SqlalchemyAsyncCaller, SqlalchemyCaller
 from jobpipe.store.callers.sqlite3_ import Sqlite3AwaitedCaller, Sqlite3Caller
 
 C = TypeVar("C")
 
-BLOCKING: dict[str, Caller] = {
-    "sqlite3.Connection": Sqlite3Caller(),
-    "psycopg.Connection": PsycopgCaller(),
+
+@dataclass(frozen=True, slots=True)
+class Kind(Generic[C]):
+    """A kind of connection and what makes its adapter."""
+
+    name: str
+    make: Callable[[Any], C]
+
+
+BLOCKING: dict[str, Kind[Caller]] = {
+    "sqlite3.Connection": Kind(Sqlite3Caller.kind, lambda _: Sqlite3Caller()),
+    "psycopg.Connection": Kind(PsycopgCaller.kind, lambda _: PsycopgCaller()),
+    "sqlalchemy.orm.session.Session": Kind(
+        "sqlalchemy Session", lambda given: SqlalchemyCaller("sqlalchemy Session", given)
+    ),
+    "sqlalchemy.engine.base.Connection": Kind(
+        "sqlalchemy Connection", lambda given: SqlalchemyCaller("sqlalchemy Connection", given)
+    ),
 }
-AWAITED: dict[str, AsyncCaller] = {
-    "sqlite3.Connection": Sqlite3AwaitedCaller(),
-    "psycopg.AsyncConnection": PsycopgAsyncCaller(),
-    "asyncpg.connection.Connection": AsyncpgCaller(),
-    "asyncpg.pool.PoolConnectionProxy": AsyncpgCaller(),
+AWAITED: dict[str, Kind[AsyncCaller]] = {
+    "sqlite3.Connection": Kind(Sqlite3AwaitedCaller.kind, lambda _: Sqlite3AwaitedCaller()),
+    "psycopg.AsyncConnection": Kind(PsycopgAsyncCaller.kind, lambda _: PsycopgAsyncCaller()),
+    "asyncpg.connection.Connection": Kind(AsyncpgCaller.kind, lambda _: AsyncpgCaller()),
+    "asyncpg.pool.PoolConnectionProxy": Kind(AsyncpgCaller.kind, lambda _: AsyncpgCaller()),
+    "sqlalchemy.ext.asyncio.session.AsyncSession": Kind(
+        "sqlalchemy AsyncSession",
+        lambda given: SqlalchemyAsyncCaller("sqlalchemy AsyncSession", given),
+    ),
+    "sqlalchemy.ext.asyncio.engine.AsyncConnection": Kind(
+        "sqlalchemy AsyncConnection",
+        lambda given: SqlalchemyAsyncCaller("sqlalchemy AsyncConnection", given),
+    ),
 }
 KINDS = ", ".join(
     dict.fromkeys(
-        [each.kind for each in BLOCKING.values()] + [each.kind for each in AWAITED.values()]
+        [kind.name for kind in BLOCKING.values()] + [kind.name for kind in AWAITED.values()]
     )
 )
+BUFFERED = "jobpipe.store.sqlite.buffered.BufferedConnection"
 
 
 def blocking(connection: object) -> Caller:
@@ -41,14 +68,14 @@ def blocking(connection: object) -> Caller:
     names = _names(connection)
     found = _pick(BLOCKING, names)
     if found:
-        return found
+        return found.make(connection)
     other = _pick(AWAITED, names)
     if other:
         raise ConfigError(
-            f"on= is an {other.kind}, which has to be awaited",
-            help="Use `await task.using(on=connection).aenqueue(...)`.",
+            f"on= is an {other.name}, which has to be awaited",
+            help="Use `await task.using(on=connection).aenqueue(...)` or `async with`.",
         )
-    raise _unknown(connection)
+    raise _unknown(names)
 
 
 def awaited(connection: object) -> AsyncCaller:
@@ -59,14 +86,14 @@ def awaited(connection: object) -> AsyncCaller:
     names = _names(connection)
     found = _pick(AWAITED, names)
     if found:
-        return found
+        return found.make(connection)
     other = _pick(BLOCKING, names)
     if other:
         raise ConfigError(
-            f"on= is a {other.kind}, which would block the event loop",
+            f"on= is a {other.name}, which would block the event loop",
             help="Use `task.using(on=connection).enqueue(...)`, or an async connection.",
         )
-    raise _unknown(connection)
+    raise _unknown(names)
 
 
 def _names(connection: object) -> tuple[str, ...]:
@@ -78,6 +105,13 @@ def _pick(callers: dict[str, C], names: tuple[str, ...]) -> C | None:
     return next((callers[name] for name in names if name in callers), None)
 
 
-def _unknown(connection: object) -> ConfigError:
-    name = _names(connection)[0]
-    return ConfigError(f"on= is a {name}, not a connection that can carry a job; one of: {KINDS}")
+def _unknown(names: tuple[str, ...]) -> ConfigError:
+    if BUFFERED in names:
+        return ConfigError(
+            "the connection of job.transaction() on SQLite keeps writes for later: it cannot say"
+            " which id a job will have",
+            help="Pass a sqlite3 connection of your own: job.transaction(on=connection).",
+        )
+    return ConfigError(
+        f"on= is a {names[0]}, not a connection that can carry a job; one of: {KINDS}"
+    )

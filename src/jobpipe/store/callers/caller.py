@@ -133,5 +133,5 @@ def already_open(kind: str) -> ConfigError:
 
 def is_busy(error: BaseException) -> bool:
     """Tell whether a PostgreSQL error is about the connection, a lock or the isolation."""
-    state = getattr(error, "sqlstate", None) or ""
+    state = getattr(error, "sqlstate", None) or getattr(error, "pgcode", None) or ""
     return isinstance(error, OSError) or state.startswith(BUSY_STATES)
