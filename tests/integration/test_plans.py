@@ -45,11 +45,12 @@ ONLY_POSTGRESQL = {
     "unproven_constraints",
     "edges",
     "limit_wait",
+    "drop_bench_schema",
     "server",
     "old_snapshots",
     "unvacuumed",
 }
-UTILITY = {"create_schema", "create_migrations"}
+UTILITY = {"create_schema", "create_migrations", "drop_bench_schema"}
 """Statements that PostgreSQL runs without a plan, so that it cannot prepare them."""
 
 ROWS = 100_000

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import signal
+
+import click
+
 from jobpipe import errors
 
 OK = 0
@@ -54,3 +58,12 @@ MEANINGS: dict[int, str] = {
 def exit_code(error: errors.JobpipeError) -> int:
     """Return the exit code for an error."""
     return BY_CODE.get(error.code, FAILED)
+
+
+def leave_on_sigterm() -> None:
+    """Let SIGTERM unwind the program, so that what was made for a while is undone."""
+    signal.signal(signal.SIGTERM, _leave)
+
+
+def _leave(number: int, _frame: object) -> None:
+    raise click.exceptions.Exit(128 + number)

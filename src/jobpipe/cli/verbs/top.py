@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import signal
 from collections.abc import Sequence
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from jobpipe.cli import times
+from jobpipe.cli import exits, times
 from jobpipe.cli.choices import Choices, pass_choices
 from jobpipe.cli.keys import keys
 from jobpipe.cli.options import STORE, Verb, setting_flags
@@ -125,7 +124,7 @@ def _parts(overview: Overview) -> list[tuple[list[Column[Any]], Sequence[Any]]]:
 def _live(out: Output, console: Console, watch: LoadWatch, seconds: float) -> None:
     from rich.live import Live
 
-    signal.signal(signal.SIGTERM, _end)  # or the terminal would be left as we made it
+    exits.leave_on_sigterm()  # or the terminal would be left as we made it
     trouble, shown = "", watch.look()
     try:
         with keys() as pressed, Live(console=console, screen=True, auto_refresh=False) as live:
@@ -139,10 +138,6 @@ def _live(out: Output, console: Console, watch: LoadWatch, seconds: float) -> No
                     trouble = escape(str(error))
     except KeyboardInterrupt:
         return
-
-
-def _end(number: int, _frame: object) -> None:
-    raise click.exceptions.Exit(128 + number)
 
 
 def _frame(out: Output, console: Console, overview: Overview, trouble: str) -> Group:

@@ -71,3 +71,15 @@ FROM pg_catalog.pg_trigger AS t
 JOIN pg_catalog.pg_class AS c ON c.oid = t.tgrelid
 JOIN pg_catalog.pg_namespace AS s ON s.oid = c.relnamespace
 WHERE s.nspname = CAST(:schema AS text) AND c.relname = 'job' AND t.tgname = 'job_edges'
+
+-- name: drop_bench_schema
+-- The name is looked at here once more: nothing that holds somebody's jobs is ever dropped.
+DO $$
+DECLARE
+    unwanted text = current_setting('jobpipe.schema');
+BEGIN
+    IF left(unwanted, 14) <> 'jobpipe_bench_' THEN
+        RAISE EXCEPTION 'jobpipe: % is no schema of a bench', unwanted;
+    END IF;
+    EXECUTE 'DROP SCHEMA IF EXISTS ' || quote_ident(unwanted) || ' CASCADE';
+END $$
