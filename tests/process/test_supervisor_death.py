@@ -7,6 +7,7 @@ import re
 import signal
 import time
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -31,7 +32,7 @@ def on_sqlite(sqlite_url: str, tmp_path: Path) -> Iterator[Supervised]:
 
 
 @pytest.mark.parametrize(
-    ("how", "cause"),
+    "how, cause",
     [
         ({"signal": 11}, r"killed by signal 11 \(SIGSEGV\)"),
         ({"code": 7}, r"exited with code 7"),
@@ -171,14 +172,18 @@ def test_no_process_is_left_when_it_has_ended(on_sqlite: Supervised) -> None:
     for _ in range(2):
         victim = children_of(supervisor.pid)[0]
         os.kill(victim, signal.SIGKILL)
-        on_sqlite.until(lambda: not Path(f"/proc/{victim}").exists(), "the reaping")
+        on_sqlite.until(partial(_is_gone, victim), "the reaping")
         on_sqlite.until(lambda: len(children_of(supervisor.pid)) == 2, "the replacement")
     children = children_of(supervisor.pid)
     on_sqlite.until_events("WorkerStarted", 4)
     supervisor.send_signal(signal.SIGTERM)
     assert supervisor.wait(20) == 0
-    assert [each for each in children if Path(f"/proc/{each}").exists()] == []
+    assert all(_is_gone(each) for each in children)
     assert on_sqlite.jp.workers() == []
+
+
+def _is_gone(pid: int) -> bool:
+    return not Path(f"/proc/{pid}").exists()
 
 
 def test_a_worker_without_a_pulse_shows_its_stacks_and_is_replaced(ward: Supervised) -> None:

@@ -25,6 +25,7 @@ def test_a_stop_waits_for_running_jobs_and_gives_back_the_rest(
     ward: Supervised, number: signal.Signals
 ) -> None:
     supervisor = ward.start("--processes", "2", JOBPIPE_SHUTDOWN_SECONDS="20")
+    ward.until_events("WorkerStarted", 2)
     ends = ward.hold("ends")
     ward.noted("ends")
     supervisor.send_signal(number)
@@ -35,6 +36,14 @@ def test_a_stop_waits_for_running_jobs_and_gives_back_the_rest(
     assert record is not None
     assert (record.state, record.attempt) == (State.SUCCEEDED, 1)
     assert ward.jp.workers() == []
+
+
+def test_a_stop_ends_workers_that_have_not_begun(ward: Supervised) -> None:
+    supervisor = ward.start("--processes", "3", JOBPIPE_SHUTDOWN_SECONDS="600")
+    ward.until_events("ChildStarted", 3)
+    supervisor.send_signal(signal.SIGTERM)
+    assert supervisor.wait(20) == 0
+    assert ward.events("ChildDied") == []
 
 
 def test_what_outlasts_the_grace_is_given_back_uncharged(ward: Supervised) -> None:

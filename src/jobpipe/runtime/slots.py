@@ -176,14 +176,18 @@ class Slots:
                 continue
             attempt = self.waiting.popleft()
             self._busy += 1
+            if self._started is not None:  # already decoding its arguments may kill the process
+                self._started.begin(slot, (attempt.claimed.id, attempt.claimed.token))
             try:
-                await self._run(slot, attempt)
+                await self._run(attempt)
             finally:
+                if self._started is not None:
+                    self._started.end(slot)
                 self._busy -= 1
                 self._freed_at = time.monotonic()
                 self._freed()
 
-    async def _run(self, slot: int, attempt: Attempt) -> None:
+    async def _run(self, attempt: Attempt) -> None:
         prepared = self._judge.prepare(attempt)
         if isinstance(prepared, Finish):
             self._settle(attempt, prepared)
@@ -193,8 +197,6 @@ class Slots:
         assert task is not None
         self.running[key] = attempt
         self._tasks[key] = (task, prepared)
-        if self._started is not None:
-            self._started.begin(slot, key)
         try:
             begin = partial(self._begin, attempt, prepared)
             outcome = await self._runner.run(attempt, prepared, begin)
@@ -202,8 +204,6 @@ class Slots:
                 await asyncio.wait([attempt.concluding])
         finally:
             del self.running[key], self._tasks[key]
-            if self._started is not None:
-                self._started.end(slot)
             if attempt.deadline is not None:
                 self._deadlines.cancel(attempt.deadline)
             attempt.job.speech.close()

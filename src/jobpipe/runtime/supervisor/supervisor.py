@@ -209,7 +209,7 @@ class Supervisor:
         place = self._children.pop(child)
         running = child.page.running()
         cause = child.killed_for or death.cause
-        if death.code != 0:
+        if death.code != 0 and not (self.is_stopping and child.hello is None):
             worker = child.name
             emit(ChildDied(worker=worker, pid=child.pid, cause=cause, running=len(running)))
         watches = [self.watches.pop(each) for each in child.incarnations if each in self.watches]
