@@ -13,6 +13,7 @@ from jobpipe.cli.options import GlobalOptions, keep_child_of
 PROGRAM = "jobpipe"
 
 VERBS = {
+    "init": "jobpipe.cli.verbs.init:init",
     "worker": "jobpipe.cli.verbs.worker:worker",
     "enqueue": "jobpipe.cli.verbs.enqueue:enqueue",
     "job": "jobpipe.cli.verbs.job:job",
