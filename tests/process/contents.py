@@ -70,6 +70,15 @@ class Database:
         with psycopg.connect(self.url, autocommit=True, row_factory=dict_row) as server:
             return server.execute(text).fetchall()
 
+    def do(self, statement: str) -> None:
+        """Run a statement that has no rows."""
+        if self.is_sqlite:
+            with closing(sqlite3.connect(self.url.removeprefix("sqlite:///"))) as file, file:
+                file.execute(statement)
+            return
+        with psycopg.connect(self.url, autocommit=True) as server:
+            server.execute(statement.encode())
+
     def unfinished(self) -> int:
         """Count the jobs that have not come to an end."""
         return int(

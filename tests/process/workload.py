@@ -6,6 +6,7 @@ Every task takes ``op``, the name of the wish it serves, and returns the token o
 from __future__ import annotations
 
 import asyncio
+import inspect
 import logging
 import time
 from collections.abc import Iterator
@@ -27,6 +28,7 @@ def application(url: str, ledger: Ledger, *, without_new: bool = False) -> Jobpi
     if not without_new:
         declare_new(jp, ledger)
     declare_gated(jp, ledger)
+    declare_writers(jp, ledger)
     return jp
 
 
@@ -118,6 +120,29 @@ def declare_gated(jp: Jobpipe, ledger: Ledger) -> None:
             elif how == "cancel":
                 raise Cancel("it was told to cancel itself")
             return token
+
+
+def declare_writers(jp: Jobpipe, ledger: Ledger) -> None:
+    """Declare tasks that write a row into the table ``effect``, together with their success."""
+
+    @jp.task(name="put")
+    def put(op: str, seconds: float) -> None:
+        with current_job().transaction() as connection, recorded(ledger, op) as token:
+            connection.execute(f"INSERT INTO effect VALUES ('{op}', {token})")
+            time.sleep(seconds)
+            current_job().set_result(token)
+        time.sleep(seconds)  # a kill finds it succeeded and still running
+
+    @jp.task(name="aput")
+    async def aput(op: str, seconds: float) -> None:
+        async with current_job().transaction() as connection:
+            with recorded(ledger, op) as token:
+                written = connection.execute(f"INSERT INTO effect VALUES ('{op}', {token})")
+                if inspect.isawaitable(written):
+                    await written
+                await asyncio.sleep(seconds)
+                current_job().set_result(token)
+        await asyncio.sleep(seconds)
 
 
 def exists(gate: str) -> bool:
