@@ -60,7 +60,7 @@ def test_a_type_checker_refuses_the_wrong_lines_and_no_others(
 ) -> None:
     found = check(tmp_path)
     expected = marked()
-    assert len(expected) == 33
+    assert len(expected) == 41
     accepted = sorted(expected - found.keys())
     refused = {place: message for place, message in found.items() if place not in expected}
     assert (accepted, refused) == ([], {})

@@ -6,7 +6,7 @@ All are checked when they are declared and kept in the order of declaration.
 from __future__ import annotations
 
 import inspect
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
 from dataclasses import dataclass
 from inspect import Parameter
 from typing import Any, TypeAlias, TypeVar
@@ -15,13 +15,14 @@ from jobpipe.errors import ConfigError
 from jobpipe.tasks.codec import show
 from jobpipe.tasks.depends import name_of
 
-F = TypeVar("F", bound=Callable[..., Any])
+SetsUp = TypeVar("SetsUp", bound=Callable[[], AsyncIterator[Any]] | Callable[[], Iterator[Any]])
+OfTwo = TypeVar("OfTwo", bound=Callable[[Any, Any], object])
 
 CallNext: TypeAlias = Callable[[], Any]
 """What a `def` middleware calls to go on; it returns what the task returned."""
 AsyncCallNext: TypeAlias = Callable[[], Awaitable[Any]]
 """What an `async def` middleware awaits to go on."""
-Functions: TypeAlias = Callable[..., object] | Sequence[Callable[..., object]]
+Functions: TypeAlias = Callable[[Any, Any], object] | Sequence[Callable[[Any, Any], object]]
 """One hook or several."""
 
 
@@ -50,7 +51,7 @@ class HookDeclarations:
 
     hooks: Hooks
 
-    def lifespan(self, function: F, /) -> F:
+    def lifespan(self, function: SetsUp, /) -> SetsUp:
         """Declare what a worker process sets up before its first job and tears down at its end.
 
         The function is a generator, `async def` or `def`, that yields once; ``Depends`` of it
@@ -63,22 +64,22 @@ class HookDeclarations:
         self.hooks.lifespans.append(Hook(hook.name, function, is_async))
         return function
 
-    def middleware(self, function: F, /) -> F:
+    def middleware(self, function: OfTwo, /) -> OfTwo:
         """Declare a function of (job, call_next) around every attempt; the first is outermost."""
         self.hooks.middleware.append(check_hook("middleware", function, ("job", "call_next")))
         return function
 
-    def on_success(self, function: F, /) -> F:
+    def on_success(self, function: OfTwo, /) -> OfTwo:
         """Declare a function of (job, result) that hears of every success, before it is stored."""
         self.hooks.on_success.extend(outcome_hooks("on_success", function))
         return function
 
-    def on_retry(self, function: F, /) -> F:
+    def on_retry(self, function: OfTwo, /) -> OfTwo:
         """Declare a function of (job, error) that hears of what causes another attempt."""
         self.hooks.on_retry.extend(outcome_hooks("on_retry", function))
         return function
 
-    def on_failure(self, function: F, /) -> F:
+    def on_failure(self, function: OfTwo, /) -> OfTwo:
         """Declare a function of (job, error) that hears of every final failure of an attempt."""
         self.hooks.on_failure.extend(outcome_hooks("on_failure", function))
         return function

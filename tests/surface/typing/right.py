@@ -3,10 +3,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Coroutine
+from collections.abc import AsyncIterator, Coroutine, Iterator
 from datetime import timedelta
 from typing import Any, assert_type
 
+from jobpipe import AsyncCallNext, CallNext, Depends, Jobpipe, RunningJob
 from jobpipe.tasks.job import Job
 from jobpipe.tasks.registry import Tasks
 from jobpipe.tasks.task import AsyncTask, Call, Task
@@ -75,3 +76,71 @@ def kinds(sync_task: Task[[int], str], async_task: AsyncTask[[int], str]) -> Non
     coroutine.close()
     assert_type(sync_task.enqueue(1), Job[str])
     assert_type(async_task.enqueue(1), Job[str])
+
+
+# Hooks and dependencies
+
+
+class Session:
+    def query(self) -> int:
+        return 1
+
+
+def get_session() -> Session:
+    return Session()
+
+
+async def aget_session() -> Session:
+    return Session()
+
+
+def open_session(job: RunningJob) -> Iterator[Session]:
+    yield Session()
+
+
+async def aopen_session(inner: Session = Depends(open_session)) -> AsyncIterator[Session]:
+    yield inner
+
+
+@tasks.task
+def report(
+    user: int,
+    a: Session = Depends(get_session),
+    b: Session = Depends(aget_session),
+    *,
+    c: Session = Depends(open_session),
+    d: Session = Depends(aopen_session),
+    e: Session = Depends(Session),
+) -> int:
+    return a.query()
+
+
+def dependencies() -> None:
+    assert_type(report.enqueue(1), Job[int])
+    assert_type(report(1, Session()), int)
+    assert_type(Depends(aopen_session), Session)
+
+
+def hooks(jp: Jobpipe) -> None:
+    @jp.lifespan
+    async def session() -> AsyncIterator[Session]:
+        yield Session()
+
+    @jp.middleware
+    async def around(job: RunningJob, call_next: AsyncCallNext) -> object:
+        return await call_next()
+
+    @jp.middleware
+    def blocking(job: RunningJob, call_next: CallNext) -> object:
+        return call_next()
+
+    @jp.on_failure
+    def notify(job: RunningJob, error: BaseException) -> None:
+        print(job.id, error)
+
+    @jp.task(on_success=lambda job, result: None, on_retry=[notify], on_failure=notify)
+    def task(given: Session = Depends(session)) -> int:
+        return given.query()
+
+    assert_type(task.enqueue(), Job[int])
+    print(around, blocking)

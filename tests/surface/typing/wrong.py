@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+from jobpipe import Depends, Jobpipe
 from jobpipe.tasks.registry import Tasks
 
 tasks = Tasks()
@@ -62,3 +63,20 @@ def options() -> None:
     tasks.task(retry_on=("ValueError",))  # wrong
     tasks.task(5)  # wrong
     tasks.task()(5)  # wrong
+
+
+def get_number() -> int:
+    return 1
+
+
+def dependencies(text: str = Depends(get_number)) -> None:  # wrong
+    Depends(5)  # wrong
+    tasks.task(on_failure=5)  # wrong
+    tasks.task(on_retry=[5])  # wrong
+    tasks.task(on_success=get_number)  # wrong
+
+
+def hooks(jp: Jobpipe) -> None:
+    jp.lifespan(get_number)  # wrong
+    jp.middleware(get_number)  # wrong
+    jp.on_failure(get_number)  # wrong
