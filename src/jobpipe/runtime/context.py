@@ -9,13 +9,11 @@ from typing import Any, TypeVar, overload
 
 from jobpipe.errors import ConfigError, InvalidTransition
 from jobpipe.model.job import Claimed, Finish
-from jobpipe.model.report import Checkpoint, LogLine, Progress
 from jobpipe.runtime.job_log import JobLog
 from jobpipe.runtime.speech import DEFAULTS, Speech, SpeechOptions, Voice
 from jobpipe.runtime.transaction import Commitment, Transaction, Transactions
 from jobpipe.tasks import wire
 from jobpipe.tasks.depends import CurrentJob
-from jobpipe.telemetry.record import mask_secrets
 
 T = TypeVar("T")
 C = TypeVar("C")
@@ -154,19 +152,6 @@ class RunningJob(CurrentJob):
     def request_cancel(self) -> None:
         """Note the request (for the worker)."""
         self._cancel_requested = True
-
-    def say(self, logger: str, level: int, text: str) -> None:
-        """Add a line to the job's log in the task's place (for the worker)."""
-        if level >= self.speech.options.level:
-            self.speech.line(level, logger, mask_secrets(text))
-
-    def pass_on(
-        self, line: LogLine | None, progress: Progress | None, checkpoint: Checkpoint | None
-    ) -> None:
-        """Take what the task has said in a process of its own (for the worker)."""
-        for said in (line, progress, checkpoint):
-            if said is not None:
-                self.speech.pass_on(said)
 
     def lose(self) -> None:
         """Note that the attempt is no longer the current one (for the worker)."""

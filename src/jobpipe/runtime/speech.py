@@ -166,18 +166,6 @@ class Speech:
                 self._voice.checkpoint(Checkpoint(self._job.id, self._job.token, text))
         return text
 
-    def pass_on(self, said: LogLine | Progress | Checkpoint) -> None:
-        """Take what a process of the attempt's own has said, where it was bounded already."""
-        with self._lock:
-            if self._over or self._voice is None:
-                return
-            if isinstance(said, LogLine):
-                self._tell(said)
-            elif isinstance(said, Progress):
-                self._voice.progress(said)
-            else:
-                self._voice.checkpoint(said)
-
     def relay(
         self, line: LogLine | None, progress: Progress | None, checkpoint: Checkpoint | None
     ) -> None:
