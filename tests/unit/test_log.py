@@ -170,6 +170,38 @@ def test_the_level_counts_for_us_and_others_must_warn() -> None:
     assert first.getvalue() == ""
 
 
+@pytest.mark.usefixtures("_logging_as_it_was")
+@pytest.mark.parametrize("job_level, made", [("debug", 10), ("info", 20), ("error", 30)])
+def test_what_jobs_keep_is_made_and_what_they_say_is_shown(job_level: str, made: int) -> None:
+    written = io.StringIO()
+    job: dict[str, Any] | None = None
+    set_up_logging("info", "text", written, belonging=lambda: job, job_level=job_level)
+    assert logging.getLogger("elsewhere").getEffectiveLevel() == made
+    logging.getLogger("elsewhere").info("noise")
+    job = {"job": 42, "attempt": 2}
+    logging.getLogger("elsewhere").debug("too fine to be shown")
+    logging.getLogger("elsewhere").info("said")
+    logging.getLogger("elsewhere").warning("warned")
+    lines = [line.split(": ", 1)[1] for line in written.getvalue().splitlines()]
+    said = ["said job=42 attempt=2"] if made <= 20 else []
+    assert lines == [*said, "warned job=42 attempt=2"]
+
+
+def test_a_line_of_json_names_its_job() -> None:
+    line = JsonLines(lambda: {"job": 42, "attempt": 2}).format(record("said", rows=1))
+    told = json.loads(line)
+    assert (told["job"], told["attempt"], told["rows"]) == (42, 2, 1)
+
+
+def test_texts_under_names_for_secrets_are_hidden() -> None:
+    line = JsonLines().format(
+        record("x", api_key="k", token=7, into={"Password": "p", "user": "u"})
+    )
+    told = json.loads(line)
+    assert (told["token"], told["into"]) == (7, {"Password": "***", "user": "u"})
+    assert told["api_key"] == "***"
+
+
 @pytest.mark.parametrize(
     "text, shown",
     [
