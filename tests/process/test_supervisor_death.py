@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from jobpipe.model.state import Reason, State
+from jobpipe.model.worker import WorkerRecord
 from tests.process.supervised import Supervised, children_of, lives
 from tests.servers.postgres import PostgresServer
 
@@ -127,6 +128,22 @@ def test_a_supervisor_takes_its_workers_along(ward: Supervised) -> None:
     assert ward.jp.job(job).result(20) == again != pid
 
 
+def test_a_worker_keeps_its_lease_while_its_supervisor_stands_still(ward: Supervised) -> None:
+    supervisor = ward.start(JOBPIPE_LEASE_SECONDS="1")
+    job = ward.hold("job")
+    (pid, _) = ward.noted("job")[0]
+    ward.start("--name", "other", JOBPIPE_LEASE_SECONDS="1")
+    ward.until_events("WorkerStarted", 2)
+    supervisor.send_signal(signal.SIGSTOP)
+    first = min(ward.jp.workers(), key=lambda worker: worker.id)
+    ward.until(lambda: _worker(ward, first.id).seen_at > first.seen_at + 3_000_000, "renewals")
+    supervisor.send_signal(signal.SIGCONT)
+    ward.let_go("job")
+    assert ward.jp.job(job).result(20) == pid
+    assert len(ward.noted("job")) == 1
+    assert ward.events("WorkerSwept") == ward.events("LeaseEnded") == []
+
+
 def test_a_worker_that_is_told_to_stop_alone_ends_in_good_order_and_is_replaced(
     on_sqlite: Supervised,
 ) -> None:
@@ -180,6 +197,10 @@ def test_no_process_is_left_when_it_has_ended(on_sqlite: Supervised) -> None:
     assert supervisor.wait(20) == 0
     assert all(_is_gone(each) for each in children)
     assert on_sqlite.jp.workers() == []
+
+
+def _worker(ward: Supervised, id: int) -> WorkerRecord:
+    return next(worker for worker in ward.jp.workers() if worker.id == id)
 
 
 def _is_gone(pid: int) -> bool:

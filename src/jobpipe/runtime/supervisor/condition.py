@@ -28,7 +28,7 @@ def condition_of(
         {
             "name": child.name,
             "pid": child.pid,
-            "ready": child.is_ready,
+            "ready": child.is_working,
             "running": _running(child),
             "finished": child.page.counts[1],
         }

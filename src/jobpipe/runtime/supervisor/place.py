@@ -51,7 +51,7 @@ class Place:
 
     @property
     def is_served(self) -> bool:
-        return self.serving is not None and self.serving.is_ready
+        return self.serving is not None and self.serving.is_working
 
     def fill(self) -> None:
         """Have somebody serve."""

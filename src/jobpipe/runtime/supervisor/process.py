@@ -110,6 +110,12 @@ class ChildProcess:
     def is_ready(self) -> bool:
         return self.ready_at is not None and self._popen.returncode is None
 
+    @property
+    def is_working(self) -> bool:
+        """It has a lease, or needs none; without one it waits for the store to come back."""
+        needs_none = self.hello is not None and not self.hello.facts.is_shared
+        return self.is_ready and (bool(self.incarnations) or needs_none)
+
     def send(self, message: msgspec.Struct) -> None:
         self._link.send(message)
 
