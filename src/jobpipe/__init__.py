@@ -18,9 +18,11 @@ from jobpipe.errors import JobpipeError
 from jobpipe.model.signals import Cancel, Fail, Retry, Snooze
 from jobpipe.model.state import Reason, State
 from jobpipe.runtime.context import RunningJob, current_job
+from jobpipe.tasks.command import CommandResult, CommandTask
 from jobpipe.tasks.depends import Depends
 from jobpipe.tasks.hooks import AsyncCallNext, CallNext
 from jobpipe.tasks.job import Job
+from jobpipe.tasks.limits import Limits
 from jobpipe.tasks.registry import Tasks
 from jobpipe.tasks.task import AsyncTask, Task
 
@@ -31,11 +33,14 @@ __all__ = [
     "AsyncTask",
     "CallNext",
     "Cancel",
+    "CommandResult",
+    "CommandTask",
     "Depends",
     "Fail",
     "Job",
     "Jobpipe",
     "JobpipeError",
+    "Limits",
     "Reason",
     "Retry",
     "RunningJob",

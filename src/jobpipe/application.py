@@ -41,6 +41,7 @@ from jobpipe.store.port import Mode, Operation
 from jobpipe.tasks.codec import show
 from jobpipe.tasks.hooks import HookDeclarations
 from jobpipe.tasks.job import Job
+from jobpipe.tasks.limits import Limits
 from jobpipe.tasks.options import refusal
 from jobpipe.tasks.registry import Registry, TaskDeclarations
 from jobpipe.tasks.spec import NAME_ALLOWED, is_name
@@ -79,8 +80,17 @@ class Jobpipe(Verbs, TaskDeclarations, HookDeclarations):
         self._overrides = overrides
         self.effective = load_effective(overrides)
         self._access = Access(self.settings, self.hub, self._clock)
+        self._declare_commands()
         if self.settings.failpoints:
             failpoint.arm(self.settings.failpoints)
+
+    def _declare_commands(self) -> None:
+        """Declare the commands of the files, unless that has been done."""
+        for name, options in self.effective.commands.items():
+            if name not in self.registry:
+                limits = options.get("limits")
+                given = options if limits is None else {**options, "limits": Limits(**limits)}
+                self.command(name, **given)
 
     @property
     def settings(self) -> Settings:

@@ -55,13 +55,14 @@ class Choices:
         settings = load_settings(self.flags)
         place = settings.app if self.app is None else self.app
         if place is None or place.strip().lower() in ("", "none"):
-            if tasks:
-                raise ConfigError(
-                    "no application is named, and only an application knows its tasks",
-                    help="Name it: --app module:attribute, --app app.py, or JOBPIPE_APP.",
-                )
             given: dict[str, Any] = dict(self.flags)
             application = Jobpipe(**given)
+            if tasks and not len(application.registry):
+                raise ConfigError(
+                    "no application is named, and only an application knows its tasks",
+                    help="Name it: --app module:attribute, --app app.py, or JOBPIPE_APP; or"
+                    " declare commands in jobpipe.toml.",
+                )
         else:
             application = load_application(place).configured(**self.flags)
         settings = application.settings

@@ -23,6 +23,8 @@ class Effective:
 
     settings: Settings
     origins: dict[str, Origin]
+    commands: dict[str, dict[str, Any]]
+    """The options of each command that a file declares, by name."""
 
 
 def load_settings(
@@ -63,4 +65,4 @@ def load_effective(
             problems.append(f"{refused}; allowed: {setting.allowed}")
     if problems:
         raise ConfigError("\n".join(problems))
-    return Effective(Settings(**values), origins)
+    return Effective(Settings(**values), origins, gathered.commands)

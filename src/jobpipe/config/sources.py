@@ -12,7 +12,9 @@ from dataclasses import dataclass, field
 from difflib import SequenceMatcher
 from enum import StrEnum
 from pathlib import Path
+from typing import Any
 
+from jobpipe.config.commands import TABLE, read_commands
 from jobpipe.config.declared import PREFIX, SETTINGS, Setting
 from jobpipe.config.dotenv import parse_dotenv
 from jobpipe.config.mask import MASK, mask_url
@@ -67,6 +69,8 @@ class Gathered:
 
     given: dict[str, Given] = field(default_factory=dict)
     problems: list[str] = field(default_factory=list)
+    commands: dict[str, dict[str, Any]] = field(default_factory=dict)
+    """The options of each declared command by name."""
 
     def add(self, known: Mapping[str, Setting], name: str, raw: object, origin: Origin) -> None:
         """Take a value from the next lower source; an earlier one for the same field wins."""
@@ -75,6 +79,14 @@ class Gathered:
             self.problems.append(_unknown(known, name, raw, origin))
         else:
             self.given.setdefault(setting.field, Given(raw, origin))
+
+    def add_file(self, kind: OriginKind, prefix: str, table: Mapping[str, object]) -> None:
+        """Take the settings and the commands of a TOML table."""
+        for key, value in table.items():
+            if key == TABLE:
+                self.commands = read_commands(value, self.problems) | self.commands
+            else:
+                self.add(_BY_KEY, key, value, Origin(kind, f"{prefix}{key}"))
 
 
 def gather(
@@ -92,10 +104,9 @@ def gather(
         if name.startswith(PREFIX):
             place = f"line {line} {name}"
             gathered.add(_BY_ENV, name, text, Origin(OriginKind.DOTENV, place))
-    for key, value in _read_toml(directory / "jobpipe.toml").items():
-        gathered.add(_BY_KEY, key, value, Origin(OriginKind.JOBPIPE_TOML, key))
-    for key, value in _read_pyproject(directory / "pyproject.toml").items():
-        gathered.add(_BY_KEY, key, value, Origin(OriginKind.PYPROJECT, f"tool.jobpipe.{key}"))
+    gathered.add_file(OriginKind.JOBPIPE_TOML, "", _read_toml(directory / "jobpipe.toml"))
+    project = _read_pyproject(directory / "pyproject.toml")
+    gathered.add_file(OriginKind.PYPROJECT, "tool.jobpipe.", project)
     for name in _FALLBACKS:
         if name in environ:
             gathered.add(_FALLBACKS, name, environ[name], Origin(OriginKind.FALLBACK_ENV, name))

@@ -7,6 +7,7 @@ import random
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import msgspec
@@ -18,9 +19,12 @@ from jobpipe.policy import outcome as policy
 from jobpipe.policy.outcome import RetryRules, Verdict
 from jobpipe.policy.retry import RetryDelays
 from jobpipe.runtime.context import RunningJob
+from jobpipe.runtime.executors.command import run_command
 from jobpipe.runtime.failure import describe, to_json
 from jobpipe.tasks.codec import Undecodable, Unstorable, decode_args, encode_result
+from jobpipe.tasks.command import CommandTask
 from jobpipe.tasks.registry import DeclaredTask, Registry
+from jobpipe.tasks.task import AsyncTask
 from jobpipe.telemetry.events import (
     Event,
     JobFailedForGood,
@@ -40,6 +44,19 @@ class Prepared:
     kwargs: dict[str, Any]
     is_apart: bool = False
     """It runs in a process of its own."""
+
+    @property
+    def function(self) -> Callable[..., Any]:
+        """What is to be called."""
+        task = self.task
+        if isinstance(task, CommandTask):
+            return partial(run_command, task.command)
+        return task.function
+
+    @property
+    def is_async(self) -> bool:
+        """Tell whether a call of it is awaited."""
+        return isinstance(self.task, AsyncTask | CommandTask)
 
     @property
     def can_be_stopped(self) -> bool:

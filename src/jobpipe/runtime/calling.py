@@ -22,7 +22,6 @@ from jobpipe.runtime.executors.process import Processes
 from jobpipe.runtime.executors.thread import Threads
 from jobpipe.runtime.hooks import OutcomeHooks
 from jobpipe.tasks.hooks import Hooks
-from jobpipe.tasks.task import AsyncTask
 
 
 class Caller:
@@ -52,8 +51,8 @@ class Caller:
         if self._middleware or prepared.task.dependencies is not None:
             nested = Nested(self, attempt, prepared)
             return await InContext(nested.on_loop(0), context)
-        function = prepared.task.function
-        if isinstance(prepared.task, AsyncTask):
+        function = prepared.function
+        if prepared.is_async:
             coroutine = context.run(function, *prepared.args, **prepared.kwargs)
             return await InContext(coroutine, context)
         return await self.threads.run(context, function, prepared.args, prepared.kwargs)
@@ -79,7 +78,7 @@ class Nested:
     async def on_loop(self, depth: int) -> Any:
         """Call the layers from this one on, being on the loop."""
         if depth == len(self._layers):
-            if self._is_task_async:
+            if self._prepared.is_async:
                 return await self._task_on_loop()
         elif self._layers[depth].is_async:
             return await self._layers[depth].function(self._job, partial(self.on_loop, depth + 1))
@@ -91,16 +90,12 @@ class Nested:
     def in_thread(self, crossing: Crossing, depth: int) -> Any:
         """Call the layers from this one on, being in a thread."""
         if depth == len(self._layers):
-            if not self._is_task_async:
+            if not self._prepared.is_async:
                 return self._task_in_thread(crossing)
         elif not self._layers[depth].is_async:
             call_next = partial(self.in_thread, crossing, depth + 1)
             return self._layers[depth].function(self._job, call_next)
         return crossing.ask(partial(self.on_loop, depth))
-
-    @property
-    def _is_task_async(self) -> bool:
-        return isinstance(self._prepared.task, AsyncTask)
 
     async def _task_on_loop(self) -> Any:
         needs = self._prepared.task.dependencies
@@ -126,7 +121,7 @@ class Nested:
 
     def _task(self, values: dict[str, object]) -> Any:
         """Call the function; what it returns is awaited where it is `async def`."""
-        return self._prepared.task.function(*self._prepared.args, **self._prepared.kwargs, **values)
+        return self._prepared.function(*self._prepared.args, **self._prepared.kwargs, **values)
 
 
 async def _here(awaited: bool, function: Callable[..., Any], *args: Any) -> Any:

@@ -9,14 +9,16 @@ A registry is an object: nothing here is global. A name belongs to one task only
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Coroutine, Iterator, Sequence
+from collections.abc import Callable, Coroutine, Iterator, Mapping, Sequence
 from datetime import timedelta
 from difflib import get_close_matches
+from pathlib import PurePath
 from typing import Any, Literal, ParamSpec, TypeAlias, TypeVar, overload
 
 from jobpipe.errors import ConfigError, UnknownTask
 from jobpipe.model.job import MAX_NAME_LENGTH
 from jobpipe.policy.retry import RetryDelays
+from jobpipe.tasks.command import CommandTask, declare_command
 from jobpipe.tasks.hooks import Functions, Hooks
 from jobpipe.tasks.limits import Limits
 from jobpipe.tasks.spec import declare
@@ -125,13 +127,41 @@ class TaskDeclarations:
     ) -> Declaration: ...
     def task(self, function: Callable[..., Any] | None = None, /, **options: Any) -> Any:
         """Declare a function as a task: bare (``@jp.task``) or with options (``@jp.task(...)``)."""
-        for unknown in options.keys() - OPTIONS:
-            near = get_close_matches(unknown, OPTIONS, n=1)
-            hint = f"; did you mean {near[0]}?" if near else ""
-            raise ConfigError(f"task has no option {unknown[:MAX_NAME_LENGTH]!r}{hint}")
+        options = _known(options, OPTIONS, "task")
         if function is None:
             return Declaration(self, options)
         return self._declared(function, options)
+
+    def command(
+        self,
+        name: str,
+        /,
+        run: Sequence[str],
+        *,
+        cwd: str | PurePath | None = None,
+        env: Mapping[str, str] | None = None,
+        stdin: str | None = None,
+        ok_codes: Sequence[int] = (0,),
+        limits: Limits | None = None,
+        **options: Any,
+    ) -> CommandTask:
+        """Declare a command as a task: ``jp.command("thumb", ["convert", "{src}", "{dst}"])``.
+
+        The placeholders are its parameters; the other options are those of ``task``.
+        """
+        task = declare_command(
+            self,
+            name,
+            run,
+            cwd=cwd,
+            env=env,
+            stdin=stdin,
+            ok_codes=ok_codes,
+            limits=limits,
+            options=_known(options, OPTIONS - {"name", "executor", "limits"}, f"command {name}"),
+        )
+        self._add(task)
+        return task
 
     def include(self, tasks: Tasks) -> None:
         """Take over tasks that were declared elsewhere; later ones follow by themselves."""
@@ -156,9 +186,21 @@ class TaskDeclarations:
         spec = declare(function, **options)
         kind = AsyncTask if inspect.iscoroutinefunction(function) else Task
         task: DeclaredTask = kind(spec, function, self)
+        self._add(task)
+        return task
+
+    def _add(self, task: DeclaredTask) -> None:
         for home in reversed(self._homes()):
             home.registry.add(task)
-        return task
+
+
+def _known(options: dict[str, Any], known: frozenset[str], what: str) -> dict[str, Any]:
+    """Return the options; raises ConfigError for one that there is not."""
+    for unknown in options.keys() - known:
+        near = get_close_matches(unknown, known, n=1)
+        hint = f"; did you mean {near[0]}?" if near else ""
+        raise ConfigError(f"{what} has no option {unknown[:MAX_NAME_LENGTH]!r}{hint}")
+    return options
 
 
 class Tasks(TaskDeclarations):

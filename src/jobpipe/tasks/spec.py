@@ -22,7 +22,7 @@ from jobpipe.tasks.codec import show
 from jobpipe.tasks.hooks import Functions, Hook, outcome_hooks
 from jobpipe.tasks.limits import Limits
 
-Executor: TypeAlias = Literal["async", "thread", "process"]
+Executor: TypeAlias = Literal["async", "thread", "process", "command"]
 OnLoss: TypeAlias = Literal["retry", "fail"]
 
 QUEUE = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.\-/]{0,199}")
