@@ -1,7 +1,7 @@
 """A page of memory that a child writes and its supervisor reads, also after the child's death.
 
-It holds the child's pulse, counters, and which slot runs what; and from the supervisor when the
-lease was renewed. Behind it, in the same anonymous file, the child's stacks are dumped.
+It holds the child's pulse, counters, and which slot runs what; and when the lease was renewed,
+by either of them. Behind it, in the same anonymous file, the child's stacks are dumped.
 All times are nanoseconds of the monotonic clock, which the processes of a host share.
 """
 
@@ -22,7 +22,7 @@ Key = tuple[int, int]
 
 
 class Page:
-    """The page, seen from either side; every word is written by one side only."""
+    """The page, seen from either side."""
 
     def __init__(self, descriptor: int) -> None:
         self.descriptor = descriptor
@@ -81,9 +81,10 @@ class Page:
         return {(words[at], words[at + 1]): words[at + 2] for at in entries if words[at]}
 
     def renewed(self, at: float, late: float) -> None:
-        """The supervisor renewed the lease; ``late`` is when a renewal was last late."""
-        self._words[_LATE] = max(0, round(late * 1e9)) if late > 0 else 0
-        self._words[_RENEWED] = round(at * 1e9)
+        """The lease was renewed; ``late`` is when a renewal was last late. The latest counts."""
+        for word, moment in ((_RENEWED, at), (_LATE, late)):
+            if moment * 1e9 > self._words[word]:
+                self._words[word] = round(moment * 1e9)
 
     @property
     def renewed_at(self) -> float:

@@ -29,7 +29,7 @@ class Watch:
             hello.name,
             hello.facts.lease_seconds,
             lost=lambda: self._tell("the store has taken it away"),
-            doubtful=lambda: self._tell("it could not be renewed in time"),
+            doubtful=_leave_to_child,
             frontier=lambda: self._frontier,
             note=self._note,
         )
@@ -62,3 +62,7 @@ class Watch:
     def _tell(self, why: str) -> None:
         with suppress(RuntimeError):  # the loop may be closed by now
             self._loop.call_soon_threadsafe(self._child.send, Lost(self._worker_id, why))
+
+
+def _leave_to_child() -> None:
+    """A child sees on its page how old its lease is, and may renew it where we cannot."""
