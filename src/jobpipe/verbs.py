@@ -21,7 +21,7 @@ from jobpipe.model.state import FINAL, Reason, State
 from jobpipe.model.worker import WorkerRecord
 from jobpipe.runtime import waiting
 from jobpipe.store.migrations import Migration, SchemaStatus
-from jobpipe.store.ops import read, steer
+from jobpipe.store.ops import inspect, read, steer
 from jobpipe.store.ops import worker as worker_ops
 from jobpipe.store.ops.read import Counts, Page, QueueRecord
 from jobpipe.store.port import Operation
@@ -246,6 +246,14 @@ class Verbs:
         """Resume a queue like ``resume_queue``."""
         await self._access.arun(requests.resume(name))
         self.hub.ring(Hint(control=True))
+
+    def task_names(self) -> list[str]:
+        """List the tasks of the newest jobs by name."""
+        return self._access.run(inspect.task_names())
+
+    async def atask_names(self) -> list[str]:
+        """List the tasks of the newest jobs by name."""
+        return await self._access.arun(inspect.task_names())
 
     def load_watch(self) -> LoadWatch:
         """Return what looks at queues, rates, workers and tasks, again and again."""

@@ -37,6 +37,8 @@ BY_CODE: dict[str, int] = {
     errors.JobFailed.code: JOB_FAILED,
     errors.JobCancelled.code: JOB_CANCELLED,
     errors.WaitTimeout.code: WAIT_TIMED_OUT,
+    errors.ProcessDied.code: FAILED,
+    errors.CommandFailed.code: FAILED,
     errors.StoreUnavailable.code: UNREACHABLE,
 }
 

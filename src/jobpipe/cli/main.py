@@ -13,6 +13,7 @@ import click
 from jobpipe.cli import exits
 from jobpipe.cli.choices import Choices
 from jobpipe.cli.root import PROGRAM, jobpipe
+from jobpipe.config.completion import asked_for_completion
 from jobpipe.errors import JobpipeError
 from jobpipe.telemetry.escape import escape, escape_block
 
@@ -22,6 +23,10 @@ def main(arguments: Sequence[str] | None = None) -> None:
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, TextIOWrapper):  # a narrow locale must not break a listing
             stream.reconfigure(errors="backslashreplace")
+    if asked := asked_for_completion():
+        from jobpipe.cli.completing import answer
+
+        sys.exit(_flushed(answer(jobpipe, PROGRAM, asked)))
     code = run(sys.argv[1:] if arguments is None else arguments)
     sys.exit(_flushed(code))
 

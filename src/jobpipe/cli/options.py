@@ -11,6 +11,7 @@ from typing import Any, TypeVar
 
 import click
 
+from jobpipe.cli import completing
 from jobpipe.cli.choices import Choices
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -23,8 +24,8 @@ APP_HELP = "The application: module:attribute or app.py. [JOBPIPE_APP]"
 
 
 def _choose(context: click.Context, parameter: click.Parameter, value: Any) -> None:
-    """Remember a global option for the verb that will run."""
-    if value is not None and not context.resilient_parsing:
+    """Remember a global option for the verb that will run, or for what completes its words."""
+    if value is not None:
         name = "output" if parameter.name == "json" else str(parameter.name)
         choices = context.ensure_object(Choices)
         if name == "url":
@@ -161,6 +162,7 @@ def setting_flags(*fields: str, short: Sequence[tuple[str, str]] = ()) -> Callab
                 default=None,
                 expose_value=False,
                 callback=_keep_setting,
+                shell_complete=completing.queue_list if setting.field == "queues" else None,
                 help=f"{setting.doc} [{setting.env}{default}]".replace("`", ""),
             )(function)
         return function
@@ -169,6 +171,6 @@ def setting_flags(*fields: str, short: Sequence[tuple[str, str]] = ()) -> Callab
 
 
 def _keep_setting(context: click.Context, parameter: click.Parameter, value: Any) -> None:
-    if value is not None and not context.resilient_parsing:
+    if value is not None:
         field = str(parameter.name).removeprefix("setting_")
         context.ensure_object(Choices).flags[field] = value

@@ -26,6 +26,7 @@ VERBS = {
     "top": "jobpipe.cli.verbs.top:top",
     "doctor": "jobpipe.cli.verbs.doctor:doctor",
     "bench": "jobpipe.cli.verbs.bench:bench",
+    "completion": "jobpipe.cli.verbs.completion:completion",
 }
 
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from jobpipe.cli import exits
+from jobpipe.cli import completing, exits
 from jobpipe.cli.choices import Choices, pass_choices
 from jobpipe.cli.main import tell_error
 from jobpipe.cli.options import STORE, Verb, setting_flags
@@ -34,10 +34,16 @@ if TYPE_CHECKING:
     a=1 is a number for an int and the text "1" for a str.
     """,
 )
-@click.argument("task", metavar="TASK")
+@click.argument("task", metavar="TASK", shell_complete=completing.tasks)
 @click.argument("pairs", metavar="[KEY=VALUE]...", nargs=-1)
 @click.option("--args", "json_args", metavar="JSON", help="The arguments: an object or an array.")
-@click.option("-q", "--queue", metavar="QUEUE", help="Another queue than the task's.")
+@click.option(
+    "-q",
+    "--queue",
+    metavar="QUEUE",
+    help="Another queue than the task's.",
+    shell_complete=completing.queues,
+)
 @click.option("--priority", type=int, metavar="N", help="From -100 to 100, higher first.")
 @click.option("--in", "delay", type=span, metavar="SPAN", help="Not before 10m, 1h30m, ...")
 @click.option("--at", type=moment, metavar="TIME", help="Not before: 2030-01-31T09:00:00Z.")

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from jobpipe.cli import times
+from jobpipe.cli import completing, times
 from jobpipe.cli.choices import Choices, pass_choices
 from jobpipe.cli.options import STORE, Noun, setting_flags
 from jobpipe.cli.output import Column, brief
@@ -66,8 +66,20 @@ def job(**_: Any) -> None:
     metavar="STATE",
     help=f"Only jobs in this state: {', '.join(State)}.",
 )
-@click.option("-q", "--queue", metavar="QUEUE", help="Only jobs of this queue.")
-@click.option("-t", "--task", metavar="TASK", help="Only jobs of this task.")
+@click.option(
+    "-q",
+    "--queue",
+    metavar="QUEUE",
+    help="Only jobs of this queue.",
+    shell_complete=completing.queues,
+)
+@click.option(
+    "-t",
+    "--task",
+    metavar="TASK",
+    help="Only jobs of this task.",
+    shell_complete=completing.tasks,
+)
 @click.option(
     "-f",
     "--filter",
