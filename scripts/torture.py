@@ -78,11 +78,15 @@ def add(line: record.Line, verdict: Verdict) -> None:
     """Add a round to the line, and tell of it."""
     line.jobs += verdict.jobs
     line.attempts += verdict.attempts
+    line.stalls += verdict.stalls
     record.add(line.faults, verdict.faults)
     for kind, number in verdict.anomalies.items():
         line.anomalies[kind] = line.anomalies.get(kind, 0) + number
     met = sum(count.met for count in verdict.faults.values())
-    print(f"{line.store} {verdict.seed}: {verdict.jobs} jobs, {met} faults met a running job")
+    print(
+        f"{line.store} {verdict.seed}: {verdict.jobs} jobs, {met} faults met a running job"
+        f", {verdict.stalls} stalls"
+    )
     if verdict.told:
         print(f"ANOMALIES of seed {verdict.seed}, kept in {verdict.folder}:")
         print("\n".join(verdict.told))

@@ -47,8 +47,15 @@ class Anomaly(Struct, frozen=True):
 class Case:
     """One run of the system: what was seen from outside, and what the store says."""
 
-    def __init__(self, entries: Iterable[Entry], contents: Contents, *, in_order: bool) -> None:
-        self.history = History(entries)
+    def __init__(
+        self,
+        entries: Iterable[Entry],
+        contents: Contents,
+        *,
+        in_order: bool,
+        lease_seconds: float = 1.0,
+    ) -> None:
+        self.history = History(entries, lease_seconds)
         self.contents = contents
         self.in_order = in_order
         self.by_op: defaultdict[str, list[JobRow]] = defaultdict(list)
@@ -64,9 +71,15 @@ class Case:
         return next((row.outcome for row in rows), None)
 
 
-def check(entries: Iterable[Entry], contents: Contents, *, in_order: bool = False) -> list[Anomaly]:
+def check(
+    entries: Iterable[Entry],
+    contents: Contents,
+    *,
+    in_order: bool = False,
+    lease_seconds: float = 1.0,
+) -> list[Anomaly]:
     """Return every anomaly. ``in_order``: one worker of one slot ran each lane alone."""
-    case = Case(entries, contents, in_order=in_order)
+    case = Case(entries, contents, in_order=in_order, lease_seconds=lease_seconds)
     return [Anomaly(kind, what) for kind, find in FINDERS for what in find(case)]
 
 

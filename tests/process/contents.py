@@ -20,6 +20,7 @@ class JobRow(Struct, frozen=True, kw_only=True):
 
     id: int
     op: str
+    task: str = ""
     queue: str = "default"
     priority: int = 0
     state: str
@@ -113,6 +114,7 @@ def _job(row: dict[str, Any]) -> JobRow:
     return JobRow(
         id=row["id"],
         op=args["op"],
+        task=row["task"],
         queue=row["queue"],
         priority=row["priority"],
         state=row["state"],

@@ -13,9 +13,8 @@ NEVER = 2**63
 CLOCK_SET = "clock set"
 """The name of the fault after which a delay may be shorter or longer than it was to be."""
 
-AFTERMATH = 2 * 10**9
-"""How long after a fault a lease may still be lost to it, in the ledger's nanoseconds: the leases
-of these workers last a second."""
+AFTERMATH = 2
+"""For how many leases after a fault one may still be lost to it."""
 
 
 class Wish:
@@ -61,7 +60,8 @@ class Fault:
 class History:
     """A ledger read as a whole."""
 
-    def __init__(self, entries: Iterable[Entry]) -> None:
+    def __init__(self, entries: Iterable[Entry], lease_seconds: float = 1.0) -> None:
+        self._aftermath = round(AFTERMATH * lease_seconds * 1e9)
         self.wishes: dict[str, Wish] = {}
         self.runs: defaultdict[int, list[Run]] = defaultdict(list)
         self.faults: list[Fault] = []
@@ -85,14 +85,14 @@ class History:
         return any(
             fault.whom in (None, older.pid)
             and fault.began < last
-            and fault.over + AFTERMATH >= first
+            and fault.over + self._aftermath >= first
             for fault in self.faults
         )
 
     def clock_moved_between(self, first: int, last: int) -> bool:
         """Tell whether the machine's time of day was set anew then."""
         return any(
-            fault.name == CLOCK_SET and first - AFTERMATH <= fault.began <= last
+            fault.name == CLOCK_SET and first - self._aftermath <= fault.began <= last
             for fault in self.faults
         )
 

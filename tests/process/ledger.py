@@ -59,9 +59,13 @@ class Ledger:
         path = folder / f"{self._pid}.jsonl"
         self._file = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
 
-    def write(self, what: What, **fields: object) -> None:
-        """Append a line; it survives whatever happens to this process next."""
-        entry = Entry(what=what, at=time.monotonic_ns(), pid=self._pid, **fields)  # type: ignore[arg-type]
+    def write(self, what: What, *, at: int | None = None, **fields: object) -> None:
+        """Append a line; it survives whatever happens to this process next.
+
+        ``at`` is given for what was noticed later only.
+        """
+        moment = time.monotonic_ns() if at is None else at
+        entry = Entry(what=what, at=moment, pid=self._pid, **fields)  # type: ignore[arg-type]
         line = self._encode(entry) + b"\n"
         if os.write(self._file, line) != len(line):
             raise OSError("the ledger's disk is full")

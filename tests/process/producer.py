@@ -13,7 +13,7 @@ import signal
 import sqlite3
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 from importlib import import_module
@@ -27,9 +27,11 @@ from jobpipe import Jobpipe
 from jobpipe.errors import StoreUnavailable
 from tests.process.contents import Database
 from tests.process.ledger import Ledger, What
-from tests.process.torture import clocks
 from tests.process.workload import application, log_to
 
+TASKS = ("quick", "quick", "nap", "work", "fail_once", "snooze_once")
+WRITERS = ("put", "aput")
+"""Tasks that write a row together with their success."""
 TRIES = 20
 BETWEEN_LOOKS = 8
 """Jobs of a steady producer between two looks at how many wait."""
@@ -72,14 +74,21 @@ def mix(jp: Jobpipe, ledger: Ledger, given: argparse.Namespace) -> None:
 
 
 def wish(
-    jp: Jobpipe, ledger: Ledger, chance: random.Random, op: str, *, longest: float = 0.1
+    jp: Jobpipe,
+    ledger: Ledger,
+    chance: random.Random,
+    op: str,
+    *,
+    tasks: Sequence[str] = TASKS,
+    longest: float = 0.1,
 ) -> None:
     """Enqueue one job of the mix; with a key until the store has answered."""
-    tasks = ["quick", "quick", "nap", "work", "fail_once", "snooze_once"]
     task = chance.choice(tasks)
     args: dict[str, Any] = {"op": op}
     if task in ("nap", "work"):
         args["seconds"] = chance.uniform(0.0, longest)
+    elif task in WRITERS:  # on SQLite nobody else writes meanwhile
+        args["seconds"] = chance.uniform(0.0, min(longest, 0.03))
     key = op if chance.random() < 0.5 else None
     delay = 0.2 if chance.random() < 0.1 else 0.0
     for _ in range(TRIES if key else 1):
@@ -111,7 +120,8 @@ def steady(jp: Jobpipe, ledger: Ledger, given: argparse.Namespace) -> None:
         for n in count():
             if given.until.exists():
                 return
-            wish(jp, ledger, chance, f"{os.getpid()}/{number}/{n}", longest=given.longest)
+            op = f"{os.getpid()}/{number}/{n}"
+            wish(jp, ledger, chance, op, tasks=TASKS + WRITERS, longest=given.longest)
             if n % BETWEEN_LOOKS == 0:
                 wait_for_room(database, given)
 
@@ -193,7 +203,6 @@ def main() -> int:
     parser.add_argument("--until", type=Path)
     parser.add_argument("--plant")
     given = parser.parse_args()
-    clocks.mend_sleep()
     ledger = Ledger(given.ledger)
     log_to(ledger)
     if given.plant:

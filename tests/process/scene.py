@@ -143,6 +143,15 @@ class Scene:
         words += ["--plant", plant] if plant else []
         return self._start("producer", words, failpoints, {}, env)
 
+    def supervisor(self, app: str, *, env: Mapping[str, str], **settings: object) -> Program:
+        """Start ``jobpipe worker`` with the application of a module."""
+        given = {f"JOBPIPE_{name.upper()}": str(value) for name, value in settings.items()}
+        log = self.folder / f"supervisor-{len(self.programs)}.log"
+        command = [sys.executable, "-m", "jobpipe", "worker", app]
+        program = Program(command, self._env | dict(env) | given, log)
+        self.programs.append(program)
+        return program
+
     def _start(
         self,
         what: str,
@@ -242,8 +251,9 @@ class Scene:
 
     # The verdict
 
-    def anomalies(self, *, in_order: bool = False) -> list[Anomaly]:
-        return check(self.entries(), self.database.contents(), in_order=in_order)
+    def anomalies(self, *, in_order: bool = False, lease_seconds: float = 1.0) -> list[Anomaly]:
+        contents = self.database.contents()
+        return check(self.entries(), contents, in_order=in_order, lease_seconds=lease_seconds)
 
     def kinds(self, *, in_order: bool = False) -> set[Kind]:
         """Return the names of all anomalies."""

@@ -14,7 +14,6 @@ from pathlib import Path
 
 from tests.process import faults
 from tests.process.ledger import Ledger
-from tests.process.torture import clocks
 from tests.process.workload import application, log_to
 
 
@@ -26,7 +25,6 @@ def main() -> int:
     parser.add_argument("--burst", action="store_true")
     parser.add_argument("--without-new", action="store_true")
     given = parser.parse_args()
-    clocks.mend_sleep()
     ledger = Ledger(given.ledger)
     log_to(ledger)
     if given.fault:

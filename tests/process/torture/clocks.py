@@ -7,8 +7,6 @@ machine's clock decides, so it is set for all processes at once. Monotonic clock
 from __future__ import annotations
 
 import os
-import threading
-import time
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -16,7 +14,7 @@ LIBRARIES = ("/usr/lib/*/faketime/libfaketimeMT.so.1", "/usr/lib/faketime/libfak
 WRONG = ("-1d", "-1h", "+1h", "+1d", "+0 x2")
 """A day or an hour behind or ahead, or twice as fast."""
 HOUR = 3600
-TRUE_MONOTONIC = {"DONT_FAKE_MONOTONIC": "1", "FAKETIME_DONT_FAKE_MONOTONIC": "1"}
+AT_START = Path(__file__).with_name("at_start")
 
 
 def library() -> str | None:
@@ -25,15 +23,19 @@ def library() -> str | None:
     return found[0] if found else None
 
 
-def mend_sleep() -> None:
-    """Sleep by another call of the system where libfaketime makes ``time.sleep`` fail."""
-    if "faketime" in os.environ.get("LD_PRELOAD", ""):
-        time.sleep = lambda seconds: threading.Event().wait(seconds) and None
-
-
 def wrong(how: str) -> Mapping[str, str]:
     """Return the environment of a process with a clock of its own."""
-    return {"LD_PRELOAD": library() or "", "FAKETIME": how, **TRUE_MONOTONIC}
+    return {"FAKETIME": how, **_surroundings()}
+
+
+def _surroundings() -> dict[str, str]:
+    path = [str(AT_START), *filter(None, [os.environ.get("PYTHONPATH")])]
+    return {
+        "LD_PRELOAD": library() or "",
+        "DONT_FAKE_MONOTONIC": "1",
+        "FAKETIME_DONT_FAKE_MONOTONIC": "1",
+        "PYTHONPATH": os.pathsep.join(path),
+    }
 
 
 class MachineClock:
@@ -47,10 +49,9 @@ class MachineClock:
     @property
     def env(self) -> Mapping[str, str]:
         return {
-            "LD_PRELOAD": library() or "",
             "FAKETIME_TIMESTAMP_FILE": str(self._file),
             "FAKETIME_NO_CACHE": "1",
-            **TRUE_MONOTONIC,
+            **_surroundings(),
         }
 
     def set(self, hours: int) -> None:

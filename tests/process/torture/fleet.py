@@ -8,9 +8,14 @@ from collections.abc import Mapping
 
 from tests.process.scene import Program, Scene
 from tests.process.torture import clocks
+from tests.process.torture.house import APP, LEDGER, House
 from tests.process.torture.watch import Watch
 
-WORKERS, PRODUCERS = 4, 2
+WORKERS, HOUSES, PRODUCERS = 4, 1, 2
+LEASE_SECONDS = 2.0
+"""Long enough for a machine on which many programs share few processors."""
+SETTINGS = {"lease_seconds": LEASE_SECONDS, "concurrency": 4, "retry_delays": "0.05,0.5,2"}
+"""A task that needs the store is tried for longer than the store is away."""
 BACKLOG = 60
 LONGEST_RUN = 0.8
 """Seconds of the longest naps: most workers have a running job at any moment."""
@@ -67,6 +72,7 @@ class Fleet:
         self.buried: list[Worker] = []
         self.deaths_unexplained: list[str] = []
         self.workers = [self._worker() for _ in range(WORKERS)]
+        self.houses = [self._house() for _ in range(HOUSES)]
         self.producers = [self._producer() for _ in range(PRODUCERS)]
 
     def fit(self) -> list[Worker]:
@@ -74,7 +80,16 @@ class Fleet:
         return [
             worker
             for worker in self.workers
-            if self.watch.running[worker.pid] and not worker.paused and not worker.program.over
+            if self.watch.running[worker.pid]
+            and not (worker.paused or worker.doomed or worker.program.over)
+        ]
+
+    def fit_houses(self) -> list[House]:
+        """Return the supervisors below which a job runs."""
+        return [
+            house
+            for house in self.houses
+            if not (house.doomed or house.program.over) and house.runs_jobs(self.watch)
         ]
 
     def mend(self) -> None:
@@ -83,6 +98,10 @@ class Fleet:
             if worker.program.over:
                 self._bury(worker)
                 self.workers[index] = self._worker()
+        for index, house in enumerate(self.houses):
+            if house.program.over:
+                self._leave(house)
+                self.houses[index] = self._house()
         for index, producer in enumerate(self.producers):
             if producer.over and not self.healing:
                 self._ended(producer, "a producer", {-signal.SIGKILL})
@@ -102,12 +121,24 @@ class Fleet:
         for producer in self.producers:
             producer.wait(60)
             self._ended(producer, "a producer", {0, -signal.SIGKILL})
+        members = [*self.workers, *self.houses]
+        for member in members:
+            if not member.doomed:
+                member.doomed = True
+                member.program.send(signal.SIGTERM)
+        for member in members:
+            member.program.wait(60)
         for worker in self.workers:
-            worker.doomed = True
-            worker.program.send(signal.SIGTERM)
-        for worker in self.workers:
-            worker.program.wait(60)
             self._bury(worker)
+        for house in self.houses:
+            self._leave(house)
+
+    def _leave(self, house: House) -> None:
+        """Note the end of a supervisor; like a worker it ends by a fault or when asked to."""
+        code = house.program.wait()
+        self.watch.forget(house.program.pid)
+        if not house.doomed or code not in (0, -signal.SIGKILL):
+            self._blame(house.program, f"a supervisor ended by itself with code {code}")
 
     def _bury(self, worker: Worker) -> None:
         """Note the end of a worker; it may end only by a fault, or because it was asked to."""
@@ -138,9 +169,14 @@ class Fleet:
             clock = chance.choice(clocks.WRONG)
         env = clocks.wrong(clock) if clock else self._env
         program = self.scene.worker(
-            failpoints=point, plant=self._plant, ready=False, env=env, concurrency=4
+            failpoints=point, plant=self._plant, ready=False, env=env, **SETTINGS
         )
         return Worker(program, armed=point is not None, clock=clock, born=self.store_faults)
+
+    def _house(self) -> House:
+        env = {**self._env, LEDGER: str(self.scene.lines)}
+        program = self.scene.supervisor(APP, env=env, **SETTINGS)
+        return House(program, born=self.store_faults)
 
     def _producer(self) -> Program:
         return self.scene.producer(

@@ -16,12 +16,11 @@ import psycopg
 
 from tests.process.history import CLOCK_SET
 from tests.process.torture.clocks import MachineClock
-from tests.process.torture.fleet import Fleet, Worker
+from tests.process.torture.fleet import LEASE_SECONDS, Fleet, Worker
 from tests.process.torture.places import PostgresPlace, SqlitePlace
 from tests.process.torture.record import Count
 
-LEASE_SECONDS = 1.0
-LONGEST_PAUSE = 4.0
+LONGEST_PAUSE = 3.0 * LEASE_SECONDS
 FULL_SECONDS = (0.5, 3.0)
 ONE_BACKEND = """\
 SELECT pg_terminate_backend(pid) FROM (
@@ -110,6 +109,9 @@ class Nemesis:
             (self.kill_producer, 2),
             (self.pause, 9),
             (self.terminate, 3),
+            (self.kill_child, 4),
+            (self.kill_supervisor, 2),
+            (self.terminate_supervisor, 1),
         ]
         if self._place.disk.own:
             faults.append((self.fill_disk, 1.5))
@@ -158,7 +160,7 @@ class Nemesis:
         met, leases = bool(self._watch.running[worker.pid]), self._watch.leases_ended[worker.pid]
         worker.paused = True
         self._scene.fault(worker.program, signal.SIGSTOP)
-        until = time.monotonic() + LEASE_SECONDS * self._chance.uniform(1.3, 3.0)
+        until = time.monotonic() + LEASE_SECONDS * self._chance.uniform(1.2, 2.5)
         self._pauses.append(Pause(worker, until, leases, met=met))
 
     def terminate(self) -> None:
@@ -169,6 +171,23 @@ class Nemesis:
             self._count("SIGTERM of a worker", met=True)
             worker.doomed = True
             self._scene.fault(worker.program, signal.SIGTERM)
+
+    def kill_child(self) -> None:
+        if houses := self._fleet.fit_houses():
+            self._count("SIGKILL of a supervised worker", met=True)
+            self._chance.choice(houses).kill_child(self._scene.ledger, self._watch)
+
+    def kill_supervisor(self) -> None:
+        if houses := self._fleet.fit_houses():
+            self._count("SIGKILL of a supervisor", met=True)
+            self._chance.choice(houses).kill(self._scene.ledger, self._watch)
+
+    def terminate_supervisor(self) -> None:
+        if houses := self._fleet.fit_houses():
+            self._count("SIGTERM of a supervisor", met=True)
+            house = self._chance.choice(houses)
+            house.doomed = True
+            house.program.send(signal.SIGTERM)
 
     def fill_disk(self) -> None:
         self._count_store_fault("full disk")

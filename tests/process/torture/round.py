@@ -6,16 +6,21 @@ import random
 import shutil
 import tempfile
 import time
-from collections import Counter
+from collections import Counter, defaultdict
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from msgspec import Struct
 
+from tests.process.contents import JobRow
+from tests.process.ledger import Entry
+from tests.process.producer import WRITERS
 from tests.process.scene import Scene
 from tests.process.torture import clocks
-from tests.process.torture.fleet import Fleet
+from tests.process.torture.fleet import LEASE_SECONDS, Fleet
 from tests.process.torture.nemesis import Nemesis
 from tests.process.torture.places import PostgresPlace, SqlitePlace
+from tests.process.torture.pulse import Pulse
 from tests.process.torture.record import Count
 from tests.process.torture.watch import Watch
 
@@ -25,8 +30,9 @@ RUNS_BETWEEN_FAULTS = 3
 HEAL_SECONDS = 20.0
 """Kept at the end of a round for what is left to do."""
 DRAIN_SECONDS = 90.0
-DIED, FAILED = "died", "failed"
-"""A process ended by itself; a job failed though its task does not."""
+DIED, FAILED, NOT_ONCE = "died", "failed", "not exactly once"
+"""A process ended by itself; a job failed though its task does not; a job's row is missing or
+there twice."""
 
 
 class Verdict(Struct):
@@ -39,6 +45,8 @@ class Verdict(Struct):
     anomalies: dict[str, int]
     told: list[str]
     folder: str
+    stalls: int = 0
+    """How often the machine itself stood still for long."""
 
 
 def play(
@@ -61,14 +69,20 @@ def play(
     if isinstance(place, SqlitePlace) and number % 2 == 0 and clocks.library():
         machine = clocks.MachineClock(folder)
     scene = Scene(folder, place.new(number))
+    scene.database.do("CREATE TABLE effect (op text, token bigint)")
     watch = Watch(scene.lines)
+    pulse = Pulse(scene.ledger, folder, LEASE_SECONDS / 4)
+    pulse.start()
     try:
         fleet = Fleet(scene, watch, chance, machine, plant)
         nemesis = Nemesis(fleet, place, chance, machine)
         harm(fleet, nemesis, chance, time.monotonic() + max(5.0, seconds - HEAL_SECONDS))
         heal(fleet, nemesis, drain)
+        pulse.stop()
         verdict = judge(scene, fleet, nemesis, f"{seed}/{number}")
+        verdict.stalls = pulse.stalls
     finally:
+        pulse.stop()
         watch.close()
         scene.close()
     if verdict.told:
@@ -110,26 +124,42 @@ def heal(fleet: Fleet, nemesis: Nemesis, drain: float) -> None:
 
 
 def judge(scene: Scene, fleet: Fleet, nemesis: Nemesis, seed: str) -> Verdict:
-    """Let the checker speak, and add the processes that ended by themselves."""
+    """Let the checker speak, and add what it does not look at."""
     nemesis.note_dead()
-    found = scene.anomalies()
-    kinds = Counter(str(anomaly.kind) for anomaly in found)
-    if fleet.deaths_unexplained:
-        kinds[DIED] = len(fleet.deaths_unexplained)
+    told = [(str(each.kind), each.what) for each in scene.anomalies(lease_seconds=LEASE_SECONDS)]
+    told += [(DIED, how) for how in fleet.deaths_unexplained]
     jobs, entries = scene.database.contents().jobs, scene.entries()
-    wrong = [job for job in jobs if job.state == "failed" and job.reason != "lost"]
-    if wrong:
-        kinds[FAILED] = len(wrong)
-    told = [f"{each.kind}: {each.what}" for each in found] + fleet.deaths_unexplained
+    told += [(FAILED, str(job)) for job in failed_for_no_cause(jobs, entries)]
+    told += [(NOT_ONCE, what) for what in not_once(scene, jobs)]
     return Verdict(
         seed=seed,
         jobs=len(jobs),
         attempts=sum(entry.what == "start" for entry in entries),
         faults=nemesis.counts,
-        anomalies=dict(kinds),
-        told=told + [f"{FAILED}: {job}" for job in wrong],
+        anomalies=dict(Counter(kind for kind, _ in told)),
+        told=[f"{kind}: {what}" for kind, what in told],
         folder=str(scene.folder),
     )
+
+
+def failed_for_no_cause(jobs: Sequence[JobRow], entries: Sequence[Entry]) -> list[JobRow]:
+    """Return the jobs that failed though no run of them was cut off by a death."""
+    ended = {(entry.job, entry.token) for entry in entries if entry.what == "end"}
+    starts = [entry for entry in entries if entry.what == "start"]
+    cut_off = {entry.job for entry in starts if (entry.job, entry.token) not in ended}
+    failed = [job for job in jobs if job.state == "failed" and job.reason != "lost"]
+    return [job for job in failed if job.id not in cut_off]
+
+
+def not_once(scene: Scene, jobs: Sequence[JobRow]) -> Iterator[str]:
+    """Yield the jobs whose row, written in ``job.transaction()``, is not there exactly once."""
+    written: defaultdict[str, list[int]] = defaultdict(list)
+    for row in scene.database.ask("SELECT op, token FROM effect"):
+        written[row["op"]].append(row["token"])
+    for job in jobs:
+        done = job.task in WRITERS and job.state == "succeeded"
+        if written[job.op] != ([job.result_token] if done else []):
+            yield f"{job} has rows of the tokens {written[job.op]}"
 
 
 def keep(place: SqlitePlace | PostgresPlace, scene: Scene) -> None:
