@@ -37,16 +37,15 @@ class OutcomeHooks:
 
     def of(self, task: DeclaredTask, outcome: Finish) -> Sequence[Hook]:
         """Return the hooks that want to hear of this outcome; a snooze or a cancel has none."""
-        spec, common = task.spec, self._hooks
-        match outcome.state:
-            case State.SUCCEEDED:
-                first, then = spec.on_success, common.on_success
-            case State.RETRYING:
-                first, then = spec.on_retry, common.on_retry
-            case State.FAILED:
-                first, then = spec.on_failure, common.on_failure
-            case _:
-                return ()
+        own, common, state = task.spec.hooks, self._hooks, outcome.state
+        if state is State.SUCCEEDED:
+            first, then = own.on_success, common.on_success
+        elif state is State.RETRYING:
+            first, then = own.on_retry, common.on_retry
+        elif state is State.FAILED:
+            first, then = own.on_failure, common.on_failure
+        else:
+            return ()
         return (*first, *then) if first or then else ()
 
     async def run(self, attempt: Attempt, hooks: Sequence[Hook], about: object) -> None:

@@ -35,6 +35,18 @@ class Hook:
     is_async: bool
 
 
+@dataclass(frozen=True, slots=True)
+class TaskHooks:
+    """What hears how the attempts of one task came out."""
+
+    on_success: tuple[Hook, ...] = ()
+    on_retry: tuple[Hook, ...] = ()
+    on_failure: tuple[Hook, ...] = ()
+
+
+NO_HOOKS = TaskHooks()
+
+
 class Hooks:
     """What an application declares for all its tasks."""
 
@@ -83,6 +95,15 @@ class HookDeclarations:
         """Declare a function of (job, error) that hears of every final failure of an attempt."""
         self.hooks.on_failure.extend(outcome_hooks("on_failure", function))
         return function
+
+
+def task_hooks(on_success: Functions, on_retry: Functions, on_failure: Functions) -> TaskHooks:
+    """Return the hooks that a task declares; raises ConfigError."""
+    return TaskHooks(
+        outcome_hooks("on_success", on_success),
+        outcome_hooks("on_retry", on_retry),
+        outcome_hooks("on_failure", on_failure),
+    )
 
 
 def outcome_hooks(kind: str, given: Functions) -> tuple[Hook, ...]:

@@ -19,7 +19,7 @@ from jobpipe.errors import ConfigError
 from jobpipe.model.job import MAX_NAME_LENGTH, MAX_PRIORITY, MIN_PRIORITY
 from jobpipe.policy.retry import RetryDelays, parse_delays
 from jobpipe.tasks.codec import show
-from jobpipe.tasks.hooks import Functions, Hook, outcome_hooks
+from jobpipe.tasks.hooks import NO_HOOKS, Functions, TaskHooks, task_hooks
 from jobpipe.tasks.limits import Limits
 
 Executor: TypeAlias = Literal["async", "thread", "process", "command"]
@@ -52,9 +52,7 @@ class TaskSpec:
     version: int = 1
     limits: Limits | None = None
     """Bounds of the process that it runs in."""
-    on_success: tuple[Hook, ...] = ()
-    on_retry: tuple[Hook, ...] = ()
-    on_failure: tuple[Hook, ...] = ()
+    hooks: TaskHooks = NO_HOOKS
 
 
 def declare(
@@ -85,9 +83,7 @@ def declare(
         name=name,
         queue=check.queue(queue_name),
         priority=check.whole("priority", priority, MIN_PRIORITY, MAX_PRIORITY),
-        max_attempts=None
-        if max_attempts is None
-        else check.whole("max_attempts", max_attempts, 1, MAX_ATTEMPTS),
+        max_attempts=None if max_attempts is None else check.attempts(max_attempts),
         retry_delays=check.delays(retry_delays),
         timeout_seconds=None if timeout is None else check.timeout(timeout),
         executor=check.executor(executor, inspect.iscoroutinefunction(function)),
@@ -97,9 +93,7 @@ def declare(
         store_result=check.flag("store_result", store_result),
         version=check.whole("version", version, 1, 2**31 - 1),
         limits=check.limits(limits, executor),
-        on_success=outcome_hooks("on_success", on_success),
-        on_retry=outcome_hooks("on_retry", on_retry),
-        on_failure=outcome_hooks("on_failure", on_failure),
+        hooks=task_hooks(on_success, on_retry, on_failure),
     )
 
 
@@ -172,6 +166,9 @@ class _Check:
         if is_whole(value, low, high):
             return int(value)
         raise self.refusal(option, value, f"a whole number from {low} to {high}")
+
+    def attempts(self, value: Any) -> int:
+        return self.whole("max_attempts", value, 1, MAX_ATTEMPTS)
 
     def timeout(self, value: Any) -> float:
         span = seconds(value)
