@@ -61,6 +61,8 @@ class Backend:
     async_store: AsyncStore
     worker_kit: Callable[[Registry, Hub], WorkerKit]
     grounds: Grounds
+    transactions: Callable[[], Transactions]
+    """Makes what begins the transactions of one process's tasks."""
     close: Callable[[], None]
     probe: Callable[[], FileFacts | None]
     """Looks at the database's file from outside; None where there is none."""
@@ -87,6 +89,11 @@ def absolute(url: str) -> str:
     if not url.startswith("sqlite:") or path == MEMORY:
         return url
     return f"sqlite:///{quote(str(Path(path).absolute()))}"
+
+
+def transactions(settings: Settings) -> Transactions:
+    """Wire the transactions of tasks alone, for a process that only runs attempts."""
+    return connect(settings, Hub()).transactions()
 
 
 def watch_kit(settings: Settings) -> WatchKit:
@@ -117,6 +124,9 @@ def _sqlite(settings: Settings, clock: Clock) -> Backend:
 
     grounds = Grounds("sqlite", mask_url(settings.url), ground)
 
+    def transactions() -> Transactions:
+        return Transactions(SqliteLender(store), grounds, settings.max_payload)
+
     def kit(registry: Registry, hub: Hub) -> WorkerKit:
         return WorkerKit(
             registry=registry,
@@ -125,12 +135,12 @@ def _sqlite(settings: Settings, clock: Clock) -> Backend:
             heartbeat_store=store,
             locks=store.worker_locks,
             ears=ears if store.capabilities.shared else None,
-            transactions=Transactions(SqliteLender(store), grounds, settings.max_payload),
+            transactions=transactions(),
             close=_nothing,
         )
 
     look = partial(probe, path) if path != MEMORY else _no_file
-    return Backend(store, SqliteAsyncStore(store), kit, grounds, store.close, look)
+    return Backend(store, SqliteAsyncStore(store), kit, grounds, transactions, store.close, look)
 
 
 def _postgres(settings: Settings, hub: Hub, clock: Clock | None) -> Backend:
@@ -160,6 +170,9 @@ def _postgres(settings: Settings, hub: Hub, clock: Clock | None) -> Backend:
 
     grounds = Grounds("postgresql", mask_url(settings.url), ground)
 
+    def transactions() -> Transactions:
+        return Transactions(lend(), grounds, settings.max_payload)
+
     def kit(registry: Registry, worker_hub: Hub) -> WorkerKit:
         heartbeat_store = open_sync(size=1)
         return WorkerKit(
@@ -177,7 +190,7 @@ def _postgres(settings: Settings, hub: Hub, clock: Clock | None) -> Backend:
         stop_sending()
         store.close()
 
-    return Backend(store, open_async(), kit, grounds, close, _no_file)
+    return Backend(store, open_async(), kit, grounds, transactions, close, _no_file)
 
 
 def _shift(clock: Clock | None) -> Callable[[], int]:

@@ -13,6 +13,7 @@ from io import TextIOWrapper
 from types import ModuleType
 from typing import Any
 
+from jobpipe import bootstrap
 from jobpipe.application import Jobpipe
 from jobpipe.errors import ConfigError
 from jobpipe.runtime.executors.frames import Hello
@@ -56,6 +57,7 @@ class Loaded:
         self.retry_delays = self._application.settings.retry_delays
         self.max_payload = self._application.settings.max_payload
         self.speech = speech_options(self._application.settings)
+        self.transactions = bootstrap.transactions(self._application.settings)
 
     def bring(self, task: str) -> None:
         """Import the module that declares the task, if it has not been yet."""

@@ -122,7 +122,7 @@ class RunningJob(CurrentJob):
         if self._transactions is None:
             raise ConfigError("job.transaction() needs a worker that runs the job")
         if self._commitment is None:
-            self._commitment = Commitment(self.id, self.token, self.started_ns)
+            self._commitment = Commitment(self.id, self.token, self.started_ns, self.speech)
         return Transaction(self._commitment, self._transactions, on)
 
     def set_result(self, value: Any) -> None:

@@ -11,6 +11,7 @@ import asyncio
 import os
 import time
 from collections.abc import Callable, Iterable, Sequence
+from concurrent.futures import Future
 from contextlib import suppress
 from typing import TypeVar
 
@@ -50,6 +51,7 @@ class Reporter:
         self._process = os.getpid()
         self._unwritten = Unwritten()
         self._held: dict[Key, Finish] = {}
+        self._awaited: dict[Key, list[Future[None]]] = {}
         self._told = False
         self._said = asyncio.Event()
         self._hurry = asyncio.Event()
@@ -73,7 +75,23 @@ class Reporter:
         self._unwritten.add_state(checkpoint)
         self._tell()
 
+    def written(self, job_id: int, token: int) -> Future[None]:
+        """Return what ends when all that the attempt has said is written."""
+        done: Future[None] = Future()
+        try:
+            self._loop.call_soon_threadsafe(self._await_written, (job_id, token), done)
+        except RuntimeError:  # the loop is closed: the worker is gone
+            done.set_result(None)
+        return done
+
     # On the loop
+
+    def _await_written(self, key: Key, done: Future[None]) -> None:
+        if self._unwritten.is_owed(key):
+            self._awaited.setdefault(key, []).append(done)
+            self._wake()
+        elif not done.done():
+            done.set_result(None)
 
     def settle(self, outcome: Finish) -> None:
         """Pass the outcome on, after everything that its attempt has said."""
@@ -146,7 +164,7 @@ class Reporter:
             await self._write("a line", _write_lines, lines)
         due: Iterable[Key] | None = None
         if self._loop.time() - self._all_at < GATHER_SECONDS:
-            due = list(self._held)  # the others said something a moment ago
+            due = [*self._held, *self._awaited]  # the others said something a moment ago
         else:
             self._all_at = self._loop.time()
         progress = self._unwritten.take_progress(due)
@@ -177,6 +195,9 @@ class Reporter:
         for key in {key_of(each) for each in said} - accepted:
             self._refused(key)
         for key in self._unwritten.pay(said):
+            for done in self._awaited.pop(key, ()):
+                if not done.done():  # whoever waited may have been cancelled
+                    done.set_result(None)
             if key in self._held:
                 self._release(self._held.pop(key))
 

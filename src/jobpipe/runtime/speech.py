@@ -15,6 +15,7 @@ import os
 import threading
 import time
 from collections import deque
+from concurrent.futures import Future
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import Protocol
@@ -72,6 +73,10 @@ class Voice(Protocol):
     def progress(self, progress: Progress) -> None: ...
 
     def checkpoint(self, checkpoint: Checkpoint) -> None: ...
+
+    def written(self, job_id: int, token: int) -> Future[None]:
+        """Return what ends when all that the attempt has said is written."""
+        ...
 
 
 class Speech:
@@ -192,7 +197,20 @@ class Speech:
             for line in self._last:
                 self._tell(line)
             self._last.clear()
+            self._dropped = self._last_bytes = 0
             self._over = True
+
+    def reopen(self) -> None:
+        """Take more after all: what should have ended the attempt did not."""
+        self._over = self._voice is None
+
+    def written(self) -> Future[None]:
+        """Return what ends when all that was said is written."""
+        if self._voice is not None and self._process == os.getpid():
+            return self._voice.written(self._job.id, self._job.token)
+        done: Future[None] = Future()
+        done.set_result(None)
+        return done
 
     def end(self) -> None:
         """Take no more and hand over no more: the store refuses this attempt."""

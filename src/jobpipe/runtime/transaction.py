@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Coroutine
+from contextlib import suppress
 from types import TracebackType
 from typing import Any, Generic, TypeVar
 
@@ -17,6 +18,7 @@ from jobpipe.errors import ConfigError, InvalidTransition
 from jobpipe.model.job import Finish
 from jobpipe.model.state import State
 from jobpipe.policy.outcome import Outcome
+from jobpipe.runtime.speech import Speech
 from jobpipe.store import callers
 from jobpipe.store.callers.grounds import Grounds
 from jobpipe.store.lending import AsyncBlock, AwaitedBlock, Block, ConnectionBlock, Lender
@@ -24,6 +26,9 @@ from jobpipe.store.ops.finish import succeed
 from jobpipe.tasks.codec import encode_result
 
 C = TypeVar("C")
+
+SPEECH_SECONDS = 10.0
+"""Longest wait until what the job has said is written; then it commits all the same."""
 
 
 class Transactions:
@@ -77,8 +82,9 @@ class Transactions:
 class Commitment:
     """What the transactions of one attempt came to."""
 
-    def __init__(self, id: int, token: int, started_ns: int) -> None:
+    def __init__(self, id: int, token: int, started_ns: int, speech: Speech) -> None:
         self.is_open = False
+        self.speech = speech
         self.result: str | None = None
         self.stored: Finish | None = None
         """The success, once it is committed."""
@@ -153,9 +159,7 @@ class Transaction(Generic[C]):
             if error is not None:
                 block.rollback()
             else:
-                end = self._commitment.success()
-                block.commit(succeed(end, time.monotonic_ns()))
-                self._commitment.stored = end
+                self._commit_blocking(block)
         finally:
             self._commitment.is_open = False
 
@@ -186,11 +190,47 @@ class Transaction(Generic[C]):
             elif error is not None:
                 await _to_the_end(block.rollback())
             else:
-                await _to_the_end(self._commit(block))
+                await self._commit(block)
         finally:
             self._commitment.is_open = False
 
+    def _commit_blocking(self, block: Block) -> None:
+        """Commit after all that was said is written: afterwards the store would refuse it."""
+        speech = self._commitment.speech
+        speech.close()
+        try:
+            with suppress(TimeoutError):
+                speech.written().result(SPEECH_SECONDS)
+        except BaseException:  # interrupted before the commit began
+            speech.reopen()
+            block.rollback()
+            raise
+        try:
+            end = self._commitment.success()
+            block.commit(succeed(end, time.monotonic_ns()))
+            self._commitment.stored = end
+        finally:
+            if self._commitment.stored is None:
+                speech.reopen()
+
     async def _commit(self, block: AsyncBlock) -> None:
+        speech = self._commitment.speech
+        speech.close()
+        try:
+            with suppress(TimeoutError):
+                async with asyncio.timeout(SPEECH_SECONDS):
+                    await asyncio.wrap_future(speech.written())
+        except BaseException:  # cancelled before the commit began
+            speech.reopen()
+            await _to_the_end(block.rollback())
+            raise
+        try:
+            await _to_the_end(self._commit_now(block))
+        finally:
+            if self._commitment.stored is None:
+                speech.reopen()
+
+    async def _commit_now(self, block: AsyncBlock) -> None:
         end = self._commitment.success()
         await block.commit(succeed(end, time.monotonic_ns()))
         self._commitment.stored = end

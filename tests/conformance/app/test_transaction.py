@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import importlib
+import sys
 import threading
 from collections.abc import Generator
 from typing import Any
@@ -15,6 +17,8 @@ from jobpipe.store.ops import worker as ops
 from tests.conformance.app.shelf import Shelf
 from tests.conformance.app.site import Site
 from tests.conformance.waiting import until
+
+APART = "tests.conformance.app.shelf_tasks"
 
 Steps = Generator[Any, Any, None]
 
@@ -201,3 +205,47 @@ def test_a_result_that_cannot_be_stored_undoes_the_writes(
     seen = site.seen(job)
     assert (seen.state, seen.reason, seen.attempt) == (State.FAILED, Reason.UNSTORABLE, 1)
     assert shelf.items == []
+
+
+def test_what_was_said_is_kept_with_the_success(site: Site, jp: Jobpipe, shelf: Shelf) -> None:
+    """The store takes nothing more from an attempt that has succeeded, so it is written before."""
+    late: list[BaseException] = []
+
+    def inside(n: int) -> Steps:
+        current_job().log.info("before")
+        current_job().progress(1, 2)
+        yield shelf.put(n)
+        current_job().log.info("inside")
+        current_job().progress(2, 2)
+
+    def after(n: int) -> None:
+        current_job().log.info("after")
+        with pytest.raises(LeaseLost) as caught:
+            current_job().progress(3, 2)
+        late.append(caught.value)
+
+    job = site.enqueue(shelf.task(inside, after), 7)
+    site.drain(jp)
+    lines = site.place.sql("SELECT message FROM {p}log ORDER BY number")
+    assert [line["message"] for line in lines] == ["before", "inside"]
+    progress = site.seen(job).progress
+    assert progress is not None
+    assert (progress.done, progress.total, len(late)) == (2, 2, 1)
+
+
+def test_it_works_in_a_process_of_its_own(
+    site: Site, jp: Jobpipe, shelf: Shelf, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its tasks are in a module, since the process imports them."""
+    monkeypatch.delitem(sys.modules, APART, raising=False)
+    shelf_tasks = importlib.import_module(APART)
+    jp.include(shelf_tasks.tasks)
+    task = shelf_tasks.aput if shelf.kind == "async" else shelf_tasks.put
+    jobs = [site.enqueue(task.using(max_attempts=1), shelf.put(n)) for n in (7, 8, 7)]
+    site.drain(jp, concurrency=1)
+    states = [site.seen(job).state for job in jobs]
+    assert states == [State.SUCCEEDED, State.SUCCEEDED, State.FAILED]
+    assert [site.result(job) for job in jobs[:2]] == ["put", "put"]
+    assert shelf.items == [7, 8]
+    lines = site.place.sql("SELECT message FROM {p}log ORDER BY job_id, number")
+    assert [line["message"] for line in lines] == ["inside", "inside", "inside"]

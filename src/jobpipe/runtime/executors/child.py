@@ -12,6 +12,7 @@ import signal
 import socket
 import sys
 from collections.abc import Mapping
+from concurrent.futures import Future
 from contextlib import suppress
 
 import msgspec
@@ -24,11 +25,13 @@ from jobpipe.runtime.executors.frames import (
     Ended,
     Frames,
     Hello,
+    Owing,
     Ready,
     Run,
     Said,
     Stop,
     ToChild,
+    Written,
     encode,
     longest,
     to_worker,
@@ -67,6 +70,7 @@ class Child:
         self._socket.setblocking(False)
         self._out, self._err = Output(), Output()
         self._attempt: Attempt | None = None
+        self._telling: set[asyncio.Future[None]] = set()
         self._ready: asyncio.Future[Ready] = self._loop.create_future()
         self._ended: asyncio.Future[Ended] = self._loop.create_future()
         with theirs:
@@ -180,10 +184,18 @@ class Child:
                 self._ready.set_result(ready)
             case Said() as said if self._attempt is not None:
                 self._attempt.job.speech.relay(said.line, said.progress, said.checkpoint)
+            case Owing() if self._attempt is not None:
+                self._attempt.job.speech.written().add_done_callback(self._tell_written)
             case Ended() as ended if self._attempt is not None and not self._ended.done():
                 self._ended.set_result(ended)
             case _:
                 pass  # said too late: that attempt is over
+
+    def _tell_written(self, _done: Future[None]) -> None:
+        """On the loop already, where the reporter writes."""
+        telling = asyncio.ensure_future(self._send(Written()))
+        self._telling.add(telling)
+        telling.add_done_callback(self._telling.discard)
 
     def _gone(self, _end: asyncio.Future[Exit]) -> None:
         """What it has still sent counts."""

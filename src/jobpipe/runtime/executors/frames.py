@@ -74,8 +74,16 @@ class Ended(Struct, frozen=True, tag="ended"):
     """The job left something behind (a process, a lack of memory): run no other in this child."""
 
 
-ToChild = Hello | Run | Stop
-ToWorker = Ready | Said | Ended
+class Owing(Struct, frozen=True, tag="owing"):
+    """Tell me when all that the running job has said is written."""
+
+
+class Written(Struct, frozen=True, tag="written"):
+    """All that the running job has said is written."""
+
+
+ToChild = Hello | Run | Stop | Written
+ToWorker = Ready | Said | Owing | Ended
 
 to_child: msgspec.json.Decoder[ToChild] = msgspec.json.Decoder(ToChild)
 to_worker: msgspec.json.Decoder[ToWorker] = msgspec.json.Decoder(ToWorker)

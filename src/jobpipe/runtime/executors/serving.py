@@ -17,6 +17,7 @@ import threading
 import time
 import traceback
 from collections.abc import Callable
+from concurrent.futures import Future
 from contextlib import suppress
 from contextvars import copy_context
 from typing import Protocol
@@ -33,11 +34,13 @@ from jobpipe.runtime.executors.frames import (
     Ended,
     Frames,
     Hello,
+    Owing,
     Ready,
     Run,
     Said,
     Stop,
     ToWorker,
+    Written,
     encode,
     to_child,
 )
@@ -46,6 +49,7 @@ from jobpipe.runtime.lifespan import Lifespans
 from jobpipe.runtime.listening import listening
 from jobpipe.runtime.runner import Runner
 from jobpipe.runtime.speech import SpeechOptions
+from jobpipe.runtime.transaction import Transactions
 from jobpipe.tasks.registry import Registry
 from jobpipe.telemetry.events import Event
 
@@ -60,6 +64,7 @@ class Program(Protocol):
     retry_delays: RetryDelays
     max_payload: int
     speech: SpeechOptions
+    transactions: Transactions
 
     def bring(self, task: str) -> None:
         """Import the module that declares the task, if it has not been yet."""
@@ -82,6 +87,7 @@ class Serving:
         self._runner: Runner
         self._attempt: Attempt | None = None
         self._task: asyncio.Task[None] | None = None
+        self._owed: Future[None] = Future()
 
     def run(self) -> None:
         """Work (on the main thread) until the worker ends it."""
@@ -114,6 +120,13 @@ class Serving:
     def checkpoint(self, checkpoint: Checkpoint) -> None:
         """Pass on where the next attempt can go on."""
         self._send(Said(checkpoint=checkpoint))
+
+    def written(self, job_id: int, token: int) -> Future[None]:
+        """Ask the worker to tell when all that was said is written."""
+        del job_id, token  # it is the one that runs here
+        self._owed = Future()
+        self._send(Owing())
+        return self._owed
 
     # The loop's thread
 
@@ -161,12 +174,15 @@ class Serving:
     def _take(self, frame: bytes) -> None:
         match to_child.decode(frame):
             case Run(claimed):
-                job = RunningJob(claimed, self, self._program.speech)
+                program = self._program
+                job = RunningJob(claimed, self, program.speech, program.transactions)
                 self._attempt = Attempt(claimed, job)
                 self._task = asyncio.create_task(self._serve(self._attempt))
             case Stop(why) if self._attempt is not None:
                 self._attempt.why_stopped = why
                 self._attempt.job.request_cancel()
+            case Written() if not self._owed.done():
+                self._owed.set_result(None)
             case _:
                 pass  # an attempt that has just ended is stopped no more
 
