@@ -39,6 +39,11 @@ DEFAULTS = Settings(
     max_payload=1_048_576,
     log_level="info",
     log_format="auto",
+    job_log_level="info",
+    job_log_lines=1000,
+    job_log_bytes=1_048_576,
+    capture_print=False,
+    process_env=(),
     failpoints="",
 )
 CUSTOM = Settings(
@@ -67,6 +72,11 @@ CUSTOM = Settings(
     max_payload=524_288,
     log_level="debug",
     log_format="json",
+    job_log_level="debug",
+    job_log_lines=0,
+    job_log_bytes=65_536,
+    capture_print=True,
+    process_env=("DATABASE_URL", "JOBPIPE_URL"),
     failpoints="claim.after_commit=kill",
 )
 CUSTOM_TEXTS = {
@@ -95,6 +105,11 @@ CUSTOM_TEXTS = {
     "JOBPIPE_MAX_PAYLOAD": "512KiB",
     "JOBPIPE_LOG_LEVEL": "DEBUG",
     "JOBPIPE_LOG_FORMAT": "json",
+    "JOBPIPE_JOB_LOG_LEVEL": "Debug",
+    "JOBPIPE_JOB_LOG_LINES": "0",
+    "JOBPIPE_JOB_LOG_BYTES": "64KiB",
+    "JOBPIPE_CAPTURE_PRINT": "on",
+    "JOBPIPE_PROCESS_ENV": "DATABASE_URL,JOBPIPE_URL",
     "JOBPIPE_FAILPOINTS": "claim.after_commit=kill",
 }
 CUSTOM_TOML = """
@@ -123,6 +138,11 @@ retention = {succeeded = 0, failed = "never"}
 max_payload = 524288
 log_level = "debug"
 log_format = "json"
+job_log_level = "debug"
+job_log_lines = 0
+job_log_bytes = 65536
+capture_print = true
+process_env = "DATABASE_URL,JOBPIPE_URL"
 failpoints = "claim.after_commit=kill"
 """
 

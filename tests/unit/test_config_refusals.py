@@ -54,7 +54,7 @@ def test_unknown_names_are_refused_in_every_source(tmp_path: Path) -> None:
         ".env file line 1 JOBPIPE_QUEUE = 'mail': unknown setting; the nearest known one is "
         "JOBPIPE_QUEUES",
         "jobpipe.toml timeout_seconds = ***: unknown setting; the nearest known one is "
-        "poll_seconds",
+        "max_seconds",
         "pyproject tool.jobpipe.log = ***: unknown setting; the nearest known one is log_level",
     ]
 
