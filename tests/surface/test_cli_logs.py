@@ -15,7 +15,9 @@ from tests.surface.program import LIMIT, Program, programs, until
 
 APP = """
 import logging
+import os
 import pathlib
+import signal
 import time
 
 from jobpipe import Jobpipe, current_job
@@ -195,3 +197,14 @@ def test_on_a_terminal_one_line_changes(program: Program) -> None:
     assert "\x1b[?25h" in shown  # the cursor is there again
     narrow = program.on_terminal("job", "watch", "1", env={"COLUMNS": "20", "NO_COLOR": "1"})
     assert "succeeded  attempt" in narrow
+
+
+def test_the_state_and_the_lines_outlive_a_killed_process(program: Program) -> None:
+    program("enqueue", "app.die_once")
+    worker = program.start("worker", "app:jp", "--retry-delays", "0", "--poll-seconds", "0.2")
+    followed = program("job", "logs", "1", "-f", "-o", "jsonl")
+    lines = [json.loads(line) for line in followed.stdout.splitlines()]
+    assert ([line["message"] for line in lines], followed.returncode) == (["one", "two"], 0)
+    assert json.loads(program("job", "show", "1", "--json").stdout)["result"] == "half"
+    worker.send_signal(signal.SIGTERM)
+    worker.communicate(timeout=LIMIT)
