@@ -70,23 +70,9 @@ class Incarnation:
         self._ahead = ReadAhead()
         self._changed = asyncio.Event()
         self._giving_back = False
-        judge = Judge(kit.registry, options.retry_delays, options.max_payload)
-        children = options.children
-        processes = Processes(children) if children is not None else None
-        caller = Caller(kit.registry.hooks, shared, processes=processes)
         self.finisher = Finisher(kit.store, self._written)
         self.reporter = Reporter(kit.store, self.finisher.put, self._refused)
-        self.slots = Slots(
-            options.concurrency,
-            judge,
-            caller,
-            self._settled,
-            self._freed,
-            new_job=lambda claimed: RunningJob(
-                claimed, self.reporter, options.speech, kit.transactions
-            ),
-            started=seat.started,
-        )
+        self.slots = self._new_slots(seat, shared)
         self._ending = Ending(self.slots, self._changed)
         self.claimer = Claimer(
             kit.store,
@@ -109,6 +95,22 @@ class Incarnation:
         self._reporting: asyncio.Task[None] | None = None
         self._listen_no_more: Callable[[], None] | None = None
         self._tasks: set[asyncio.Task[None]] = set()
+
+    def _new_slots(self, seat: Seat, shared: Shared) -> Slots:
+        kit, options = self._kit, self._options
+        children = options.children
+        processes = Processes(children) if children is not None else None
+        return Slots(
+            options.concurrency,
+            Judge(kit.registry, options.retry_delays, options.max_payload),
+            Caller(kit.registry.hooks, shared, processes=processes),
+            self._settled,
+            self._freed,
+            new_job=lambda claimed: RunningJob(
+                claimed, self.reporter, options.speech, kit.transactions
+            ),
+            started=seat.started,
+        )
 
     @classmethod
     async def register(

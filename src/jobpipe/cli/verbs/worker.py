@@ -35,11 +35,13 @@ COLUMNS: list[Column[WorkerView]] = [
     Examples:
       jobpipe worker app:jp
       jobpipe worker app.py -q mail:10,default -c 20
+      jobpipe worker --processes 4      four processes under one supervisor
       jobpipe worker --burst            run what may run now, then end
 
     \b
     SIGTERM or Ctrl-C stops taking jobs, lets the running ones end within the grace
     (--shutdown-seconds), gives back the rest uncharged, and exits 0; a second one stops at once.
+    SIGTSTP (Ctrl-Z) stops taking jobs until SIGCONT; SIGUSR1 shows the stacks of all processes.
     """,
 )
 @click.argument("place", metavar="[APP]", required=False)
