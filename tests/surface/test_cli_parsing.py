@@ -222,4 +222,6 @@ def test_every_error_has_its_exit_code() -> None:
         "WaitTimeout": 12,
         "LeaseLost": 5,
         "StoreUnavailable": 75,
+        "ProcessDied": 1,
+        "CommandFailed": 1,
     }

@@ -39,7 +39,9 @@ def bench(choices: Choices) -> None:
     Jobs that exist are never touched.
     """
     from jobpipe.cli.measure import measure, throw_away
+    from jobpipe.telemetry.log import set_up_logging
 
+    set_up_logging("warning", "auto")  # a worker that comes and goes is no news here
     out = choices.out()
     settings = {name: value for name, value in choices.flags.items() if name != "url"}
     url = choices.flags.get("url")
