@@ -56,6 +56,7 @@ class Shelf:
         after: Callable[[int], object] | None = None,
         *,
         on: Open | None = None,
+        name: str = "put",
         **options: Any,
     ) -> Any:
         """Declare a task that runs ``inside`` in a transaction, and returns what ``after`` does.
@@ -79,7 +80,7 @@ class Shelf:
             return after(n) if after else None
 
         function = awaited if self.kind == "async" else blocking
-        return self.jp.task(name="put", **options)(function)
+        return self.jp.task(name=name, **options)(function)
 
     def _run(self, steps: Generator[Any, Any, None], connection: Any) -> None:
         answer: Any = None

@@ -5,17 +5,21 @@ from __future__ import annotations
 import importlib
 import sys
 import threading
+import time
 from collections.abc import Generator
+from contextlib import suppress
 from typing import Any
 
 import pytest
 
-from jobpipe import Jobpipe, State, current_job
-from jobpipe.errors import InvalidTransition, LeaseLost
+from jobpipe import Cancel, Jobpipe, State, current_job
+from jobpipe.errors import ConfigError, InvalidTransition, LeaseLost
+from jobpipe.model.job import Claimed
 from jobpipe.model.state import Reason
+from jobpipe.runtime.context import RunningJob
 from jobpipe.store.ops import worker as ops
 from tests.conformance.app.shelf import Shelf
-from tests.conformance.app.site import Site
+from tests.conformance.app.site import ENOUGH_SECONDS, Site
 from tests.conformance.waiting import until
 
 APART = "tests.conformance.app.shelf_tasks"
@@ -249,3 +253,151 @@ def test_it_works_in_a_process_of_its_own(
     assert shelf.items == [7, 8]
     lines = site.place.sql("SELECT message FROM {p}log ORDER BY job_id, number")
     assert [line["message"] for line in lines] == ["inside", "inside", "inside"]
+
+
+def test_a_cancelled_block_is_undone(site: Site, jp: Jobpipe, shelf: Shelf) -> None:
+    """A coroutine is stopped in the block, a thread asks and stops itself."""
+    begun, never = threading.Event(), threading.Event()
+
+    def inside(n: int) -> Steps:
+        yield shelf.put(n)
+        begun.set()
+        if shelf.kind == "async":
+            yield never
+        until(current_job().cancel_requested)
+        raise Cancel("as asked")
+
+    job = site.enqueue(shelf.task(inside), 7)
+    after = site.enqueue(shelf.task(name="after"), 8)
+    with site.running(jp, concurrency=1):
+        until(begun.is_set)
+        site.do(job, "cancel")
+        until(lambda: site.seen(after).state is State.SUCCEEDED)
+    assert (site.seen(job).state, site.seen(job).reason) == (State.CANCELLED, Reason.BY_USER)
+    assert shelf.items == [8]
+
+
+def test_a_success_that_was_to_be_cancelled_counts(site: Site, jp: Jobpipe, shelf: Shelf) -> None:
+    """The request is recorded all the same."""
+
+    def inside(n: int) -> Steps:
+        yield shelf.put(n)
+        jp.cancel(current_job().id)
+
+    job = site.enqueue(shelf.task(inside), 7)
+    site.drain(jp)
+    seen = site.seen(job)
+    assert (seen.state, shelf.items) == (State.SUCCEEDED, [7])
+    assert seen.cancel_requested_at is not None
+
+
+def test_a_block_that_runs_out_of_time_is_undone(site: Site, jp: Jobpipe, shelf: Shelf) -> None:
+    """A thread cannot be stopped: it learns at its commit that the job went on without it."""
+    second, late = threading.Event(), threading.Event()
+
+    def inside(n: int) -> Steps:
+        yield shelf.put(n + current_job().token)
+        if current_job().token == 1:
+            yield second
+            late.set()
+        second.set()
+
+    job = site.enqueue(shelf.task(inside, timeout=0.2, max_attempts=2), 10)
+    with site.running(jp):
+        until(lambda: site.seen(job).state is State.SUCCEEDED)
+        if shelf.kind == "def":
+            until(late.is_set)
+    assert shelf.items == [12]
+    assert site.outcomes(jp, job) == ["timed_out", "succeeded"]
+
+
+def test_a_time_out_after_the_commit_comes_too_late(site: Site, jp: Jobpipe, shelf: Shelf) -> None:
+    """Coroutine or thread: it has succeeded, and its slot is free as soon as it ends."""
+    asked = threading.Event()
+
+    def after(n: int) -> None:
+        until(current_job().cancel_requested) if shelf.kind == "def" else time.sleep(0.4)
+        asked.set()
+
+    job = site.enqueue(shelf.task(after=after, timeout=0.2, max_attempts=1), 7)
+    site.drain(jp)
+    assert (site.seen(job).state, shelf.items) == (State.SUCCEEDED, [7])
+    assert asked.wait(ENOUGH_SECONDS)
+
+
+def test_a_block_that_was_undone_can_be_tried_again(site: Site, jp: Jobpipe, shelf: Shelf) -> None:
+    def blocking() -> None:
+        for n in (1, 2):
+            with suppress(ZeroDivisionError), current_job().transaction() as connection:
+                connection.execute(shelf.put(n))
+                current_job().set_result(n)
+                1 // (n - 1)
+
+    async def awaited() -> None:
+        for n in (1, 2):
+            with suppress(ZeroDivisionError):
+                async with current_job().transaction() as connection:
+                    written = connection.execute(shelf.put(n))
+                    if not shelf.is_file:
+                        await written
+                    current_job().set_result(n)
+                    1 // (n - 1)
+
+    job = site.enqueue(jp.task(name="twice")(awaited if shelf.kind == "async" else blocking))
+    site.drain(jp)
+    assert (site.result(job), shelf.items, site.seen(job).attempt) == (2, [2], 1)
+
+
+def test_a_block_in_a_block_is_refused(site: Site, jp: Jobpipe, shelf: Shelf) -> None:
+    def inside(n: int) -> Steps:
+        yield shelf.put(n)
+        with pytest.raises(InvalidTransition, match="in a transaction already"):
+            current_job()._commitment.open()  # type: ignore[union-attr]
+
+    job = site.enqueue(shelf.task(inside), 7)
+    site.drain(jp)
+    assert site.seen(job).state is State.SUCCEEDED
+
+
+def test_with_would_block_the_loop(site: Site, jp: Jobpipe) -> None:
+    @jp.task(max_attempts=1)
+    async def wrong() -> None:
+        with current_job().transaction():
+            pass
+
+    job = site.enqueue(wrong)
+    site.drain(jp)
+    error = site.seen(job).error
+    assert error is not None
+    assert "would block the event loop" in error
+
+
+def test_a_transaction_that_is_ended_inside_is_an_error(
+    site: Site, jp: Jobpipe, shelf: Shelf
+) -> None:
+    def inside(n: int) -> Steps:
+        yield "COMMIT"
+
+    job = site.enqueue(shelf.task(inside, max_attempts=1), 7)
+    after = site.enqueue(shelf.task(name="after"), 8)
+    site.drain(jp, concurrency=1)
+    error = site.seen(job).error
+    assert error is not None
+    assert ("not inside job.transaction()" if shelf.is_file else "was ended inside it") in error
+    assert (site.seen(after).state, shelf.items) == (State.SUCCEEDED, [8])
+
+
+def test_many_blocks_at_once(site: Site, jp: Jobpipe, shelf: Shelf) -> None:
+    task = shelf.task()
+    jobs = [site.enqueue(task, n) for n in range(30)]
+    site.drain(jp, concurrency=6)
+    assert {site.seen(job).state for job in jobs} == {State.SUCCEEDED}
+    assert shelf.items == list(range(30))
+
+
+def test_outside_of_a_worker_there_is_no_transaction() -> None:
+    job = RunningJob(Claimed(1, 1, 1, "t", "q", 0, "{}", 1, None, False, 1, 1, None))
+    with pytest.raises(ConfigError, match="needs a worker"):
+        job.transaction()
+    with pytest.raises(InvalidTransition, match="was called outside"):
+        job.set_result(1)
