@@ -53,6 +53,19 @@ def wait_for_a_file() -> None:
         time.sleep(0.01)
     job.progress(4, 4)
     log.warning("it goes on")
+
+
+@jp.task(max_attempts=3)
+def die_once() -> str:
+    job = current_job()
+    if job.state is None:
+        job.state = "half"
+        for line in ("one", "two"):     # when the second is there, the state is
+            job.log(line)
+            while line not in [each.message for each in jp.logs(job.id)]:
+                time.sleep(0.01)
+        os.kill(os.getpid(), signal.SIGKILL)
+    return job.state
 """
 
 
