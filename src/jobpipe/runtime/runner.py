@@ -16,11 +16,15 @@ from jobpipe.runtime.calling import Caller
 class Runner:
     """The way of an attempt from its call to its outcome."""
 
-    def __init__(self, judge: Judge, caller: Caller) -> None:
+    def __init__(
+        self, judge: Judge, caller: Caller, decided: Callable[[], None] | None = None
+    ) -> None:
         self._judge = judge
         self._caller = caller
         self._closing = False
         self.hooks = caller.outcome_hooks
+        self._decided = decided
+        """Hears that hooks begin."""
 
     def close(self) -> None:
         """From now on a cancelled call means that the slot itself is to end."""
@@ -59,6 +63,8 @@ class Runner:
         hooks = self.hooks.of(prepared.task, outcome)
         if hooks:
             attempt.decided = True
+            if self._decided is not None:
+                self._decided()
             about = value if outcome.state is State.SUCCEEDED else attempt.failure
             await self.hooks.run(attempt, hooks, about)
         return outcome
@@ -75,11 +81,11 @@ class Runner:
         is_cancel = isinstance(error, asyncio.CancelledError)
         if isinstance(error, GeneratorExit) or (is_cancel and self._closing):
             raise error
-        if attempt.decided:
+        was_killed = isinstance(error, ProcessDied)
+        if attempt.decided and not was_killed:
             return None
         if why == "timeout":
             return self._judge.timeout(attempt, prepared.task)
-        was_killed = isinstance(error, ProcessDied)
         if why == "cancel" and (was_killed or not isinstance(error, Exception)):
             return self._judge.cancelled(attempt)
         if why in ("stop", "lease") and _was_interrupted(prepared, error):

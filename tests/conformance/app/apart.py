@@ -14,7 +14,7 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
-from jobpipe import Cancel, Fail, Retry, Snooze, Tasks, current_job
+from jobpipe import Cancel, Fail, Retry, RunningJob, Snooze, Tasks, current_job
 from jobpipe.tasks.limits import Limits
 
 tasks = Tasks()
@@ -210,3 +210,13 @@ def where(kind: str = "def") -> tuple[int, str]:
 async def where_on_loop() -> tuple[int, str]:
     await asyncio.sleep(0)
     return os.getpid(), os.environ.get("DATABASE_URL", "")
+
+
+async def _at_leisure(job: RunningJob, _result: object) -> None:
+    await asyncio.sleep(1.2)
+    logging.getLogger("hook").warning("heard of %s", job.task)
+
+
+@tasks.task(name="heard", executor="process", timeout=0.8, max_attempts=1, on_success=_at_leisure)
+def heard() -> str:
+    return "in time"

@@ -324,3 +324,12 @@ def test_many_jobs_share_few_processes(site: Site, jp: Jobpipe, apart: ModuleTyp
         jobs = [site.enqueue(apart.add, n, n) for n in range(40)]
         assert len({site.result(job).pid for job in jobs}) <= 2
     assert threading.active_count() < 40
+
+
+def test_a_time_out_does_not_end_a_hook_in_the_process(
+    site: Site, jp: Jobpipe, apart: ModuleType
+) -> None:
+    with site.running(jp):
+        job = site.enqueue(apart.heard)
+        assert site.result(job) == "in time"
+    assert ("hook", "heard of heard") in logged(site, jp, job)

@@ -22,6 +22,7 @@ from jobpipe.model.state import Reason
 from jobpipe.runtime.attempt import Attempt
 from jobpipe.runtime.executors.frames import (
     READ_MAX,
+    Decided,
     Ended,
     Frames,
     Hello,
@@ -186,6 +187,8 @@ class Child:
                 self._attempt.job.speech.relay(said.line, said.progress, said.checkpoint)
             case Owing() if self._attempt is not None:
                 self._attempt.job.speech.written().add_done_callback(self._tell_written)
+            case Decided() if self._attempt is not None:
+                self._attempt.decided = True
             case Ended() as ended if self._attempt is not None and not self._ended.done():
                 self._ended.set_result(ended)
             case _:

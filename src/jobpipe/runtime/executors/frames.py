@@ -66,6 +66,10 @@ class Said(Struct, frozen=True, tag="said"):
     checkpoint: Checkpoint | None = None
 
 
+class Decided(Struct, frozen=True, tag="decided"):
+    """The outcome is certain and hooks hear of it: no cancel or time-out shall end that."""
+
+
 class Ended(Struct, frozen=True, tag="ended"):
     """The attempt has ended; without an outcome its job is to be given back."""
 
@@ -83,7 +87,7 @@ class Written(Struct, frozen=True, tag="written"):
 
 
 ToChild = Hello | Run | Stop | Written
-ToWorker = Ready | Said | Owing | Ended
+ToWorker = Ready | Said | Owing | Decided | Ended
 
 to_child: msgspec.json.Decoder[ToChild] = msgspec.json.Decoder(ToChild)
 to_worker: msgspec.json.Decoder[ToWorker] = msgspec.json.Decoder(ToWorker)

@@ -31,6 +31,7 @@ from jobpipe.runtime.context import RunningJob, set_only_job
 from jobpipe.runtime.executors import confine
 from jobpipe.runtime.executors.frames import (
     READ_MAX,
+    Decided,
     Ended,
     Frames,
     Hello,
@@ -150,7 +151,7 @@ class Serving:
             return
         hooks = program.registry.hooks
         caller = Caller(hooks, lifespans.values, threads=self._main)
-        self._runner = Runner(self._judge, caller)
+        self._runner = Runner(self._judge, caller, lambda: self._send(Decided()))
         listening.begin(prints=False)  # what is printed is read by the worker
         self._loop.add_reader(self._channel, self._readable)
         self._send(Ready())
@@ -179,8 +180,9 @@ class Serving:
                 self._attempt = Attempt(claimed, job)
                 self._task = asyncio.create_task(self._serve(self._attempt))
             case Stop(why) if self._attempt is not None:
-                self._attempt.why_stopped = why
                 self._attempt.job.request_cancel()
+                if not self._attempt.decided or why in ("stop", "lease"):
+                    self._attempt.why_stopped = why
             case Written() if not self._owed.done():
                 self._owed.set_result(None)
             case _:
@@ -218,7 +220,8 @@ class Serving:
         if attempt is None:
             return
         attempt.job.request_cancel()
-        if not is_interrupting:
+        is_decided = attempt.decided and not attempt.is_stopping
+        if not is_interrupting and not is_decided:
             self._loop.call_soon_threadsafe(self._interrupt)
 
     def _interrupt(self) -> None:
