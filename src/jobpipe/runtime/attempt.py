@@ -26,7 +26,6 @@ from jobpipe.tasks.command import CommandTask
 from jobpipe.tasks.registry import DeclaredTask, Registry
 from jobpipe.tasks.task import AsyncTask
 from jobpipe.telemetry.events import (
-    Event,
     JobFailedForGood,
     JobParked,
     RaisedAfterCommit,
@@ -121,9 +120,11 @@ class Judge:
         registry: Registry,
         delays: RetryDelays,
         max_payload: int,
-        tell: Callable[[Event], None] = emit,
+        *,
+        is_apart: bool = False,
     ) -> None:
-        self._tell = tell
+        self._is_apart = is_apart
+        """It judges in a process of a job's own; the worker tells what there is to tell."""
         self._registry = registry
         self._delays = delays
         self._max_payload = max_payload
@@ -140,11 +141,13 @@ class Judge:
             message = f"this worker has no task named {claimed.task}"
             return self._park(attempt, policy.UNKNOWN_TASK, "UnknownTask", message)
         task = self._registry.get(claimed.task)
+        is_apart = task.spec.executor == "process" or claimed.suspect
+        if is_apart and not self._is_apart:
+            return Prepared(task, (), {}, is_apart)  # decoding may be what kills a process
         try:
             args, kwargs = decode_args(task.signature, claimed.args)
         except (Undecodable, ConfigError) as error:
             return self._park(attempt, policy.UNDECODABLE, "Undecodable", str(error))
-        is_apart = task.spec.executor == "process" or claimed.suspect
         return Prepared(task, args, kwargs, is_apart)
 
     def value(self, attempt: Attempt, task: DeclaredTask, value: Any) -> Finish:
@@ -174,14 +177,24 @@ class Judge:
         return self._end(attempt, policy.CANCELLED)
 
     def announce(self, attempt: Attempt, finish: Finish) -> None:
-        """Tell of a failure for good that was judged elsewhere."""
-        if finish.state is State.FAILED:
+        """Tell of an outcome that was judged apart, as if it had been judged here."""
+        if finish.state is State.PARKED:
+            self._tell_parked(attempt, finish.reason)
+        elif finish.state is State.FAILED:
             kind = msgspec.json.decode(finish.error)["type"] if finish.error else finish.outcome
             self._tell_failed(attempt, finish.reason, kind)
 
     def _tell_failed(self, attempt: Attempt, reason: Reason | None, error: str) -> None:
         id, task = attempt.claimed.id, attempt.claimed.task
-        self._tell(JobFailedForGood(job=id, task=task, reason=str(reason), error=error))
+        if not self._is_apart:
+            emit(JobFailedForGood(job=id, task=task, reason=str(reason), error=error))
+
+    def _tell_parked(self, attempt: Attempt, reason: Reason | None) -> None:
+        id, task = attempt.claimed.id, attempt.claimed.task
+        # There may be thousands of them.
+        if (task, reason) not in self._told and not self._is_apart:
+            self._told.add((task, reason))
+            emit(JobParked(job=id, task=task, reason=str(reason)))
 
     def _rules(self, attempt: Attempt, task: DeclaredTask) -> RetryRules:
         return RetryRules(
@@ -194,10 +207,7 @@ class Judge:
         )
 
     def _park(self, attempt: Attempt, verdict: Verdict, kind: str, message: str) -> Finish:
-        claimed = attempt.claimed
-        if (claimed.task, verdict.reason) not in self._told:  # there may be thousands of them
-            self._told.add((claimed.task, verdict.reason))
-            self._tell(JobParked(job=claimed.id, task=claimed.task, reason=str(verdict.reason)))
+        self._tell_parked(attempt, verdict.reason)
         text = to_json(kind, message, "", self._max_payload)
         return self._write(attempt, verdict, None, text)
 

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import asyncio
 
+from jobpipe.runtime.executors.group import TERM_GRACE_SECONDS
 from jobpipe.runtime.slots import Slots
 
-UNWIND_SECONDS = 1.0
-"""How long interrupted runs may take to end when the worker stops."""
+UNWIND_SECONDS = TERM_GRACE_SECONDS + 0.5
+"""How long interrupted runs may take to end when the worker stops; a process has its own grace."""
 
 
 class Ending:

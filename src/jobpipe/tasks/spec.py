@@ -100,8 +100,8 @@ def declare(
 def default_name(function: Callable[..., Any]) -> str:
     """Return ``module.qualname``; a script is named by its file, not ``__main__``."""
     module = getattr(function, "__module__", None) or "unknown"
-    if module == "__main__":
-        file = getattr(sys.modules.get("__main__"), "__file__", None)
+    if module in ("__main__", "__mp_main__"):  # the latter in processes that import the script
+        file = getattr(sys.modules.get(module), "__file__", None)
         module = Path(file).stem if file else module
     return f"{module}.{getattr(function, '__qualname__', type(function).__qualname__)}"
 

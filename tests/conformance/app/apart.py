@@ -6,6 +6,7 @@ import asyncio
 import ctypes
 import logging
 import os
+import resource
 import signal
 import subprocess
 import sys
@@ -138,6 +139,21 @@ def leave_an_heir() -> tuple[int, int]:
 
 
 @tasks.task(executor="process")
+def spoil(how: str) -> int:
+    """Leave something behind that the next job would suffer from."""
+    match how:
+        case "limit":
+            resource.setrlimit(resource.RLIMIT_AS, (2**30, 2**30))
+        case "descriptors":
+            for _ in range(100):
+                os.open(os.devnull, os.O_RDONLY)
+        case "streams":
+            sys.stdout = sys.stderr = None
+            signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    return os.getpid()
+
+
+@tasks.task(executor="process")
 def audit() -> dict[str, list[str]]:
     """Tell what this process has been given."""
     descriptors = []
@@ -213,10 +229,10 @@ async def where_on_loop() -> tuple[int, str]:
 
 
 async def _at_leisure(job: RunningJob, _result: object) -> None:
-    await asyncio.sleep(1.2)
+    await asyncio.sleep(0.6)
     logging.getLogger("hook").warning("heard of %s", job.task)
 
 
-@tasks.task(name="heard", executor="process", timeout=0.8, max_attempts=1, on_success=_at_leisure)
-def heard() -> str:
-    return "in time"
+@tasks.task(name="heard", executor="process", timeout=0.3, max_attempts=1, on_success=_at_leisure)
+def heard() -> int:
+    return os.getpid()

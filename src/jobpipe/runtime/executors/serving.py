@@ -46,13 +46,13 @@ from jobpipe.runtime.executors.frames import (
     to_child,
 )
 from jobpipe.runtime.executors.main_thread import MainThread
+from jobpipe.runtime.executors.wear import Wear
 from jobpipe.runtime.lifespan import Lifespans
 from jobpipe.runtime.listening import listening
 from jobpipe.runtime.runner import Runner
 from jobpipe.runtime.speech import SpeechOptions
 from jobpipe.runtime.transaction import Transactions
 from jobpipe.tasks.registry import Registry
-from jobpipe.telemetry.events import Event
 
 CUT_OFF = 70
 """Exit code of a child that cannot talk to its worker any more."""
@@ -86,6 +86,7 @@ class Serving:
         self._over: asyncio.Event
         self._judge: Judge
         self._runner: Runner
+        self._wear: Wear
         self._attempt: Attempt | None = None
         self._task: asyncio.Task[None] | None = None
         self._owed: Future[None] = Future()
@@ -102,6 +103,7 @@ class Serving:
         self._main.listen()
         try:
             self._program = self._load(hello)
+            self._streams = sys.stdout, sys.stderr
         except (Exception, SystemExit) as error:
             self._send(Ready(f"{type(error).__name__}: {error}"))
             return
@@ -141,8 +143,8 @@ class Serving:
     async def _live(self) -> None:
         self._loop, self._over = asyncio.get_running_loop(), asyncio.Event()
         program = self._program
-        # What it has to tell the worker tells: here nobody would read it but the job's own log.
-        self._judge = Judge(program.registry, program.retry_delays, program.max_payload, _untold)
+        rules = (program.registry, program.retry_delays, program.max_payload)
+        self._judge = Judge(*rules, is_apart=True)
         lifespans = Lifespans(program.registry.hooks.lifespans)
         try:
             await lifespans.__aenter__()
@@ -152,6 +154,7 @@ class Serving:
         hooks = program.registry.hooks
         caller = Caller(hooks, lifespans.values, threads=self._main)
         self._runner = Runner(self._judge, caller, lambda: self._send(Decided()))
+        self._wear = Wear()
         listening.begin(prints=False)  # what is printed is read by the worker
         self._loop.add_reader(self._channel, self._readable)
         self._send(Ready())
@@ -166,7 +169,8 @@ class Serving:
         if data:
             for frame in self._frames.feed(data):
                 self._take(frame)
-        elif self._attempt is not None:  # the worker is gone: so is the attempt, and what it forked
+        elif self._attempt is not None:
+            # The worker is gone: so is the attempt, and what it has forked.
             os.killpg(0, signal.SIGKILL)
         else:
             self._loop.remove_reader(self._channel)
@@ -191,6 +195,7 @@ class Serving:
     async def _serve(self, attempt: Attempt) -> None:
         attempt.started_ns = attempt.job.started_ns = time.monotonic_ns()
         set_only_job(attempt.job)
+        sys.stdout, sys.stderr = self._streams
         confine.limit_cpu(self._hello.cpu_seconds)
         try:
             finish = await self._outcome(attempt)
@@ -212,7 +217,7 @@ class Serving:
 
     def _is_worn(self, finish: Finish | None) -> bool:
         short_of_memory = self._hello.memory_bytes is not None and bool(finish and finish.error)
-        return short_of_memory or _has_descendants()
+        return short_of_memory or self._wear.is_worn()
 
     def _hear_term(self, is_interrupting: bool) -> None:
         """SIGTERM came; what the main thread does not run is a coroutine, or nothing."""
@@ -252,16 +257,3 @@ def _flush() -> None:
             stream.flush()
     with suppress(Exception):
         ctypes.CDLL(None).fflush(None)
-
-
-def _has_descendants() -> bool:
-    """Tell whether this process has any child, alive or not; orphans below it count."""
-    try:
-        os.waitid(os.P_ALL, 0, os.WEXITED | os.WNOHANG | os.WNOWAIT)
-    except ChildProcessError:
-        return False
-    return True
-
-
-def _untold(_event: Event) -> None:
-    """Dropped."""
