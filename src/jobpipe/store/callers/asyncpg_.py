@@ -91,8 +91,10 @@ class AsyncpgOpened:
 
 
 def _is_about_the_connection(error: Exception) -> bool:
-    from asyncpg import DataError, InterfaceError
+    from asyncpg import DataError, InterfaceError, InternalClientError
 
+    if isinstance(error, InternalClientError):  # the server's end came between two steps of its own
+        return True
     if isinstance(error, InterfaceError):  # closed, given back, or busy with another call
         return not isinstance(error, DataError)
     return is_busy(error)

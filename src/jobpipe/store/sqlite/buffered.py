@@ -122,7 +122,7 @@ def read(
                 f"not inside job.transaction(): {sql}",
                 help="BEGIN, COMMIT, PRAGMA and ATTACH are for a connection of your own: on=.",
             ) from error
-        if error.sqlite_errorcode & 0xFF == sqlite3.SQLITE_READONLY:
+        if getattr(error, "sqlite_errorcode", 0) & 0xFF == sqlite3.SQLITE_READONLY:
             return None
         raise
     finally:
