@@ -6,6 +6,7 @@ import asyncio
 import ctypes
 import logging
 import os
+import resource
 import signal
 import subprocess
 import sys
@@ -135,6 +136,21 @@ def turn_deaf(begun: str) -> None:
 def leave_an_heir() -> tuple[int, int]:
     heir = subprocess.Popen([sys.executable, "-c", f"import time; time.sleep({LONG_SECONDS})"])
     return os.getpid(), heir.pid
+
+
+@tasks.task(executor="process")
+def spoil(how: str) -> int:
+    """Leave something behind that the next job would suffer from."""
+    match how:
+        case "limit":
+            resource.setrlimit(resource.RLIMIT_AS, (2**30, 2**30))
+        case "descriptors":
+            for _ in range(100):
+                os.open(os.devnull, os.O_RDONLY)
+        case "streams":
+            sys.stdout = sys.stderr = None
+            signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    return os.getpid()
 
 
 @tasks.task(executor="process")

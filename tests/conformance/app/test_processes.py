@@ -187,6 +187,23 @@ def test_what_a_job_leaves_behind_is_ended_and_its_process_replaced(
         assert not is_alive(pid)
 
 
+def test_what_a_job_spoils_the_next_one_does_not_suffer(
+    site: Site, jp: Jobpipe, apart: ModuleType, tmp_path: Path
+) -> None:
+    ended = tmp_path / "ended"
+    with site.running(jp, concurrency=1):
+        pids = [site.result(site.enqueue(apart.spoil, how)) for how in ("limit", "descriptors")]
+        pids.append(site.result(site.enqueue(apart.spoil, "streams")))
+        job = site.enqueue(apart.say)
+        site.result(job)
+        late = site.enqueue(apart.wait_long.using(timeout=0.3), str(tmp_path / "begun"), str(ended))
+        with pytest.raises(JobFailed, match="time-out"):
+            site.result(late)
+    assert len(set(pids)) == 3
+    assert ("stdout", "printed") in logged(site, jp, job)
+    assert ended.exists(), "SIGTERM is heard again"
+
+
 def test_a_process_is_given_no_secret_and_no_descriptor(
     site: Site, jp: Jobpipe, apart: ModuleType, monkeypatch: pytest.MonkeyPatch
 ) -> None:
