@@ -7,7 +7,7 @@ import pty
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 from tests.surface.conftest import APP
@@ -55,28 +55,29 @@ class Program:
 
     def on_terminal(self, *words: str, env: Mapping[str, str] | None = None) -> str:
         """Run the command on a terminal of its own and return all that it wrote there."""
-        ours, theirs = pty.openpty()
-        with subprocess.Popen(
-            [*COMMAND, *words],
-            cwd=self.folder,
-            env=self.env | {"TERM": "xterm-256color", "COLUMNS": "120"} | (env or {}),
-            stdin=theirs,
-            stdout=theirs,
-            stderr=theirs,
-        ) as process:
-            os.close(theirs)
-            written = b""
-            while True:
-                try:
-                    part = os.read(ours, 65_536)
-                except OSError:  # how Linux tells that the other side is closed
-                    break
-                if not part:
-                    break
-                written += part
-            process.wait(LIMIT)
-        os.close(ours)
-        return written.decode()
+        wide = {"TERM": "xterm-256color", "COLUMNS": "120"}
+        return on_a_terminal([*COMMAND, *words], self.folder, self.env | wide | (env or {}))
+
+
+def on_a_terminal(command: Sequence[str], folder: Path, env: Mapping[str, str]) -> str:
+    """Run a command on a terminal of its own and return all that it wrote there."""
+    ours, theirs = pty.openpty()
+    with subprocess.Popen(
+        command, cwd=folder, env=env, stdin=theirs, stdout=theirs, stderr=theirs
+    ) as process:
+        os.close(theirs)
+        written = b""
+        while True:
+            try:
+                part = os.read(ours, 65_536)
+            except OSError:  # how Linux tells that the other side is closed
+                break
+            if not part:
+                break
+            written += part
+        process.wait(LIMIT)
+    os.close(ours)
+    return written.decode()
 
 
 def until(process: subprocess.Popen[str], words: str) -> None:

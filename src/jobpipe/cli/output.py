@@ -77,7 +77,7 @@ class Output:
     @property
     def on_terminal(self) -> bool:
         """Tell whether a person looks on: the question needs no console."""
-        return sys.stdout.isatty()
+        return sys.stdout is not None and sys.stdout.isatty()
 
     def json(self, value: Any) -> None:
         """Write one value as JSON: indented, or on one line for ``jsonl``; UTF-8 whatever else."""

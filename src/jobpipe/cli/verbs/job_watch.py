@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import click
-from msgspec import Struct
 
 from jobpipe.cli import exits
 from jobpipe.cli.choices import Choices, pass_choices
@@ -26,7 +26,8 @@ if TYPE_CHECKING:
 BAR_WIDTH = 24
 
 
-class Sight(Struct, frozen=True, kw_only=True):
+@dataclass(frozen=True, kw_only=True)
+class Sight:
     """What is seen of a job at one look."""
 
     id: int
