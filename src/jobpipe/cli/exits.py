@@ -48,9 +48,10 @@ MEANINGS: dict[int, str] = {
     USAGE: "usage: a wrong option, argument or setting",
     UNHEALTHY: "unhealthy (`health`, `doctor`, `db check`)",
     NOT_FOUND: "no such job or task",
-    CONFLICT: "conflict: the job's state forbids it, the key is taken, or the queue is full",
-    JOB_FAILED: "the job failed (`enqueue --wait`)",
-    JOB_CANCELLED: "the job was cancelled (`enqueue --wait`)",
+    CONFLICT: "conflict: the job's state forbids it, the key is taken, the queue is full, or files of"
+    " `init` are there",
+    JOB_FAILED: "the job failed (`enqueue --wait`, `job watch`, `job logs -f`)",
+    JOB_CANCELLED: "the job was cancelled (`enqueue --wait`, `job watch`, `job logs -f`)",
     WAIT_TIMED_OUT: "the wait timed out (`enqueue --wait`)",
     UNREACHABLE: "the store cannot be reached",
     INTERRUPTED: "interrupted by Ctrl-C (128 + n for signal n)",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -93,22 +93,31 @@ def look_on(reader: LogReader) -> Iterator[Sight]:
 
 
 def _line_by_line(out: Output, sights: Iterator[Sight]) -> Sight:
-    for sight in sights:
+    def show(sight: Sight) -> None:
         if out.is_text:
             click.echo("  ".join(_parts(sight)))
         elif out.form == "jsonl":
             out.json(sight)
+
+    last = _show_each(sights, show)
     if out.form == "json":
-        out.json(sight)
-    return sight
+        out.json(last)
+    return last
 
 
 def _live(out: Output, sights: Iterator[Sight]) -> Sight:
     from rich.live import Live
 
     with Live(console=out.console, auto_refresh=False) as live:
-        for sight in sights:
-            live.update(_drawn(sight), refresh=True)
+        return _show_each(sights, lambda sight: live.update(_drawn(sight), refresh=True))
+
+
+def _show_each(sights: Iterator[Sight], show: Callable[[Sight], None]) -> Sight:
+    """Show each and return the last; there is always one."""
+    sight = next(sights)
+    show(sight)
+    for sight in sights:
+        show(sight)
     return sight
 
 
