@@ -35,6 +35,7 @@ from jobpipe.store.statements import prepare
 from jobpipe.tasks.registry import Registry
 
 if TYPE_CHECKING:
+    from jobpipe.store.postgres.dialect import Dialect
     from jobpipe.store.postgres.driver import PostgresStore
 
 WORKER_CONNECTIONS = 4
@@ -148,7 +149,6 @@ def _postgres(settings: Settings, hub: Hub, clock: Clock | None) -> Backend:
         from jobpipe.store.postgres import dialect as dialects
         from jobpipe.store.postgres.async_driver import PostgresAsyncStore
         from jobpipe.store.postgres.driver import PostgresStore
-        from jobpipe.store.postgres.lender import PostgresLender
     except ImportError as error:
         raise ConfigError(
             f"PostgreSQL ({mask_url(settings.url)}) needs asyncpg and psycopg: {error}",
@@ -160,18 +160,10 @@ def _postgres(settings: Settings, hub: Hub, clock: Clock | None) -> Backend:
     )
     open_sync = partial(PostgresStore, settings.url, dialect, pooler=pooler)
     open_async = partial(PostgresAsyncStore, settings.url, dialect, pooler=pooler)
-    lend = partial(PostgresLender, settings.url, dialect, pooler=pooler, size=settings.concurrency)
     store = open_sync()
     stop_sending = _send_hints(hub, settings.schema, open_sync(size=1))
-
-    def ground(placeholder: str) -> Ground:
-        statements = dialect.dollar if placeholder == "dollar" else dialect.percent
-        return Ground("postgresql", statements, dialect.clock_shift, store.run(store_id()))
-
-    grounds = Grounds("postgresql", mask_url(settings.url), ground)
-
-    def transactions() -> Transactions:
-        return Transactions(lend(), grounds, settings.max_payload)
+    grounds = _server_grounds(settings, dialect, store)
+    transactions = partial(_server_transactions, settings, dialect, grounds, pooler)
 
     def kit(registry: Registry, worker_hub: Hub) -> WorkerKit:
         heartbeat_store = open_sync(size=1)
@@ -182,7 +174,7 @@ def _postgres(settings: Settings, hub: Hub, clock: Clock | None) -> Backend:
             heartbeat_store=heartbeat_store,
             locks=None,
             ears=_postgres_ears(settings),
-            transactions=Transactions(lend(), grounds, settings.max_payload),
+            transactions=transactions(),
             close=heartbeat_store.close,
         )
 
@@ -191,6 +183,26 @@ def _postgres(settings: Settings, hub: Hub, clock: Clock | None) -> Backend:
         store.close()
 
     return Backend(store, open_async(), kit, grounds, transactions, close, _no_file)
+
+
+def _server_grounds(settings: Settings, dialect: Dialect, store: PostgresStore) -> Grounds:
+    def ground(placeholder: str) -> Ground:
+        statements = dialect.dollar if placeholder == "dollar" else dialect.percent
+        return Ground("postgresql", statements, dialect.clock_shift, store.run(store_id()))
+
+    return Grounds("postgresql", mask_url(settings.url), ground)
+
+
+def _server_transactions(
+    settings: Settings,
+    dialect: Dialect,
+    grounds: Grounds,
+    pooler: Literal["none", "transaction"],
+) -> Transactions:
+    from jobpipe.store.postgres.lender import PostgresLender
+
+    lender = PostgresLender(settings.url, dialect, pooler=pooler, size=settings.concurrency)
+    return Transactions(lender, grounds, settings.max_payload)
 
 
 def _shift(clock: Clock | None) -> Callable[[], int]:

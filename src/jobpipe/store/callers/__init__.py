@@ -18,14 +18,15 @@ from jobpipe.store.callers.sqlalchemy_ import SqlalchemyAsyncCaller, SqlalchemyC
 from jobpipe.store.callers.sqlite3_ import Sqlite3AwaitedCaller, Sqlite3Caller
 
 C = TypeVar("C")
+C_co = TypeVar("C_co", covariant=True)
 
 
 @dataclass(frozen=True, slots=True)
-class Kind(Generic[C]):
+class Kind(Generic[C_co]):
     """A kind of connection and what makes its adapter."""
 
     name: str
-    make: Callable[[Any], C]
+    make: Callable[[Any], C_co]
 
 
 BLOCKING: dict[str, Kind[Caller]] = {

@@ -37,8 +37,11 @@ DRIVERS: dict[str, tuple[str, Placeholder]] = {
 class SqlalchemyCaller:
     """Caller for one session or connection of SQLAlchemy: its engine decides about the dialect."""
 
+    dialect: str
+    placeholder: Placeholder
+
     def __init__(self, kind: str, target: Any) -> None:
-        self.kind = kind
+        self.kind: str = kind
         bind = target.get_bind() if _is_session(target) else target.engine
         driver = bind.dialect.driver
         if driver not in DRIVERS:
@@ -143,8 +146,11 @@ class SqlalchemyOpened:
 class SqlalchemyAsyncCaller:
     """The same for ``AsyncSession`` and ``AsyncConnection``."""
 
+    dialect: str
+    placeholder: Placeholder
+
     def __init__(self, kind: str, target: Any) -> None:
-        self.kind = kind
+        self.kind: str = kind
         inner = target.sync_session if hasattr(target, "sync_session") else target.sync_connection
         if inner is None:
             raise ConfigError(f"on= is an {kind} that was not started", help="Await it first.")
