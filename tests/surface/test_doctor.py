@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import signal
 import sqlite3
 import subprocess
@@ -10,13 +11,14 @@ import sys
 import time
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
+from pathlib import Path
 from typing import Any
 
 import psycopg
 import pytest
 
 from jobpipe.app import diagnosis
-from jobpipe.policy import store_health
+from jobpipe.policy import store_health, work_health
 from jobpipe.store.postgres import schema
 from tests.surface.conftest import Cli, Ended
 
@@ -38,6 +40,18 @@ def found(ended: Ended) -> dict[str, dict[str, Any]]:
 def severities(ended: Ended) -> dict[str, str]:
     known = {"sqlite_wal_reset", "no_timeout"}  # they depend on this Python, or stand in the app
     return {code: each["severity"] for code, each in found(ended).items() if code not in known}
+
+
+def test_every_code_stands_in_the_docs() -> None:
+    root = Path(__file__).parents[2]
+    files = [diagnosis, store_health, work_health]
+    texts = [Path(str(each.__file__)).read_text(encoding="utf-8") for each in files]
+    given = set(re.findall(r"\b(?:ok|warning|error)\(\s*\"(\w+)\"", "".join(texts)))
+    given |= {"unknown_task", "incompatible", "undecodable"}  # the reasons of parked jobs
+    page = root.joinpath("docs", "cli.md").read_text(encoding="utf-8")
+    table = page.partition("## What `doctor` finds")[2].partition("\n## ")[0]
+    rows = [line.split("|")[1] for line in table.splitlines() if line.startswith("| `")]
+    assert set(re.findall(r"`(\w+)`", "".join(rows))) == given
 
 
 def test_a_store_that_is_well(cli: Cli) -> None:

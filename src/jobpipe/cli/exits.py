@@ -48,8 +48,8 @@ MEANINGS: dict[int, str] = {
     USAGE: "usage: a wrong option, argument or setting",
     UNHEALTHY: "unhealthy (`health`, `doctor`, `db check`)",
     NOT_FOUND: "no such job or task",
-    CONFLICT: "conflict: the job's state forbids it, the key is taken, the queue is full, or files of"
-    " `init` are there",
+    CONFLICT: "conflict: the job's state forbids it, the key is taken, the queue is full,"
+    " or files of `init` are there",
     JOB_FAILED: "the job failed (`enqueue --wait`, `job watch`, `job logs -f`)",
     JOB_CANCELLED: "the job was cancelled (`enqueue --wait`, `job watch`, `job logs -f`)",
     WAIT_TIMED_OUT: "the wait timed out (`enqueue --wait`)",
