@@ -73,6 +73,9 @@ class Processes:
 
     async def closed(self) -> None:
         """Wait until no child is left."""
+        starting = [child.starting for child in self._children]
+        if starting:
+            await asyncio.wait(starting)
         while self._ending:
             await asyncio.wait(self._ending)
 
@@ -105,7 +108,7 @@ class Processes:
             await asyncio.shield(starting)
         except asyncio.CancelledError:
             starting.add_done_callback(
-                lambda done: self._release(child, not is_suspect and done.exception() is None)
+                lambda done: self._release(child, not is_suspect and _went_well(done))
             )
             raise
         except BaseException:
@@ -155,6 +158,10 @@ class Processes:
         ending = asyncio.create_task(child.end())
         self._ending.add(ending)
         ending.add_done_callback(self._ending.discard)
+
+
+def _went_well(done: asyncio.Task[None]) -> bool:
+    return not done.cancelled() and done.exception() is None
 
 
 def _checked(ended: Ended, claimed: Claimed) -> Finish | None:
