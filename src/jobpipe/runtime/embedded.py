@@ -10,12 +10,16 @@ import asyncio
 import os
 import signal
 import threading
+import traceback
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager, suppress
 from types import FrameType
 from typing import Protocol
 
 from jobpipe.runtime.worker import Worker
+
+FAILED = 1
+"""Exit code of a worker whose loop was stopped by a task."""
 
 EXHAUSTED = 3
 """Exit code of a worker that stopped because its slots were stuck."""
@@ -131,7 +135,15 @@ def as_program(make: MakeWorker, listener: Listener | None = None) -> int:
 
     SIGTERM or SIGINT stops in good order (0), a second one at once (128 + its number).
     """
-    return asyncio.run(_program(make, listener))
+    with asyncio.Runner() as runner:
+        main = runner.get_loop().create_task(_program(make, listener))
+        try:
+            return runner.get_loop().run_until_complete(main)
+        finally:
+            if not main.done():
+                # A task stopped the loop. Whatever would be tidied up now hides which one it was.
+                traceback.print_exc()
+                os._exit(FAILED)
 
 
 async def _program(make: MakeWorker, listener: Listener | None) -> int:

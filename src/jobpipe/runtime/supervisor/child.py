@@ -13,8 +13,8 @@ import os
 import signal
 import socket
 import sys
-import time
 from collections.abc import Callable
+from time import monotonic  # bound here: a task that replaces time.monotonic moves no lease
 
 import msgspec
 
@@ -139,7 +139,7 @@ class SupervisedLease:
         self.lost: Callable[[str], None] = terms.lost
 
     def start(self) -> None:
-        self._page.renewed(time.monotonic(), 0.0)
+        self._page.renewed(monotonic(), 0.0)
         self._page.beat()
         self._seat.greet(self._terms.worker_id, self._terms.options.name)
 
@@ -154,14 +154,14 @@ class SupervisedLease:
         if frontier != self._published:
             self._published = frontier
             self._seat.send(Frontier(self._terms.worker_id, ranks_of(frontier)))
-        silent = time.monotonic() - self._page.renewed_at
+        silent = monotonic() - self._page.renewed_at
         if silent > self._terms.options.lease_seconds * (1 - MARGIN_SHARE) and (
             self._asking is None or self._asking.done()
         ):
             self._asking = asyncio.create_task(self._ask())
 
     def was_late(self) -> bool:
-        now, lease = time.monotonic(), self._terms.options.lease_seconds
+        now, lease = monotonic(), self._terms.options.lease_seconds
         return now - self._page.renewed_at > lease / 2 or now - self._page.late_at < lease
 
     async def _ask(self) -> None:
@@ -169,7 +169,7 @@ class SupervisedLease:
         kit, lease = self._terms.kit, self._terms.options.lease_seconds
         before_end = lease * MARGIN_SHARE / 2
         limit = None if kit.store.capabilities.exclusive_writer else before_end
-        began = time.monotonic()
+        began = monotonic()
         operation = renew(self._terms.worker_id, round(lease * 1e6), self._terms.frontier())
         try:
             async with asyncio.timeout(limit):

@@ -10,7 +10,7 @@ from __future__ import annotations
 import mmap
 import os
 import tempfile
-import time
+from time import monotonic_ns  # bound here: a task that replaces time.monotonic_ns stops no pulse
 
 SLOTS_MAX = 10_000
 _PULSE, _STARTED, _FINISHED, _RENEWED, _LATE = range(5)
@@ -49,7 +49,7 @@ class Page:
 
     def beat(self) -> None:
         """The child is alive."""
-        self._words[_PULSE] = time.monotonic_ns()
+        self._words[_PULSE] = monotonic_ns()
 
     @property
     def pulse(self) -> int:
@@ -60,7 +60,7 @@ class Page:
         words, at = self._words, _ENTRIES + 3 * slot
         words[_STARTED] += 1
         words[at + 1] = key[1]
-        words[at + 2] = time.monotonic_ns()
+        words[at + 2] = monotonic_ns()
         words[at] = key[0]
 
     def end(self, slot: int) -> None:
