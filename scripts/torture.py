@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import argparse
 import random
+import signal
 import subprocess
 import sys
 import time
@@ -30,7 +31,7 @@ from tests.servers.postgres import PostgresServer  # noqa: E402
 STORES = ("sqlite", "postgresql")
 ROUND_MINUTES = 3.0
 POWER_CUT_POINTS = 3_000
-"""Points a round on SQLite, beside the rest."""
+"""Points of one go on SQLite, beside the rest; the next begins with a round."""
 
 
 def main() -> int:
@@ -39,6 +40,7 @@ def main() -> int:
     parser.add_argument("--store", choices=[*STORES, "both"], default="both")
     parser.add_argument("--seed", type=int)
     given = parser.parse_args()
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that all is stopped and removed
     seed = random.SystemRandom().randrange(2**32) if given.seed is None else given.seed
     print(f"seed {seed}", flush=True)
     if clocks.library() is None:
@@ -58,17 +60,21 @@ def torture(store: str, minutes: float, seed: int) -> bool:
         seed=seed,
     )
     end = time.monotonic() + minutes * 60
-    number = 0
+    number, cuts = 0, None
     with place_of(store) as place:
         if not place.disk.own:
             print("no full disks: only root can mount a small one")
         while number == 0 or time.monotonic() + 30 < end:
             seconds = min(ROUND_MINUTES * 60, end - time.monotonic())
-            cuts = begin_power_cuts(seed + number) if store == "sqlite" else None
-            add(line, play(place, number, seed, seconds))
-            if cuts is not None:
+            if cuts is not None and cuts.poll() is not None:
                 add_power_cuts(line, cuts)
+                cuts = None
+            if cuts is None and store == "sqlite":
+                cuts = begin_power_cuts(seed + 1_000 * number)
+            add(line, play(place, number, seed, seconds))
             number += 1
+    if cuts is not None:
+        add_power_cuts(line, cuts)
     record.append(line)
     print(msgspec.json.format(msgspec.json.encode(line)).decode())
     return not any(line.anomalies.values())
@@ -94,10 +100,10 @@ def add(line: record.Line, verdict: Verdict) -> None:
 
 
 def begin_power_cuts(seed: int) -> subprocess.Popen[bytes]:
-    """Cut the power of recorded lives beside the round, at a lower priority."""
+    """Cut the power of recorded lives beside the rounds."""
     flags = [f"--seed={seed}", f"--points={POWER_CUT_POINTS}"]
     return subprocess.Popen(
-        ["nice", "-n", "10", sys.executable, "-m", "tests.power.cut", *flags],
+        [sys.executable, "-m", "tests.power.cut", *flags],
         cwd=ROOT,
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
@@ -109,7 +115,8 @@ def add_power_cuts(line: record.Line, cuts: subprocess.Popen[bytes]) -> None:
     report = msgspec.json.decode(cuts.communicate()[0], type=Report)
     line.power_cut_points += report.points
     for kind, number in report.kinds.items():
-        line.anomalies[f"power cut: {kind}"] = number
+        name = f"power cut: {kind}"
+        line.anomalies[name] = line.anomalies.get(name, 0) + number
     for finding in report.findings:
         print(f"POWER CUT of the seeds {report.seeds}: {finding.kind}: {finding.what}", flush=True)
 

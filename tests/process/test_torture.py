@@ -13,11 +13,11 @@ from tests.process.ledger import Ledger
 from tests.process.torture import places, record
 from tests.process.torture.places import PostgresPlace, SqlitePlace
 from tests.process.torture.record import Count, Line
-from tests.process.torture.round import HEAL_SECONDS, play
+from tests.process.torture.round import play
 from tests.process.torture.watch import Watch
 from tests.servers.postgres import PostgresServer
 
-HARM_SECONDS = 8.0
+FAULTS = 8
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])
@@ -30,26 +30,25 @@ def place(request: pytest.FixtureRequest) -> Iterator[SqlitePlace | PostgresPlac
                 yield PostgresPlace(disk, server)
 
 
-@pytest.mark.timeout(0)  # faults for some seconds, then all that was begun is finished
+@pytest.mark.timeout(0)  # some faults at jobs that run, then all that was begun is finished
 def test_a_round_is_clean_and_its_faults_meet_running_jobs(
     place: SqlitePlace | PostgresPlace,
 ) -> None:
     seed = random.SystemRandom().randrange(2**32)
     print(f"seed {seed}")
-    verdict = play(place, 1, seed, HARM_SECONDS + HEAL_SECONDS)
+    verdict = play(place, 1, seed, 0, at_least=FAULTS)
     assert verdict.told == []
-    assert verdict.jobs > 20
-    assert verdict.attempts >= verdict.jobs
-    assert sum(count.met for count in verdict.faults.values()) >= 2
+    assert verdict.attempts >= verdict.jobs > 0
+    assert sum(count.met for count in verdict.faults.values()) >= FAULTS // 2
 
 
 @pytest.mark.timeout(0)  # as above
 def test_a_planted_bug_is_found() -> None:
     with places.small_disk() as disk:
         verdict = play(
-            SqlitePlace(disk), 1, 1, HARM_SECONDS + HEAL_SECONDS, plant="sweep_by_id", drain=5.0
+            SqlitePlace(disk), 1, 1, 0, plant="refund_twice", at_least=FAULTS, only="terminate"
         )
-    assert verdict.anomalies.keys() & {"stuck", "overlapping", "stale", "doubled"}
+    assert "uncharged" in verdict.anomalies
     shutil.rmtree(verdict.folder)
 
 

@@ -12,7 +12,7 @@ from tests.process.torture.house import APP, LEDGER, House
 from tests.process.torture.watch import Watch
 
 WORKERS, HOUSES, PRODUCERS = 4, 1, 2
-LEASE_SECONDS = 2.0
+LEASE_SECONDS = 4.0
 """Long enough for a machine on which many programs share few processors."""
 SETTINGS = {"lease_seconds": LEASE_SECONDS, "concurrency": 4, "retry_delays": "0.05,0.5,2"}
 """A task that needs the store is tried for longer than the store is away."""
@@ -33,6 +33,8 @@ FAILPOINTS = (
     ),
 )
 LATEST_PASSAGE = 25
+STORE_AWAY = 75
+"""What a program ends with when its store is away at the start."""
 ARMED, WRONG_CLOCK = 0.3, 0.15
 """Shares of the new workers that will die at a failpoint, or have a wrong clock."""
 
@@ -137,7 +139,8 @@ class Fleet:
         """Note the end of a supervisor; like a worker it ends by a fault or when asked to."""
         code = house.program.wait()
         self.watch.forget(house.program.pid)
-        if not house.doomed or code not in (0, -signal.SIGKILL):
+        store_was_away = code == STORE_AWAY and self.store_faults > house.born
+        if not (store_was_away or (house.doomed and code in (0, -signal.SIGKILL))):
             self._blame(house.program, f"a supervisor ended by itself with code {code}")
 
     def _bury(self, worker: Worker) -> None:
@@ -147,7 +150,9 @@ class Fleet:
         self.buried.append(worker)
         killed = code == -signal.SIGKILL and (worker.doomed or worker.armed)
         store_was_away = worker.pid not in self.watch.begun and self.store_faults > worker.born
-        if not (killed or (worker.doomed and code == 0) or store_was_away):
+        begun = worker.pid in self.watch.begun
+        stopped = worker.doomed and code in (0, 0 if begun else -signal.SIGTERM)
+        if not (killed or stopped or store_was_away):
             self._blame(worker.program, f"a worker ended by itself with code {code}")
 
     def _ended(self, program: Program, who: str, allowed: set[int]) -> None:

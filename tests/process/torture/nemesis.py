@@ -20,7 +20,7 @@ from tests.process.torture.fleet import LEASE_SECONDS, Fleet, Worker
 from tests.process.torture.places import PostgresPlace, SqlitePlace
 from tests.process.torture.record import Count
 
-LONGEST_PAUSE = 3.0 * LEASE_SECONDS
+LONGEST_PAUSE = 2.0 * LEASE_SECONDS
 FULL_SECONDS = (0.5, 3.0)
 ONE_BACKEND = """\
 SELECT pg_terminate_backend(pid) FROM (
@@ -48,12 +48,14 @@ class Nemesis:
         place: SqlitePlace | PostgresPlace,
         chance: random.Random,
         machine: MachineClock | None,
+        only: str | None = None,
     ) -> None:
         self.counts: dict[str, Count] = {}
         self._fleet, self._place, self._chance, self._machine = fleet, place, chance, machine
         self._scene, self._watch = fleet.scene, fleet.watch
         self._pauses: list[Pause] = []
-        self._faults = self._known()
+        known = self._known()
+        self._faults = [each for each in known if only in (None, each[0].__name__)]
 
     def strike(self) -> None:
         """Bring about one fault; those of workers wait for one that has a running job."""
@@ -81,6 +83,11 @@ class Nemesis:
         self._place.disk.free()
         if self._machine is not None:
             self._machine.heal()
+
+    @property
+    def done(self) -> int:
+        """How many faults there were."""
+        return sum(count.injected for count in self.counts.values())
 
     @property
     def at_rest(self) -> bool:
@@ -160,7 +167,7 @@ class Nemesis:
         met, leases = bool(self._watch.running[worker.pid]), self._watch.leases_ended[worker.pid]
         worker.paused = True
         self._scene.fault(worker.program, signal.SIGSTOP)
-        until = time.monotonic() + LEASE_SECONDS * self._chance.uniform(1.2, 2.5)
+        until = time.monotonic() + LEASE_SECONDS * self._chance.uniform(1.1, 1.6)
         self._pauses.append(Pause(worker, until, leases, met=met))
 
     def terminate(self) -> None:

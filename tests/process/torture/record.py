@@ -34,7 +34,7 @@ class Line(Struct, kw_only=True):
     faults: dict[str, Count] = msgspec.field(default_factory=dict)
     power_cut_points: int = 0
     stalls: int = 0
-    """How often the machine itself gave no processor or no sync for a quarter of a lease."""
+    """How often the machine itself gave no processor, sync or commit for a quarter of a lease."""
     anomalies: dict[str, int] = msgspec.field(default_factory=lambda: dict.fromkeys(Kind, 0))
 
 

@@ -57,11 +57,14 @@ def play(
     *,
     plant: str | None = None,
     drain: float = DRAIN_SECONDS,
+    at_least: int = 0,
+    only: str | None = None,
 ) -> Verdict:
     """Play round ``number`` of a seed; its folder stays when something was found.
 
     ``plant`` names a bug that all workers shall have; ``drain`` is how long they may take to
-    finish all that is left.
+    finish all that is left. The harm goes on until ``at_least`` so many faults are done;
+    ``only`` names the one method of the nemesis to use.
     """
     chance = random.Random(f"{seed}/{number}")
     folder = Path(tempfile.mkdtemp(prefix=f"jobpipe-torture-{seed}-{number}-"))
@@ -71,12 +74,13 @@ def play(
     scene = Scene(folder, place.new(number))
     scene.database.do("CREATE TABLE effect (op text, token bigint)")
     watch = Watch(scene.lines)
-    pulse = Pulse(scene.ledger, folder, LEASE_SECONDS / 4)
+    pulse = Pulse(scene.ledger, folder, LEASE_SECONDS / 4, place.server)
     pulse.start()
     try:
         fleet = Fleet(scene, watch, chance, machine, plant)
-        nemesis = Nemesis(fleet, place, chance, machine)
-        harm(fleet, nemesis, chance, time.monotonic() + max(5.0, seconds - HEAL_SECONDS))
+        nemesis = Nemesis(fleet, place, chance, machine, only)
+        end = time.monotonic() + seconds - HEAL_SECONDS
+        harm(fleet, nemesis, chance, end, at_least)
         heal(fleet, nemesis, drain)
         pulse.stop()
         verdict = judge(scene, fleet, nemesis, f"{seed}/{number}")
@@ -92,10 +96,10 @@ def play(
     return verdict
 
 
-def harm(fleet: Fleet, nemesis: Nemesis, chance: random.Random, end: float) -> None:
+def harm(fleet: Fleet, nemesis: Nemesis, chance: random.Random, end: float, at_least: int) -> None:
     """Strike again and again, each time when jobs run again."""
     next_at, starts = 0.0, 0
-    while time.monotonic() < end:
+    while time.monotonic() < end or nemesis.done < at_least:
         fleet.watch.look()
         fleet.mend()
         nemesis.tend()
