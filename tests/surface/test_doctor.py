@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import signal
@@ -21,6 +22,7 @@ from jobpipe.app import diagnosis
 from jobpipe.policy import store_health, work_health
 from jobpipe.store.postgres import schema
 from tests.surface.conftest import Cli, Ended
+from tests.surface.program import Program, programs, until
 
 HOLDER = """
 import sqlite3, sys
@@ -227,3 +229,25 @@ def test_workers_behind_a_pooler_without_a_way_to_listen(
     assert "no_listen_url" not in severities(
         cli("doctor", "--json", *words, "--listen-url", direct)
     )
+
+
+@pytest.fixture(params=["sqlite", "postgres"])
+def program(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Program]:
+    yield from programs(tmp_path, request.getfixturevalue(f"{request.param}_url"))
+
+
+def test_a_worker_that_lives_is_told_and_one_that_takes_other_queues_is_not_enough(
+    program: Program,
+) -> None:
+    """Starts a real worker and asks as other processes."""
+    until(program.start("worker", "app:jp", "-q", "mail", "-c", "3"), "started")
+    ended = program("doctor", "--json")
+    findings = {each["code"]: each for each in json.loads(ended.stdout)["findings"]}
+    assert (ended.returncode, findings["workers"]["what"]) == (0, "1 worker, 3 slots, 0 in use.")
+    program("enqueue", "app.add", "a=1")
+    ended = program("doctor", "--json")
+    findings = {each["code"]: each for each in json.loads(ended.stdout)["findings"]}
+    assert ended.returncode == 3
+    assert [code for code, each in findings.items() if each["severity"] == "error"] == [
+        "queue_untaken"
+    ]
