@@ -82,7 +82,7 @@ class Store:
             dict(
                 zip(
                     names,
-                    (id, 1, 1, "t", queue, priority, "{}", 1, None, 0, id, id, None),
+                    (id, 1, 1, "t", queue, priority, "{}", 1, None, 0, id, id, None, False, None),
                     strict=True,
                 )
             )
