@@ -294,6 +294,7 @@ class Jobpipe(Verbs, TaskDeclarations, HookDeclarations):
             environment=environment,
             most=settings.concurrency,
             max_payload=settings.max_payload,
+            pulse_seconds=settings.pulse_seconds,
         )
 
     def _enqueuer(self) -> Enqueuer | None:

@@ -28,6 +28,7 @@ class ChildOptions:
     most: int
     """How many there may be at once."""
     max_payload: int
+    pulse_seconds: float
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

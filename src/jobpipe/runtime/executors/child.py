@@ -11,6 +11,7 @@ import logging
 import signal
 import socket
 import sys
+import time
 from collections.abc import Mapping
 from concurrent.futures import Future
 from contextlib import suppress
@@ -40,6 +41,9 @@ from jobpipe.runtime.executors.frames import (
 from jobpipe.runtime.executors.group import TERM_GRACE_SECONDS, Exit, Group
 from jobpipe.runtime.executors.output import Output
 from jobpipe.tasks.limits import Limits
+
+DUMP_SECONDS = 0.2
+"""How long a child without a pulse may take to write its stacks before it is killed."""
 
 START_SECONDS = 60.0
 """How long a child may take to import the application and set up what its tasks share."""
@@ -71,6 +75,8 @@ class Child:
         self._socket.setblocking(False)
         self._out, self._err = Output(), Output()
         self._attempt: Attempt | None = None
+        self._heard = 0.0
+        self._silent: float | None = None
         self._telling: set[asyncio.Future[None]] = set()
         self._ready: asyncio.Future[Ready] = self._loop.create_future()
         self._ended: asyncio.Future[Ended] = self._loop.create_future()
@@ -109,17 +115,20 @@ class Child:
             )
         raise self._death()
 
-    async def run(self, attempt: Attempt) -> Ended:
-        """Run one attempt to its end; raises ProcessDied."""
+    async def run(self, attempt: Attempt, pulse_seconds: float | None) -> Ended:
+        """Run one attempt to its end; raises ProcessDied.
+
+        A child from which nothing is heard for ``pulse_seconds`` is killed.
+        """
         self._attempt = attempt
+        self._heard = time.monotonic()
         self._ended = self._loop.create_future()
         speech = attempt.job.speech
         self._out.begin(lambda line: speech.line(logging.INFO, "stdout", line))
         self._err.begin(lambda line: speech.line(logging.INFO, "stderr", line))
         try:
             await self._send(Run(attempt.claimed))
-            ends = (self._ended, self.group.ended)
-            await asyncio.wait(ends, return_when=asyncio.FIRST_COMPLETED)
+            await self._until_over(pulse_seconds)
         finally:
             self._out.end()
             self._err.end()
@@ -133,6 +142,20 @@ class Child:
                 f" declares no task {attempt.claimed.task}: declare it at the top of a module"
             )
         return ended
+
+    async def _until_over(self, pulse_seconds: float | None) -> None:
+        ends = (self._ended, self.group.ended)
+        left = pulse_seconds
+        while left is None or left > 0:
+            done, _ = await asyncio.wait(ends, timeout=left, return_when=asyncio.FIRST_COMPLETED)
+            if done or pulse_seconds is None:
+                return
+            left = self._heard + pulse_seconds - time.monotonic()
+        self._silent = pulse_seconds
+        self.group.signal(signal.SIGUSR1)
+        await asyncio.wait([self.group.ended], timeout=DUMP_SECONDS)
+        self.group.kill()
+        await asyncio.wait([self.group.ended])
 
     async def interrupt(self, why: str) -> None:
         """Ask the running attempt to end, and end the process if it does not."""
@@ -180,6 +203,7 @@ class Child:
             self.group.kill()  # a job's own code has written to the socket
 
     def _take(self, frame: bytes) -> None:
+        self._heard = time.monotonic()
         match to_worker.decode(frame):
             case Ready() as ready if not self._ready.done():
                 self._ready.set_result(ready)
@@ -210,7 +234,9 @@ class Child:
     def _death(self) -> ProcessDied:
         end = self.group.ended.result()
         how = str(end)
-        if end.code == 0:
+        if self._silent is not None:
+            how = f"no pulse for {self._silent:g} s"
+        elif end.code == 0:
             how += " before the job had ended"
         died = ProcessDied(f"the process of this job died: {how}")
         words = self._err.tail

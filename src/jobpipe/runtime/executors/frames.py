@@ -78,6 +78,10 @@ class Ended(Struct, frozen=True, tag="ended"):
     """The job left something behind (a process, a lack of memory): run no other in this child."""
 
 
+class Beat(Struct, frozen=True, tag="beat"):
+    """The child's event loop is alive."""
+
+
 class Owing(Struct, frozen=True, tag="owing"):
     """Tell me when all that the running job has said is written."""
 
@@ -87,7 +91,7 @@ class Written(Struct, frozen=True, tag="written"):
 
 
 ToChild = Hello | Run | Stop | Written
-ToWorker = Ready | Said | Owing | Decided | Ended
+ToWorker = Ready | Said | Beat | Owing | Decided | Ended
 
 to_child: msgspec.json.Decoder[ToChild] = msgspec.json.Decoder(ToChild)
 to_worker: msgspec.json.Decoder[ToWorker] = msgspec.json.Decoder(ToWorker)

@@ -18,6 +18,7 @@ from jobpipe.runtime.executors.child import Child
 from jobpipe.runtime.executors.frames import Ended, Hello
 from jobpipe.runtime.options import ChildOptions
 from jobpipe.tasks.limits import Limits
+from jobpipe.tasks.task import AsyncTask
 
 IDLE_MAX = 2
 """How many idle children are kept for however long."""
@@ -51,7 +52,7 @@ class Processes:
         child = self._take(prepared.task.spec.limits, is_suspect)
         await self._started(child, is_suspect)
         begin()
-        running = asyncio.create_task(child.run(attempt))
+        running = asyncio.create_task(child.run(attempt, self._pulse(prepared, is_suspect)))
         is_reusable = False
         try:
             was_interrupted = await self._until_done(running, child, attempt)
@@ -60,6 +61,11 @@ class Processes:
             return _checked(ended, attempt.claimed)
         finally:
             self._release(child, is_reusable)
+
+    def _pulse(self, prepared: Prepared, is_suspect: bool) -> float | None:
+        """A function may hold the interpreter as long as it likes, unless it is under suspicion."""
+        is_watched = is_suspect or isinstance(prepared.task, AsyncTask)
+        return self._options.pulse_seconds if is_watched else None
 
     def close(self) -> None:
         """End all children: busy ones at once, idle ones after their tear-down."""

@@ -31,6 +31,7 @@ from jobpipe.runtime.context import RunningJob, set_only_job
 from jobpipe.runtime.executors import confine
 from jobpipe.runtime.executors.frames import (
     READ_MAX,
+    Beat,
     Decided,
     Ended,
     Frames,
@@ -53,6 +54,9 @@ from jobpipe.runtime.runner import Runner
 from jobpipe.runtime.speech import SpeechOptions
 from jobpipe.runtime.transaction import Transactions
 from jobpipe.tasks.registry import Registry
+
+BEAT_SECONDS = 0.2
+"""How often a child tells during an attempt that its event loop is alive."""
 
 CUT_OFF = 70
 """Exit code of a child that cannot talk to its worker any more."""
@@ -99,7 +103,9 @@ class Serving:
         confine.dump_no_core()
         confine.limit(hello.memory_bytes, hello.open_files)
         # A copy, so that a job which closes or replaces stderr is found out nevertheless.
-        faulthandler.enable(os.dup(2))
+        stacks = os.dup(2)
+        faulthandler.enable(stacks)
+        faulthandler.register(signal.SIGUSR1, stacks)
         self._main.listen()
         try:
             self._program = self._load(hello)
@@ -158,8 +164,16 @@ class Serving:
         listening.begin(prints=False)  # what is printed is read by the worker
         self._loop.add_reader(self._channel, self._readable)
         self._send(Ready())
+        beating = asyncio.create_task(self._beat())
         await self._over.wait()
+        beating.cancel()
         await lifespans.__aexit__(None, None, None)
+
+    async def _beat(self) -> None:
+        while True:
+            if self._attempt is not None:
+                self._send(Beat())
+            await asyncio.sleep(BEAT_SECONDS)
 
     def _readable(self) -> None:
         try:

@@ -1,8 +1,10 @@
 """What is done in the store for a worker process that has died.
 
 Each job it held is given back uncharged if it was not running. The one that ran alone is charged,
-with the cause; several that ran beside each other are suspects, who will run again alone. It is
-read anew at every try, so it may be broken off and tried again at any point.
+with the cause; several that ran beside each other are suspects, who will run again alone, each in
+a process of its own. So a suspect is not to blame while others ran in the worker itself; if only
+suspects ran, one of them reached out of its process, and each counts a loss. The store is read
+anew at every try, so a burial may be broken off and tried again at any point.
 """
 
 from __future__ import annotations
@@ -65,17 +67,20 @@ def bury(store: Store, hub: Hub, remains: Remains) -> Buried:
         held = store.run(ops.inventory(worker_id))
         failpoint("burial.before")
         running = [job for job in held if _was_running(job, remains)]
-        verdicts = [(job, _verdict(job, remains)) for job in running]
+        within = len(remains.started) - sum(job.suspect for job in running)
+        verdicts = [(job, _verdict(job, remains, within)) for job in running]
         ends = [_finish(job, verdict, remains) for job, verdict in verdicts if verdict is not None]
         again = [job for job, verdict in verdicts if verdict is None]
         idle = [job for job in held if not _was_running(job, remains)]
         if ends:
             store.run(finish(ends, time.monotonic_ns()))
             _tell(hub, ends, {job.id: job.task for job in running})
-        for jobs, is_suspect in ((idle, False), (again, True)):
-            if jobs:
-                queued = store.run(claim.give_back(jobs, suspect=is_suspect))
-                hub.ring(hint_of(list(queued)))
+        _give_back(store, hub, idle, suspect=False)
+        if within:
+            _give_back(store, hub, again, suspect=True)
+        elif again:
+            for swept in store.run(ops.sweep([worker_id], only_known=True)):
+                hub.ring(hint_of(list(swept.queued)))
         store.run(ops.end_worker(worker_id))
         charged += len(ends)
         suspects += len(again)
@@ -83,15 +88,21 @@ def bury(store: Store, hub: Hub, remains: Remains) -> Buried:
     return Buried(charged, suspects, given_back)
 
 
+def _give_back(store: Store, hub: Hub, jobs: Sequence[HeldJob], *, suspect: bool) -> None:
+    if jobs:
+        hub.ring(hint_of(store.run(claim.give_back(jobs, suspect=suspect))))
+
+
 def _was_running(job: HeldJob, remains: Remains) -> bool:
     return not remains.blameless and (job.id, job.token) in remains.started
 
 
-def _verdict(job: HeldJob, remains: Remains) -> Verdict | None:
+def _verdict(job: HeldJob, remains: Remains, within: int) -> Verdict | None:
+    """``within`` is how many jobs ran in the dead process itself."""
     rule = remains.facts.rules.get(job.task, LossRule())
     delays: RetryDelays = parse_delays(rule.delays or remains.facts.retry_delays)
     return of_death(
-        alone=len(remains.started) == 1,
+        alone=len(remains.started) == 1 or (within == 1 and not job.suspect),
         cancel_requested=job.cancel_requested,
         on_loss=rule.on_loss,
         attempt=job.attempt,
