@@ -195,8 +195,10 @@ def test_no_process_outlives_its_worker(tmp_path: Path) -> None:
             capture_output=True,
         )
         with subprocess.Popen(command, cwd=tmp_path, stderr=subprocess.DEVNULL) as worker:
-            until(pids.exists)
-            parent, child = (int(pid) for pid in pids.read_text().split())
-            os.kill(parent, signal.SIGKILL)
-            until(lambda child=child: not is_alive(child))
-            worker.send_signal(signal.SIGKILL)
+            try:
+                until(pids.exists)
+                parent, child = (int(pid) for pid in pids.read_text().split())
+                os.kill(parent, signal.SIGKILL)
+                until(lambda child=child: not is_alive(child))
+            finally:
+                worker.kill()

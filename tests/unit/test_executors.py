@@ -113,6 +113,25 @@ def test_a_group_ends_with_all_that_it_forked() -> None:
     on_loop(case)
 
 
+def test_what_outlives_the_first_of_a_group_is_ended() -> None:
+    async def case() -> None:
+        output = Output()
+        told: list[str] = []
+        output.begin(told.append)
+        group = Group(
+            ["sh", "-c", "sleep 60 & echo $!; exit 3"],
+            environment={"PATH": os.environ["PATH"]},
+            output=(output.write, output.write),
+        )
+        await asyncio.wait([group.ended])
+        assert group.ended.result().code == 3
+        output.end()
+        await until(lambda: not is_alive(int(told[0])))
+        output.close()
+
+    on_loop(case)
+
+
 def test_an_exit_says_how() -> None:
     assert str(Exit(7)) == "exited with code 7"
     assert str(Exit(-11, 300)) == "killed by signal 11 (SIGSEGV); it held up to 300 MB of memory"
