@@ -65,15 +65,16 @@ class Supervised:
     def text(self) -> str:
         return self._log.read_text(encoding="utf-8", errors="replace")
 
+    def records(self) -> list[dict[str, Any]]:
+        """Return every event that was logged so far."""
+        lines = self.text().splitlines()
+        # The line that is being written may be there in part.
+        records = [json.loads(line) for line in lines if line.startswith("{") and line[-1] == "}"]
+        return [record for record in records if "event" in record]
+
     def events(self, name: str) -> list[dict[str, Any]]:
         """Return the events of this name that were logged so far."""
-        found = []
-        for line in self.text().splitlines():
-            if line.startswith("{"):
-                record = json.loads(line)
-                if record.get("event") == name:
-                    found.append(record)
-        return found
+        return [record for record in self.records() if record["event"] == name]
 
     def until(self, condition: Callable[[], T], what: str) -> T:
         """Wait until the condition holds, and return what it returned."""

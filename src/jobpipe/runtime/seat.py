@@ -111,6 +111,10 @@ class Seat(Protocol):
 
     def lease(self, terms: Terms) -> Lease: ...
 
+    def ready(self) -> None:
+        """The worker takes jobs from now on."""
+        ...
+
     def retiring(self) -> None:
         """The worker takes no more jobs, while there may be some left."""
         ...
@@ -127,6 +131,9 @@ class Alone:
 
     def lease(self, terms: Terms) -> Lease:
         return OwnLease(terms)
+
+    def ready(self) -> None:
+        """Whoever made it waits for its event ``ready``."""
 
     def retiring(self) -> None:
         """Nobody would take its place."""

@@ -101,6 +101,7 @@ class Worker:
             )
         )
         self._current = incarnation
+        self._seat.ready()
         self.ready.set()
         return incarnation
 

@@ -31,6 +31,7 @@ from jobpipe.runtime.supervisor.messages import (
     Hello,
     Lost,
     Quiet,
+    Ready,
     Retire,
     Retiring,
     Stop,
@@ -97,6 +98,9 @@ class SupervisedSeat:
         lease = SupervisedLease(self, terms)
         self._leases = {terms.worker_id: lease}
         return lease
+
+    def ready(self) -> None:
+        self.send(Ready())
 
     def retiring(self) -> None:
         self.send(Retiring())

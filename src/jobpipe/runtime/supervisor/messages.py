@@ -44,11 +44,15 @@ class Facts(Struct, frozen=True, kw_only=True):
 
 
 class Hello(Struct, frozen=True, tag=True):
-    """An incarnation has entered the store and works from now on."""
+    """An incarnation has entered the store and begins to work."""
 
     worker_id: int
     name: str
     facts: Facts
+
+
+class Ready(Struct, frozen=True, tag=True):
+    """It takes jobs from now on."""
 
 
 class Frontier(Struct, frozen=True, tag=True):
@@ -104,7 +108,7 @@ class Quiet(Struct, frozen=True, tag=True):
     on: bool
 
 
-FromChild: TypeAlias = Hello | Frontier | Waning | Retiring | Ended
+FromChild: TypeAlias = Hello | Ready | Frontier | Waning | Retiring | Ended
 FromSupervisor: TypeAlias = Welcome | Lost | Stop | Retire | Quiet
 
 

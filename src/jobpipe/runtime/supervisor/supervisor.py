@@ -32,6 +32,7 @@ from jobpipe.runtime.supervisor.messages import (
     FromChild,
     Frontier,
     Hello,
+    Ready,
     Retiring,
     Waning,
     Welcome,
@@ -91,6 +92,8 @@ class Supervisor:
         self._children: dict[ChildProcess, Place] = {}
         self._facts: Facts | None = None
         self._kit: WatchKit | None = None
+        self._has_worked = False
+        """A child has once been ready."""
         self._code = 0
         self._received: list[int] = []
         self._threads = Threads()
@@ -157,6 +160,8 @@ class Supervisor:
         match message:
             case Hello():
                 self._greeted(child, message)
+            case Ready():
+                self._begun(child)
             case Frontier(worker_id=worker_id, ranks=ranks):
                 if worker_id in self.watches:
                     self.watches[worker_id].publish(ranks)
@@ -177,14 +182,17 @@ class Supervisor:
             child.incarnations.append(hello.worker_id)
             self.watches[hello.worker_id] = Watch(self._kit, child, hello)
         child.hello = hello
-        if child.ready_at is None:
-            child.ready_at = time.monotonic()
-            self._children[child].ready(child)
         if is_first:
             for number in range(1, hello.facts.processes):
                 self._open_place(number, hello.facts.processes)
             if self._health is None:
                 self._spawn(self._answer_at(hello.facts.health_port))
+
+    def _begun(self, child: ChildProcess) -> None:
+        self._has_worked = True
+        if child.ready_at is None:
+            child.ready_at = time.monotonic()
+            self._children[child].ready(child)
         if all(place.is_served for place in self.places):
             self._notifier.ready()
 
@@ -228,9 +236,9 @@ class Supervisor:
             self._burials.add(burial)
             burial.add_done_callback(self._burials.discard)
         child.close()
-        if self._facts is None and not self.is_stopping:  # the first one could not even begin
+        if not self._has_worked and place is self.places[0] and not self.is_stopping:
             self._code = death.code if death.code >= 0 else 128 - death.code
-            self.is_stopping = True
+            self._stop()
         place.ended(child, death, was_working=bool(running))
 
     async def _bury(self, kit: WatchKit, name: str, remains: Remains, watches: list[Watch]) -> None:
@@ -311,6 +319,9 @@ class Supervisor:
 
     def _told_to_stop(self, number: int) -> None:
         self._received.append(number)
+        self._stop()
+
+    def _stop(self) -> None:
         self.is_stopping = True
         self._notifier.stopping()
         for child in self._children:
