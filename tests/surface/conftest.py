@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import logging
+import os
+import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -58,6 +60,19 @@ class Cli:
         code = run(words)
         captured = self._capsys.readouterr()
         return Ended(code, captured.out, captured.err)
+
+    def outside(self, *words: str) -> Ended:
+        """Run the command as a process: a worker starts others, which write where it does."""
+        done = subprocess.run(
+            [sys.executable, "-m", "jobpipe", *words],
+            cwd=self.folder,
+            env=os.environ | {"JOBPIPE_LOG_LEVEL": "warning"},
+            capture_output=True,
+            text=True,
+            timeout=30,
+            check=False,
+        )
+        return Ended(done.returncode, done.stdout, done.stderr)
 
     def worked(self) -> None:
         """Run what may run now."""

@@ -44,7 +44,7 @@ def test_all_lines_of_what_a_module_raises_are_told(cli: Cli) -> None:
 
 def test_a_worker_without_tasks_says_so(cli: Cli) -> None:
     write(cli, "bare.py", "from jobpipe.application import Jobpipe\n\njp = Jobpipe()\n")
-    assert "Warning: no tasks are declared" in cli("worker", "bare", "--burst").err
+    assert "Warning: no tasks are declared" in cli.outside("worker", "bare", "--burst").err
 
 
 def test_the_label_of_a_worker_is_a_short_text(cli: Cli) -> None:
@@ -138,7 +138,7 @@ def test_debug_shows_where_an_import_failed(cli: Cli) -> None:
 
 @pytest.mark.parametrize("verb", [["enqueue", "x"], ["worker", "--burst"], ["task", "list"]])
 def test_verbs_that_need_tasks_need_an_application(cli: Cli, verb: list[str]) -> None:
-    ended = cli(*verb, "--app", "none")
+    ended = cli.outside(*verb, "--app", "none")
     assert ended.code == 2
     assert "no application is named" in ended.err
 

@@ -14,8 +14,7 @@ import os
 import re
 import shlex
 import sqlite3
-import subprocess
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
 
@@ -25,8 +24,7 @@ import pytest
 from jobpipe.cli import measure
 from jobpipe.cli.root import PROGRAM, jobpipe
 from jobpipe.policy import store_health
-from tests.surface.conftest import Cli, Ended
-from tests.surface.program import COMMAND, LIMIT
+from tests.surface.conftest import Cli
 
 FOLDER = Path(__file__).parent / "golden"
 
@@ -141,27 +139,12 @@ def _even(line: str) -> str:
     return indent + re.sub(r" {2,}", "  ", line.strip())
 
 
-def outside(cli: Cli, words: Sequence[str]) -> Ended:
-    """Run the command as a process: a worker starts others, which write where it does."""
-    environment = os.environ | {"JOBPIPE_LOG_LEVEL": "warning"}
-    done = subprocess.run(
-        [*COMMAND, *words],
-        cwd=cli.folder,
-        env=environment,
-        capture_output=True,
-        text=True,
-        timeout=LIMIT,
-        check=False,
-    )
-    return Ended(done.returncode, done.stdout, done.stderr)
-
-
 def played(cli: Cli, calls: str) -> str:
     """Return what the calls wrote, one after another, and their exit codes."""
     parts = []
     for call in calls.split(" | "):
         words = shlex.split(call)
-        ended = outside(cli, words) if words[0] == "worker" else cli(*words)
+        ended = (cli.outside if words[0] == "worker" else cli)(*words)
         parts.append(f"$ jobpipe {call}\n{steady(ended.out)}".rstrip("\n"))
         if ended.err:
             parts.append("--- standard error\n" + steady(ended.err))

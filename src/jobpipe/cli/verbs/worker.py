@@ -58,6 +58,11 @@ def worker(choices: Choices, place: str | None, name: str | None, burst: bool) -
         if choices.app not in (None, place):
             raise click.UsageError("The application is named twice: as APP and by --app.")
         choices.app = place
+    from jobpipe.tasks.options import refusal
+    from jobpipe.tasks.spec import NAME_ALLOWED, is_name
+
+    if name and not is_name(name):
+        raise refusal("name", name, NAME_ALLOWED)
     if choices.child_of is None:
         return _supervise(choices, burst=burst, name=name)
     from jobpipe.runtime.supervisor.child import take_seat
