@@ -59,7 +59,10 @@ class Heartbeat:
         """The last renewal failed: the store is away."""
         self._stop = threading.Event()
         self._renewed = self._ticked = time.monotonic()
-        self._late = float("-inf")
+        # Before us all may have waited for one lock: who has just begun cannot know, and must not
+        # take a lease for ended that nobody could renew.
+        is_new_to_locks = store.capabilities.exclusive_writer
+        self._late = time.monotonic() if is_new_to_locks else float("-inf")
         self._thread = threading.Thread(target=self._run, name="jobpipe-heartbeat", daemon=True)
 
     def start(self) -> None:

@@ -143,7 +143,9 @@ class SupervisedLease:
         self.lost: Callable[[str], None] = terms.lost
 
     def start(self) -> None:
-        self._page.renewed(monotonic(), 0.0)
+        now = monotonic()
+        is_new_to_locks = self._terms.kit.store.capabilities.exclusive_writer  # see Heartbeat
+        self._page.renewed(now, now if is_new_to_locks else 0.0)
         self._page.beat()
         self._seat.greet(self._terms.worker_id, self._terms.options.name)
 
