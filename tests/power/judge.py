@@ -26,11 +26,18 @@ from jobpipe.store.sqlite.driver import SqliteStore
 from tests.power.binding import digest
 from tests.power.images import Image
 from tests.power.recording import Commit, Event, Fact, Promise
-from tests.power.workload import SCHEMA
+from tests.power.workload import SCHEMA, WRITTEN
 
 LANE = Lane("judge", 0)
 JOBS = "SELECT id, state, token, attempt, losses FROM jobpipe_job"
 OUTCOMES = "SELECT job_id, outcome FROM jobpipe_attempt ORDER BY job_id, token"
+
+
+EFFECTS = "SELECT count(*) FROM sqlite_schema WHERE name = 'effect'"
+UNPAIRED = f"""\
+SELECT id, result FROM jobpipe_job
+WHERE coalesce(result = '{WRITTEN}', false)
+    <> (1 = (SELECT count(*) FROM effect WHERE job = id AND effect.token = jobpipe_job.token))"""
 
 
 class Kind(StrEnum):
@@ -118,6 +125,11 @@ class Judge:
                     yield Finding(Kind.DAMAGED, trouble)
             for what in self._expected.missing(cut, _facts(reader)):
                 yield Finding(Kind.LOST, what)
+            if reader.execute(EFFECTS).fetchone()[0]:
+                for id, result in reader.execute(UNPAIRED):
+                    yield Finding(
+                        Kind.TORN, f"job {id} has the result {result}, its row does not fit"
+                    )
             content = digest(lambda question: reader.execute(question).fetchall())
             if not schema.pending and not self._expected.was_committed(cut, content):
                 yield Finding(Kind.TORN, "the content is of no commit that was due")

@@ -16,14 +16,16 @@ from typing import Any, TypeVar
 from msgspec.structs import replace
 
 from jobpipe.model.job import Claimed, Finish, Lane, NewJob
+from jobpipe.model.report import Checkpoint, LogLine, Progress
 from jobpipe.model.state import Reason, State
 from jobpipe.model.worker import NewWorker
-from jobpipe.store.ops import claim, steer, upkeep, worker
+from jobpipe.store.ops import claim, report, steer, upkeep, worker
 from jobpipe.store.ops.claim import Held
 from jobpipe.store.ops.enqueue import enqueue
-from jobpipe.store.ops.finish import finish
+from jobpipe.store.ops.finish import finish, succeed
 from jobpipe.store.port import Operation
 from jobpipe.store.sqlite.driver import SqliteStore
+from jobpipe.store.sqlite.lender import nothing
 from tests.power.recording import Fact, Promise, Recording
 
 T = TypeVar("T")
@@ -37,7 +39,9 @@ KEEP: Mapping[State, int | None] = {
     State.CANCELLED: None,
 }
 SCHEMA = 0
-"""The number under which the schema itself is promised."""
+"""The number under which what belongs to no job is promised; the schema comes first."""
+WRITTEN = "2"
+"""The result of jobs that wrote a row of their own together with their success."""
 
 
 class Life:
@@ -47,7 +51,7 @@ class Life:
         self.chance = random.Random(seed)
         self.facts: dict[int, Fact] = {}
         self._recording = recording
-        self._later_us = 0
+        self._later_us = self._said = 0
         self._store = SqliteStore(
             str(recording.folder / "jobs.db"), clock=lambda: time.time_ns() // 1000 + self._later_us
         )
@@ -57,6 +61,7 @@ class Life:
         """Migrate, take so many steps, and close the store."""
         self._store.migrate()
         self._recording.events.append(Promise(SCHEMA, None))
+        self._create_effects()
         self._begin_worker()
         things = [
             (5, self.enqueue_one),
@@ -64,11 +69,15 @@ class Life:
             (3, self.enqueue_many),
             (6, self.claim),
             (6, self.finish),
+            (3, self.finish_in_transaction),
+            (3, self.say),
             (2, self.give_back),
             (2, self.sweep),
             (3, self.promote),
             (2, self.cancel),
             (1, self.rerun),
+            (1, self.delete),
+            (1, self.unpark),
             (2, self.prune),
             (1, self.upkeep),
             (1, self.open_again),
@@ -87,10 +96,8 @@ class Life:
         """Several producers at once, whose jobs share a commit."""
         writer = self._store.writer()
         waits = [writer.submit(enqueue([self._new_job()])) for _ in range(5)]
-        for wait in waits:
-            self._promise_at_the_end(wait, self._enqueued)
-        for wait in waits:
-            wait.result()
+        for heard in [self._heard(wait, self._enqueued) for wait in waits]:
+            heard()
 
     def enqueue_many(self) -> None:
         jobs = [self._new_job() for _ in range(self.chance.randint(2, 25))]
@@ -125,6 +132,65 @@ class Life:
                 self._promise(end.id, state=end.state, outcomes=outcomes, attempt=attempt)
 
         self._run(finish(ends, time.monotonic_ns()), written)
+
+    def finish_in_transaction(self) -> None:
+        """A task writes a row of its own in ``job.transaction()``, which is its success."""
+        owner = self.chance.choice(list(self._held))
+        if not self._held[owner]:
+            return
+        job = self.chance.choice(list(self._held[owner].values()))
+        end = Finish(
+            id=job.id,
+            token=job.token,
+            state=State.SUCCEEDED,
+            outcome="succeeded",
+            result=WRITTEN,
+            ended_at_ns=time.monotonic_ns(),
+        )
+
+        def write(connection: Any) -> None:
+            connection.execute("INSERT INTO effect VALUES (?, ?)", (job.id, job.token))
+
+        def written(_answer: object) -> None:
+            del self._held[owner][job.id]
+            recorded = () if job.token == 1 else ("succeeded",)
+            outcomes = (*self.facts[job.id].outcomes, *recorded)
+            self._promise(job.id, state="succeeded", outcomes=outcomes)
+
+        wait = self._store.writer().submit(succeed(end, time.monotonic_ns()), first=write)
+        self._heard(wait, written)()
+
+    def say(self) -> None:
+        """Running jobs log, tell how far they are, and leave a checkpoint."""
+        jobs = list(self._held[self.chance.choice(list(self._held))].values())
+        self._said += 1
+        now, n = time.monotonic_ns(), self._said
+        lines = [LogLine(job.id, job.token, n, now, 20, "t", "hello " * 20) for job in jobs]
+        self._run(report.write_lines(lines, now), lambda _: None)
+        progress = [Progress(job.id, job.token, n, 1000.0) for job in jobs]
+        self._run(report.write_progress(progress), lambda _: None)
+        states = [Checkpoint(job.id, job.token, f'"{n}"') for job in jobs]
+        self._run(report.save_checkpoints(states), lambda _: None)
+
+    def delete(self) -> None:
+        ended = self._jobs_in("failed", "cancelled")
+        if ended:
+            id = self.chance.choice(ended)
+
+            def deleted(_state: object) -> None:
+                del self.facts[id]
+                self._recording.events.append(Promise(id, None))
+
+            self._run(steer.delete_job(id), deleted)
+
+    def unpark(self) -> None:
+        parked = self._jobs_in("parked")
+
+        def queued(_jobs: object) -> None:
+            for id in parked:
+                self._promise(id, state="queued")
+
+        self._run(upkeep.unpark(parked), queued)
 
     def give_back(self) -> None:
         owner = self.chance.choice(list(self._held))
@@ -207,6 +273,14 @@ class Life:
 
     # How
 
+    def _create_effects(self) -> None:
+        """Make the table in which tasks write rows of their own."""
+
+        def create(connection: Any) -> None:
+            connection.execute("CREATE TABLE effect (job INTEGER, token INTEGER)")
+
+        self._store.writer().submit(nothing(), create).result()
+
     def _begin_worker(self) -> None:
         about = NewWorker(
             name="w", host="here", pid=7, pid_started="1", slots=4, queues=["default"]
@@ -239,6 +313,7 @@ class Life:
                 (State.RETRYING, "failed", None),
                 (State.FAILED, "failed", Reason.ATTEMPTS_EXHAUSTED),
                 (State.SCHEDULED, "snoozed", None),
+                (State.PARKED, "parked", Reason.UNKNOWN_TASK),
             ]
         )
         waits = state in (State.RETRYING, State.SCHEDULED)
@@ -251,7 +326,7 @@ class Life:
             result="1" if state is State.SUCCEEDED else None,
             error=ERROR if outcome == "failed" else None,
             delay_us=HOUR_US if waits else None,
-            charged=outcome != "snoozed",
+            charged=outcome not in ("snoozed", "parked"),
             ended_at_ns=time.monotonic_ns(),
         )
 
@@ -259,12 +334,22 @@ class Life:
         return [id for id, fact in self.facts.items() if fact.state in states]
 
     def _run(self, operation: Operation[T], then: Callable[[T], None]) -> None:
-        wait = self._store.writer().submit(operation)
-        self._promise_at_the_end(wait, then)
-        wait.result()
+        self._heard(self._store.writer().submit(operation), then)()
 
-    def _promise_at_the_end(self, wait: Future[T], then: Callable[[T], None]) -> None:
-        wait.add_done_callback(lambda ended: then(ended.result()))
+    def _heard(self, wait: Future[T], then: Callable[[T], None]) -> Callable[[], None]:
+        """Promise at the end, in the thread that commits; return what waits until that is done."""
+        promised: Future[None] = Future()
+
+        def promise(ended: Future[T]) -> None:
+            try:
+                then(ended.result())
+                self._recording.events.append(Promise(SCHEMA, None))
+                promised.set_result(None)
+            except Exception as error:
+                promised.set_exception(error)
+
+        wait.add_done_callback(promise)
+        return promised.result
 
     def _promise(self, job: int, **changes: Any) -> None:
         changes = {name: str(v) if name == "state" else v for name, v in changes.items()}

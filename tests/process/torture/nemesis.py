@@ -82,7 +82,9 @@ class Nemesis:
         """End every harm that lasts."""
         self._place.disk.free()
         if self._machine is not None:
+            self._scene.ledger.write("fault", how=CLOCK_SET)
             self._machine.heal()
+            self._scene.ledger.write("over")
 
     @property
     def done(self) -> int:
