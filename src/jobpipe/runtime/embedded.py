@@ -16,6 +16,7 @@ from contextlib import asynccontextmanager, contextmanager, suppress
 from types import FrameType
 from typing import Protocol
 
+from jobpipe.runtime.steady_loop import SteadyLoop
 from jobpipe.runtime.worker import Worker
 
 FAILED = 1
@@ -135,7 +136,7 @@ def as_program(make: MakeWorker, listener: Listener | None = None) -> int:
 
     SIGTERM or SIGINT stops in good order (0), a second one at once (128 + its number).
     """
-    with asyncio.Runner() as runner:
+    with asyncio.Runner(loop_factory=SteadyLoop) as runner:
         main = runner.get_loop().create_task(_program(make, listener))
         try:
             return runner.get_loop().run_until_complete(main)

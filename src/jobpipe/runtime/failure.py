@@ -35,15 +35,15 @@ def describe(error: BaseException, limit: int) -> str:
 def brief(error: BaseException) -> str:
     """Return type and message on one line for an event; never raises."""
     text = f"{type(error).__name__}: {_message(error)}".rstrip(": ")
-    return _shorten(" ".join(text.split()), MESSAGE_MAX)
+    return " ".join(text.split())
 
 
 def to_json(kind: str, message: str, trace: str, limit: int) -> str:
     """Return the JSON object of a failure, shortened until it fits into ``limit`` bytes."""
-    message = _shorten(_printable(message), MESSAGE_MAX)
+    message = _shorten(_printable(_shorten(message, MESSAGE_MAX)), MESSAGE_MAX)
     trace = _printable(trace)
     while True:
-        parts = {"type": _printable(kind)[:200], "message": message, "traceback": trace}
+        parts = {"type": _printable(kind[:200]), "message": message, "traceback": trace}
         data = msgspec.json.encode(parts)
         if len(data) <= limit:
             return data.decode()
@@ -55,7 +55,7 @@ def to_json(kind: str, message: str, trace: str, limit: int) -> str:
 
 def _message(error: BaseException) -> str:
     try:
-        return str(error)
+        return _shorten(str(error), MESSAGE_MAX)
     except Exception as broken:
         return f"<str() of the exception raised {type(broken).__name__}>"
 

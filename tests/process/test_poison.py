@@ -1,0 +1,139 @@
+"""Poison: whatever a task does to its worker, its own job fails with the cause, and no other.
+
+One supervised worker per store takes all poisons one after the other, each beside two innocent
+jobs that must end well with their first attempt.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from jobpipe.model.job import JobRecord
+from jobpipe.model.state import FINAL, State
+from tests.process.poison import POISONS, application
+from tests.process.scene import ROOT
+
+LIMIT_SECONDS = 60.0
+
+SETTINGS = {
+    "JOBPIPE_CONCURRENCY": "5",
+    "JOBPIPE_LEASE_SECONDS": "5",
+    "JOBPIPE_POLL_SECONDS": "0.2",
+    "JOBPIPE_PULSE_SECONDS": "2",
+    "JOBPIPE_SHUTDOWN_SECONDS": "1",
+}
+
+ON_POSTGRES = ["exits", "reads_address_zero", "holds_the_interpreter"]
+"""What a worker dies of is not the store's business; that it is written down there is."""
+
+
+class Ward:
+    """A supervised worker of the poison application, and the application as its client."""
+
+    def __init__(self, url: str, folder: Path) -> None:
+        self.jp = application(url)
+        self.log = folder / "worker.log"
+        inherited = {name: os.environ[name] for name in ("PATH", "HOME") if name in os.environ}
+        command = [sys.executable, "-m", "jobpipe", "worker", "tests.process.poison:jp"]
+        with self.log.open("ab") as out:
+            self.process = subprocess.Popen(
+                command,
+                cwd=ROOT,
+                env=inherited | SETTINGS | {"JOBPIPE_URL": url},
+                stdin=subprocess.DEVNULL,
+                stdout=out,
+                stderr=subprocess.STDOUT,
+            )
+
+    def until(self, condition: Callable[[], object], what: str) -> None:
+        deadline = time.monotonic() + LIMIT_SECONDS
+        while not condition():
+            if time.monotonic() > deadline or self.process.poll() is not None:
+                tail = self.log.read_text(errors="replace")[-4000:]
+                raise AssertionError(f"{what} did not come\n{tail}")
+            time.sleep(0.02)
+
+    def record(self, id: int) -> JobRecord:
+        record = self.jp.job(id).record
+        assert record is not None
+        return record
+
+    def close(self) -> None:
+        if self.process.poll() is None:
+            self.process.send_signal(signal.SIGTERM)
+            try:
+                self.process.wait(20)
+            except subprocess.TimeoutExpired:
+                self.process.kill()
+                self.process.wait()
+        self.jp.close()
+
+
+@pytest.fixture(scope="module")
+def sqlite_ward(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Ward]:
+    folder = tmp_path_factory.mktemp("ward")
+    ward = Ward(f"sqlite:///{folder}/jobs.db", folder)
+    yield ward
+    ward.close()
+
+
+@pytest.fixture
+def postgres_ward(postgres_url: str, tmp_path: Path) -> Iterator[Ward]:
+    ward = Ward(postgres_url, tmp_path)
+    yield ward
+    ward.close()
+
+
+@pytest.mark.parametrize("name", sorted(POISONS.keys() - {"kills_its_worker"}))
+def test_a_poison_fails_alone_and_its_cause_is_told(
+    sqlite_ward: Ward, name: str, tmp_path: Path
+) -> None:
+    _swallow(sqlite_ward, name, tmp_path)
+
+
+@pytest.mark.parametrize("name", ON_POSTGRES)
+def test_so_it_is_on_postgresql(postgres_ward: Ward, name: str, tmp_path: Path) -> None:
+    _swallow(postgres_ward, name, tmp_path)
+
+
+def _swallow(ward: Ward, name: str, folder: Path) -> None:
+    gate, note = folder / "gate", folder / "note"
+    beside = [
+        ward.jp.enqueue_named(task, {"gate": str(gate)}).id
+        for task in ("bystander", "async_bystander")
+    ]
+    ward.until(lambda: all(ward.record(id).state is State.RUNNING for id in beside), "bystanders")
+    id = ward.jp.enqueue_named(name, meta={"note": str(note)}).id
+    ward.until(lambda: ward.record(id).state in FINAL, f"the end of {name}")
+    ended = ward.record(id)
+    assert ended.state is State.FAILED
+    assert re.search(POISONS[name], str(ended.error)), ended.error
+    gate.touch()
+    ward.until(lambda: all(ward.record(id).state in FINAL for id in beside), "their end")
+    ends = [ward.record(id) for id in beside]
+    assert [(end.state, end.attempt, end.result) for end in ends] == [
+        (State.SUCCEEDED, 1, '"unharmed"')
+    ] * 2, [ward.jp.attempts(id) for id in beside]
+    if note.exists():
+        heir = int(note.read_text(encoding="ascii"))
+        ward.until(lambda: not Path(f"/proc/{heir}").exists(), "the end of the child left behind")
+
+
+def test_one_that_kills_its_worker_from_a_process_of_its_own_ends_too(sqlite_ward: Ward) -> None:
+    """Nobody can tell which of those that run apart it was: they count losses, so it has an end."""
+    ids = [sqlite_ward.jp.enqueue_named("kills_its_worker").id for _ in range(2)]
+    sqlite_ward.until(
+        lambda: all(sqlite_ward.record(id).state in FINAL for id in ids), "the end of both"
+    )
+    for record in map(sqlite_ward.record, ids):
+        assert record.state is State.FAILED
+        assert re.search(r"WorkerDied|WorkerLost", str(record.error)), record.error
