@@ -3,7 +3,7 @@
 
 SHELL := /bin/sh
 .DEFAULT_GOAL := help
-.PHONY: help run test lint docs torture clean
+.PHONY: help run test lint docs torture soak clean
 MINUTES ?= 60
 STORE ?= both
 
@@ -27,6 +27,10 @@ docs: ## Write the generated parts of the docs anew (settings, command line, sta
 torture: ## Do harm for MINUTES=60 to STORE=both by SEED=n, and note what came of it (reliability/)
 	@python="$$(sh scripts/find_python.sh)" && "$$python" scripts/setup_venv.py --dev
 	@.venv/bin/python scripts/torture.py --minutes $(MINUTES) --store $(STORE) $(if $(SEED),--seed $(SEED))
+
+soak: ## Do the JOBS=720000 of a long day at once on STORE=sqlite, and see whether memory grows
+	@python="$$(sh scripts/find_python.sh)" && "$$python" scripts/setup_venv.py --dev
+	@.venv/bin/python scripts/soak.py --jobs $(or $(JOBS),720000) --store $(or $(filter-out both,$(STORE)),sqlite)
 
 clean: ## Remove .venv, caches and built files
 	@rm -rf .venv .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache build dist

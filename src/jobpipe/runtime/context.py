@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import AsyncIterable, AsyncIterator, Iterable, Iterator, Sized
 from contextvars import ContextVar
 from functools import cached_property
@@ -17,6 +18,8 @@ from jobpipe.tasks.depends import CurrentJob
 
 T = TypeVar("T")
 C = TypeVar("C")
+
+_making_speech = threading.RLock()  # a finalizer may log while it is held
 
 
 class RunningJob(CurrentJob):
@@ -38,8 +41,9 @@ class RunningJob(CurrentJob):
         self.max_attempts: int = claimed.max_attempts
         self.token: int = claimed.token
         """The fencing number of this attempt: later attempts have higher ones."""
-        self.speech = Speech(claimed, voice, options)
-        """What the attempt says (for the worker)."""
+        self._claimed, self._voice, self._speech_options = claimed, voice, options
+        self._speech: Speech | None = None
+        self._is_silent = False
         self._meta = claimed.meta
         self._state = claimed.checkpoint
         self._cancel_requested = False
@@ -55,6 +59,24 @@ class RunningJob(CurrentJob):
     def meta(self) -> dict[str, Any]:
         """What was stored with the job by ``using(meta=...)``."""
         return wire.read(self._meta) if self._meta else {}
+
+    @property
+    def speech(self) -> Speech:
+        """What the attempt says (for the worker); made when asked for, since most say nothing."""
+        if self._speech is None:
+            with _making_speech:
+                if self._speech is None:
+                    speech = Speech(self._claimed, self._voice, self._speech_options)
+                    if self._is_silent:
+                        speech.end()
+                    self._speech = speech
+        return self._speech
+
+    def fall_silent(self) -> None:
+        """Take no more of what the attempt says: it is over (for the worker). Twice is fine."""
+        self._is_silent = True
+        if self._speech is not None:
+            self._speech.close()
 
     @cached_property
     def log(self) -> JobLog:

@@ -142,7 +142,7 @@ class Slots:
 
     def abandon(self, attempt: Attempt) -> None:
         """Let the job go on without this run; its slot stays taken until the run ends."""
-        attempt.job.speech.close()
+        attempt.job.fall_silent()
         if not attempt.settled:
             attempt.settled = True
             self._stuck += 1
@@ -206,7 +206,7 @@ class Slots:
             del self.running[key], self._tasks[key]
             if attempt.deadline is not None:
                 self._deadlines.cancel(attempt.deadline)
-            attempt.job.speech.close()
+            attempt.job.fall_silent()
         if attempt.settled:
             self._stuck -= 1
         elif outcome is not None:

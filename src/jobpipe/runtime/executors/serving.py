@@ -216,7 +216,7 @@ class Serving:
         except BaseException:  # the machinery itself failed: the worker judges a death
             traceback.print_exc()
             os._exit(CUT_OFF)
-        attempt.job.speech.close()
+        attempt.job.fall_silent()
         _flush()
         self._attempt = self._task = None
         self._send(Ended(finish, worn=self._is_worn(finish)))
