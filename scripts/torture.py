@@ -59,25 +59,35 @@ def torture(store: str, minutes: float, seed: int) -> bool:
         minutes=minutes,
         seed=seed,
     )
-    end = time.monotonic() + minutes * 60
+    began = time.monotonic()
+    end = began + minutes * 60
     number, cuts = 0, None
-    with place_of(store) as place:
-        if not place.disk.own:
-            print("no full disks: only root can mount a small one")
-        while number == 0 or time.monotonic() + 30 < end:
-            seconds = min(ROUND_MINUTES * 60, end - time.monotonic())
-            if cuts is not None and cuts.poll() is not None:
-                add_power_cuts(line, cuts)
-                cuts = None
-            if cuts is None and store == "sqlite":
-                cuts = begin_power_cuts(seed + 1_000 * number)
-            add(line, play(place, number, seed, seconds))
-            number += 1
-    if cuts is not None:
-        add_power_cuts(line, cuts)
+    try:
+        with place_of(store) as place:
+            if not place.disk.own:
+                print("no full disks: only root can mount a small one")
+            while number == 0 or time.monotonic() + 30 < end:
+                seconds = min(ROUND_MINUTES * 60, end - time.monotonic())
+                if cuts is not None and cuts.poll() is not None:
+                    add_power_cuts(line, cuts)
+                    cuts = None
+                if cuts is None and store == "sqlite":
+                    cuts = begin_power_cuts(seed + 1_000 * number)
+                add(line, play(place, number, seed, seconds))
+                number += 1
+        if cuts is not None:
+            add_power_cuts(line, cuts)
+    finally:  # also what was cut short did happen
+        line.minutes = round((time.monotonic() - began) / 60, 1)
+        if number:
+            write(line)
+    return not any(line.anomalies.values())
+
+
+def write(line: record.Line) -> None:
+    """Append the line to the ledger, and show it."""
     record.append(line)
     print(msgspec.json.format(msgspec.json.encode(line)).decode())
-    return not any(line.anomalies.values())
 
 
 def add(line: record.Line, verdict: Verdict) -> None:

@@ -116,7 +116,7 @@ class Nemesis:
             (self.kill_two, 2),
             (self.kill_all, 1),
             (self.kill_producer, 2),
-            (self.pause, 9),
+            (self.pause, 14),
             (self.terminate, 3),
             (self.kill_child, 4),
             (self.kill_supervisor, 2),
