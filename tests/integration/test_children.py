@@ -128,6 +128,44 @@ def hang() -> str:
 jp.command("sleep", ["sh", "-c", "echo $PPID $$ > part && mv part pids && exec sleep 60"])
 """
 
+ESCAPED = """
+import os
+import time
+from pathlib import Path
+from jobpipe import Jobpipe
+from jobpipe.errors import JobFailed
+
+jp = Jobpipe("sqlite:///escaped.db", max_attempts=1)
+
+
+@jp.task(executor="process")
+def escape() -> None:
+    gate, key = os.pipe()
+    pid = os.fork()
+    if pid == 0:
+        os.setsid()
+        os.write(key, b"!")
+        time.sleep(60)
+        os._exit(0)
+    Path("pid").write_text(str(pid))
+    os.read(gate, 1)
+    os._exit(9)
+
+
+@jp.task
+async def next_one() -> str:
+    return "runs"
+
+
+if __name__ == "__main__":
+    with jp.running(concurrency=1):
+        try:
+            escape.enqueue().result(timeout=20)
+        except JobFailed as error:
+            print(str(error).rpartition(": ")[2])
+        print(next_one.enqueue().result(timeout=20))
+"""
+
 
 def until(condition: Callable[[], object]) -> None:
     deadline = time.monotonic() + ENOUGH_SECONDS
@@ -166,6 +204,15 @@ def test_what_is_around_an_attempt_is_around_it_there(tmp_path: Path) -> None:
         "ProcessDied in the worker",
         "torn down in the worker",
     ]
+
+
+def test_what_leaves_the_group_of_a_dead_process_holds_nothing_up(tmp_path: Path) -> None:
+    (tmp_path / "escaped.py").write_text(ESCAPED)
+    done = subprocess.run(
+        [sys.executable, "escaped.py"], cwd=tmp_path, capture_output=True, text=True, timeout=60
+    )
+    os.kill(int((tmp_path / "pid").read_text()), signal.SIGKILL)
+    assert done.stdout == "exited with code 9\nruns\n"
 
 
 def test_idle_processes_are_ended_in_time(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -14,7 +14,7 @@ import sys
 import time
 from collections.abc import Mapping
 from concurrent.futures import Future
-from contextlib import suppress
+from contextlib import ExitStack, closing, suppress
 
 import msgspec
 
@@ -51,6 +51,9 @@ START_SECONDS = 60.0
 FAULT = "Fatal Python error:"
 """How the interpreter's own report of a crash begins."""
 
+READS_AT_END_MAX = 64
+"""Most reads of what a dead child has left in its socket: whoever inherited it may go on."""
+
 NOTE_MAX = 4_000
 """Most characters of what a dead process wrote last that are kept with the error."""
 
@@ -71,24 +74,28 @@ class Child:
         self._hello = _limited(hello, limits)
         self._loop = asyncio.get_running_loop()
         self._frames = Frames(longest(max_payload))
-        self._socket, theirs = socket.socketpair()
-        self._socket.setblocking(False)
-        self._out, self._err = Output(), Output()
         self._attempt: Attempt | None = None
         self._heard = 0.0
         self._silent: float | None = None
         self._telling: set[asyncio.Future[None]] = set()
         self._ready: asyncio.Future[Ready] = self._loop.create_future()
         self._ended: asyncio.Future[Ended] = self._loop.create_future()
-        with theirs:
-            self.group = Group(
-                [sys.executable, "-m", "jobpipe.child", str(theirs.fileno())],
-                environment=environment,
-                output=(self._out.write, self._err.write),
-                pass_fds=[theirs.fileno()],
-            )
+        with ExitStack() as undo:  # starting may fail for want of processes or descriptors
+            self._out = undo.enter_context(closing(Output()))
+            self._err = undo.enter_context(closing(Output()))
+            ours, theirs = socket.socketpair()
+            self._socket = undo.enter_context(ours)
+            with theirs:
+                self.group = Group(
+                    [sys.executable, "-m", "jobpipe.child", str(theirs.fileno())],
+                    environment=environment,
+                    output=(self._out.write, self._err.write),
+                    pass_fds=[theirs.fileno()],
+                )
+            undo.pop_all()
         self._out.close_write()
         self._err.close_write()
+        self._socket.setblocking(False)
         self._loop.add_reader(self._socket, self._readable)
         self.group.ended.add_done_callback(self._gone)
         self.starting = asyncio.create_task(self._start())
@@ -184,23 +191,25 @@ class Child:
         with suppress(OSError):  # it has died: its end is seen elsewhere
             await self._loop.sock_sendall(self._socket, encode(message))
 
-    def _readable(self) -> None:
+    def _readable(self) -> bool:
+        """Take what has arrived; tell whether there may be more."""
         try:
             data = self._socket.recv(READ_MAX)
         except BlockingIOError:
-            return
+            return False
         except OSError:
             data = b""
         if not data:
             # It may have closed the socket and live on, but nothing of that could be told.
             self.close()
             self.group.kill()
-            return
+            return False
         try:
             for frame in self._frames.feed(data):
                 self._take(frame)
-        except (ValueError, msgspec.ValidationError):
+        except ValueError:
             self.group.kill()  # a job's own code has written to the socket
+        return True
 
     def _take(self, frame: bytes) -> None:
         self._heard = time.monotonic()
@@ -225,9 +234,11 @@ class Child:
         telling.add_done_callback(self._telling.discard)
 
     def _gone(self, _end: asyncio.Future[Exit]) -> None:
-        """What it has still sent counts."""
-        while self._socket.fileno() >= 0:
-            self._readable()
+        """What it has still sent counts; what left its group may hold the other end open."""
+        for _ in range(READS_AT_END_MAX):
+            if self._socket.fileno() < 0 or not self._readable():
+                break
+        self.close()
         self._out.close_when_read()
         self._err.close_when_read()
 

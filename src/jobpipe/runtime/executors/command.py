@@ -12,6 +12,7 @@ import os
 import shutil
 import sys
 import tempfile
+from contextlib import closing
 from pathlib import Path
 from typing import IO, Any
 
@@ -36,11 +37,10 @@ async def run_command(command: Command, **values: Any) -> CommandResult:
     arguments = command.arguments(values)
     environment = {**command_environment(), **command.env}
     arguments[0] = _find(arguments[0], command, environment)
-    out, err = Output(KEPT_BYTES), Output(KEPT_BYTES)
     speech = current_job().speech
-    out.begin(lambda line: speech.line(logging.INFO, "stdout", line))
-    err.begin(lambda line: speech.line(logging.WARNING, "stderr", line))
-    try:
+    with closing(Output(KEPT_BYTES)) as out, closing(Output(KEPT_BYTES)) as err:
+        out.begin(lambda line: speech.line(logging.INFO, "stdout", line))
+        err.begin(lambda line: speech.line(logging.WARNING, "stderr", line))
         with _stdin(command, values) as stdin:
             group = Group(
                 [*_confined(command), *arguments],
@@ -55,9 +55,6 @@ async def run_command(command: Command, **values: Any) -> CommandResult:
         out.end()
         err.end()
         return _result(command, arguments[0], end, out.tail, err.tail)
-    finally:
-        out.close()
-        err.close()
 
 
 async def _ended(group: Group) -> Exit:
