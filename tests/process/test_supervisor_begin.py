@@ -45,12 +45,14 @@ def test_a_worker_that_cannot_begin_ends_the_supervisor_with_its_code(
     program = ward.start("broken:jp", cwd=tmp_path, JOBPIPE_APP="none")
     assert program.wait(20) == code
     assert words in ward.text()
+    assert len(ward.events("ChildDied")) == (not words)  # it has said why: one line is enough
 
 
 def test_a_store_that_is_away_is_told_by_the_exit_code(ward: Supervised) -> None:
     url = "postgresql://me:s3cret@127.0.0.1:1/jobs"
     assert ward.start(JOBPIPE_URL=url).wait(20) == 75
     assert "s3cret" not in ward.text()
+    assert ward.events("ChildDied") == []
 
 
 def test_a_wrong_setting_is_refused_before_anything_is_started(ward: Supervised) -> None:
@@ -95,3 +97,10 @@ def test_a_store_in_memory_needs_no_leases(ward: Supervised) -> None:
     supervisor = ward.start("--burst", JOBPIPE_URL="sqlite:///:memory:")
     assert supervisor.wait(20) == 0
     assert ward.events("StoreLost") == []
+
+
+def test_a_store_in_memory_is_served_like_any_other(ward: Supervised) -> None:
+    (port,) = free_ports(1)
+    ward.start("--health-port", str(port), "--processes", "2", JOBPIPE_URL="sqlite:///:memory:")
+    condition = ward.until(lambda: is_ready(port), "readiness")
+    assert len(condition["workers"]) == 1  # another process would see another store

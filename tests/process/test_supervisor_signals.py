@@ -105,6 +105,7 @@ def test_sigusr1_shows_the_stacks_of_all(ward: Supervised) -> None:
     supervisor.send_signal(signal.SIGUSR1)
     ward.until(lambda: "in hold" in ward.text(), "the stacks of the child")
     assert "supervisor.py" in ward.text()
+    assert f"stacks of the supervisor (pid {supervisor.pid}):" in ward.text()
     assert ward.jp.job(job).state is State.RUNNING
     ward.let_go("job")
     ward.jp.job(job).result(20)

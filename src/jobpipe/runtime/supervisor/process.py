@@ -34,6 +34,9 @@ DUMP_SECONDS = 10.0
 
 CHILD_OPTION = "--child-of"
 
+TOLD_CODES = (2, 75)
+"""What the command ends with after a line of its own: wrong use, and a store that is away."""
+
 
 @dataclass(frozen=True, slots=True)
 class Command:
@@ -56,6 +59,11 @@ class Death:
     code: int
     """The exit code, or the negative number of the signal that killed it."""
     peak_bytes: int
+
+    @property
+    def has_told(self) -> bool:
+        """Whether one that had not begun has written why: a wrong setting, or no store."""
+        return self.code in TOLD_CODES
 
     @property
     def cause(self) -> str:

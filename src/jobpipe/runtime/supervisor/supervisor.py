@@ -217,9 +217,9 @@ class Supervisor:
         place = self._children.pop(child)
         running = child.page.running()
         cause = child.killed_for or death.cause
-        if death.code != 0 and not (self.is_stopping and child.hello is None):
-            worker = child.name
-            emit(ChildDied(worker=worker, pid=child.pid, cause=cause, running=len(running)))
+        has_told = child.hello is None and (self.is_stopping or death.has_told)
+        if death.code != 0 and not has_told:
+            emit(ChildDied(worker=child.name, pid=child.pid, cause=cause, running=len(running)))
         watches = [self.watches.pop(each) for each in child.incarnations if each in self.watches]
         if child.incarnations and self._kit and self._facts:
             remains = Remains(
@@ -296,6 +296,7 @@ class Supervisor:
         child.kill(None)
 
     async def _dump_all(self) -> None:
+        _show(f"stacks of the supervisor (pid {os.getpid()}):\n")
         faulthandler.dump_traceback(sys.__stderr__ or sys.stderr, all_threads=True)
         for child in list(self._children):
             if child.is_ready:
