@@ -231,3 +231,25 @@ def test_a_worker_without_a_pulse_shows_its_stacks_and_is_replaced(ward: Supervi
     assert "in stand_still" in ward.text()
     assert ward.events("WorkerSwept") == []
     ward.jp.job(ward.ask_pid()).result(20)
+
+
+SLOW_END = """
+from jobpipe import Jobpipe
+import asyncio
+jp = Jobpipe()
+@jp.lifespan
+async def shared():
+    yield
+    await asyncio.sleep(1.5)
+    print("torn down", flush=True)
+"""
+
+
+def test_a_loop_that_turns_is_alive_also_when_there_is_no_lease(
+    ward: Supervised, tmp_path: Path
+) -> None:
+    (tmp_path / "slow_end.py").write_text(SLOW_END, encoding="utf-8")
+    program = ward.start("slow_end:jp", "--burst", cwd=tmp_path, JOBPIPE_PULSE_SECONDS="0.5")
+    assert program.wait(20) == 0
+    assert "torn down" in ward.text()
+    assert ward.events("ChildStuck") == []

@@ -149,3 +149,12 @@ def test_systemd_hears_when_it_is_ready_how_it_is_and_when_it_stops(
         supervisor.send_signal(signal.SIGTERM)
         manager.until("STOPPING=1")
         assert supervisor.wait(20) == 0
+
+
+def test_a_store_in_memory_is_served_by_one_worker(ward: Supervised) -> None:
+    port = free_port()
+    ward.start("--health-port", str(port), "--processes", "2", JOBPIPE_URL="sqlite:///:memory:")
+    ward.until_events("WorkerStarted")
+    ward.until(lambda: ask(port, "/readyz")[0] == 200, "readiness")
+    # Another process would see another store.
+    assert len(ask(port, "/readyz")[1]["workers"]) == 1

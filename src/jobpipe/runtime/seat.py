@@ -21,7 +21,7 @@ from jobpipe.runtime.options import LivenessLock, WorkerKit, WorkerOptions
 from jobpipe.runtime.slots import Started
 
 LONGEST_TICK_SECONDS = 1.0
-TICKS_PER_LEASE = 8
+TICKS_PER_LIMIT = 8
 
 
 class Lease(Protocol):
@@ -175,9 +175,9 @@ class OwnLease:
         return self._heartbeat.was_late()
 
 
-def tick_seconds(lease_seconds: float) -> float:
-    """Return how often a loop says that it is alive."""
-    return min(LONGEST_TICK_SECONDS, lease_seconds / TICKS_PER_LEASE)
+def tick_seconds(limit_seconds: float) -> float:
+    """Return how often a loop says that it is alive, where so long a silence has consequences."""
+    return min(LONGEST_TICK_SECONDS, limit_seconds / TICKS_PER_LIMIT)
 
 
 def described(options: WorkerOptions, seat: Seat) -> NewWorker:

@@ -21,7 +21,7 @@ import msgspec
 from jobpipe.errors import ConfigError, StoreUnavailable
 from jobpipe.model.job import Lane
 from jobpipe.runtime.heartbeat import MARGIN_SHARE
-from jobpipe.runtime.seat import Intake, Lease, OwnLease, Terms
+from jobpipe.runtime.seat import Intake, Lease, OwnLease, Terms, tick_seconds
 from jobpipe.runtime.supervisor.link import Link, read_line
 from jobpipe.runtime.supervisor.messages import (
     Ended,
@@ -65,6 +65,7 @@ class SupervisedSeat:
         self._facts: Facts | None = None
         self._link: Link[FromSupervisor] | None = None
         self._worker: Worker | None = None
+        self._beating: asyncio.TimerHandle | None = None
         self._leases: dict[int, SupervisedLease] = {}
 
     @property
@@ -86,14 +87,25 @@ class SupervisedSeat:
         self._worker = worker
         decoder = msgspec.json.Decoder(FromSupervisor)
         self._link = Link(self._end, decoder, self._hear, lambda: os._exit(ORPHANED))
+        self._beat()
+
+    def _beat(self) -> None:
+        """Show the pulse of the loop: also before, between and after its incarnations."""
+        assert self._facts is not None
+        self.page.beat()
+        pause = tick_seconds(self._facts.pulse_seconds)
+        self._beating = asyncio.get_running_loop().call_later(pause, self._beat)
 
     def detach(self) -> None:
+        if self._beating is not None:
+            self._beating.cancel()
         if self._link is not None:
             self._link.close()
             self._link = None
 
     def lease(self, terms: Terms) -> Lease:
         if not terms.kit.store.capabilities.shared:
+            self.greet(terms.worker_id, terms.options.name)
             return OwnLease(terms)
         lease = SupervisedLease(self, terms)
         self._leases = {terms.worker_id: lease}
@@ -146,7 +158,6 @@ class SupervisedLease:
         now = monotonic()
         is_new_to_locks = self._terms.kit.store.capabilities.exclusive_writer  # see Heartbeat
         self._page.renewed(now, now if is_new_to_locks else 0.0)
-        self._page.beat()
         self._seat.greet(self._terms.worker_id, self._terms.options.name)
 
     async def stop(self) -> None:
@@ -155,7 +166,6 @@ class SupervisedLease:
             self._asking.cancel()
 
     def tick(self) -> None:
-        self._page.beat()
         frontier = dict(self._terms.frontier())
         if frontier != self._published:
             self._published = frontier

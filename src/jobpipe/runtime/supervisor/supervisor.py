@@ -182,11 +182,11 @@ class Supervisor:
             child.incarnations.append(hello.worker_id)
             self.watches[hello.worker_id] = Watch(self._kit, child, hello)
         child.hello = hello
-        if is_first:
+        if is_first and hello.facts.is_shared:
             for number in range(1, hello.facts.processes):
                 self._open_place(number, hello.facts.processes)
-            if self._health is None:
-                self._spawn(self._answer_at(hello.facts.health_port))
+        if is_first and self._health is None:
+            self._spawn(self._answer_at(hello.facts.health_port))
 
     def _begun(self, child: ChildProcess) -> None:
         self._has_worked = True
