@@ -153,6 +153,7 @@ def _verdict(store: str, samples: list[Sample], seconds: float) -> int:
         "jobs": samples[-1].jobs,
         "seconds": round(seconds),
         "memory_growth_per_hour": round(an_hour, 4),
+        "memory_mb": [round(sample.memory / 1e6, 1) for sample in samples],
         "first": asdict(samples[0]),
         "half": asdict(late[0]),
         "last": asdict(samples[-1]),
