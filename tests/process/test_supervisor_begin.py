@@ -97,10 +97,3 @@ def test_a_store_in_memory_needs_no_leases(ward: Supervised) -> None:
     supervisor = ward.start("--burst", JOBPIPE_URL="sqlite:///:memory:")
     assert supervisor.wait(20) == 0
     assert ward.events("StoreLost") == []
-
-
-def test_a_store_in_memory_is_served_like_any_other(ward: Supervised) -> None:
-    (port,) = free_ports(1)
-    ward.start("--health-port", str(port), "--processes", "2", JOBPIPE_URL="sqlite:///:memory:")
-    condition = ward.until(lambda: is_ready(port), "readiness")
-    assert len(condition["workers"]) == 1  # another process would see another store
