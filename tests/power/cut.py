@@ -21,7 +21,7 @@ from msgspec import Struct
 from jobpipe.store.sqlite import checkpoint, connection
 from tests.power.binding import recorded
 from tests.power.images import Disk, Image
-from tests.power.judge import Expected, Finding, Judge
+from tests.power.judge import Expected, Finding, Judge, Kind
 from tests.power.recording import Event, Recording
 from tests.power.workload import Life
 
@@ -62,9 +62,17 @@ def record(
 
 
 def cut_everywhere(
-    events: list[Event], chance: random.Random, *, obeys: bool = True, most: int = sys.maxsize
+    events: list[Event],
+    chance: random.Random,
+    *,
+    obeys: bool = True,
+    most: int = sys.maxsize,
+    until: Kind | None = None,
 ) -> tuple[int, list[Finding]]:
-    """Judge each image of the disk at each place once; return how many, and what was found."""
+    """Judge each image of the disk at each place once, or ``until`` one is found wrong so.
+
+    Returns how many were judged, and what was found.
+    """
     expected, disk = Expected(events), Disk(obeys=obeys)
     seen: set[Hashable] = set()
     findings: list[Finding] = []
@@ -78,6 +86,8 @@ def cut_everywhere(
                 if mark not in seen and len(seen) < most:
                     seen.add(mark)
                     findings += judge.judge(cut, image)
+            if until in {finding.kind for finding in findings}:
+                break
     return len(seen), findings
 
 
