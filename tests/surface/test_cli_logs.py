@@ -159,6 +159,12 @@ def test_watching_tells_state_progress_and_the_last_line(said: Cli) -> None:
     assert said("job", "watch", "1", "-o", "json").json == sight
 
 
+def test_watching_a_job_that_has_failed_tells_its_error(said: Cli) -> None:
+    ended = said("job", "watch", "2")
+    assert ended.out.startswith("failed (attempts_exhausted)  attempt 2/2  ")
+    assert ended.out.endswith("  ValueError: no\n")
+
+
 def test_a_running_job_is_followed_to_its_end(program: Program) -> None:
     program("enqueue", "app.wait_for_a_file")
     worker = program.start("worker", "app:jp", "--burst", "--log-format", "text")

@@ -76,6 +76,15 @@ def test_nothing_is_overwritten_and_then_nothing_is_written(cli: Cli, name: str)
     assert contents(cli.folder / "new") == {name: "mine"}
 
 
+def test_a_folder_that_cannot_be_made_is_told_with_what_to_do(cli: Cli) -> None:
+    ended = cli("init", "/proc/shop")
+    assert (ended.code, ended.out) == (1, "")
+    assert ended.err == (
+        "Error: /proc/shop/app.py cannot be written: No such file or directory\n"
+        "Name a folder that you may write to: jobpipe init FOLDER\n"
+    )
+
+
 def test_here_and_as_json(cli: Cli) -> None:
     cli.folder.joinpath("app.py").unlink()
     assert cli("init", "--json").json == {"folder": ".", "files": FILES}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import sys
 import traceback
@@ -16,6 +17,9 @@ from jobpipe.cli.root import PROGRAM, jobpipe
 from jobpipe.config.completion import asked_for_completion
 from jobpipe.errors import JobpipeError
 from jobpipe.telemetry.escape import escape, escape_block
+
+NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO)
+"""What writing to standard output may meet; errors of the store are not told like this."""
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -83,6 +87,8 @@ def _tell(error: Exception, debug: bool) -> None:
         tell_error(error)
     else:
         what = escape(f"{type(error).__qualname__}: {error}")
+        if isinstance(error, OSError) and error.errno in NO_ROOM and error.filename is None:
+            what = f"the output cannot be written: {error.strerror}"
         click.echo(f"Error: {what}", err=True)
         if not debug and not isinstance(error, OSError):
             click.echo("This is not meant to happen; --debug shows where it did.", err=True)

@@ -34,7 +34,7 @@ class Limits:
             is_number = isinstance(value, kind) and not isinstance(value, bool)
             if value is not None and not (is_number and low <= value <= high):
                 word = "a whole number" if kind is int else "a number"
-                allowed = f"{word} from {low:g} to {high:g}, or None"
+                allowed = f"{word} from {low} to {high}, or None"
                 raise ConfigError(
                     f"limits: {field.name}={show(value)} is refused; allowed: {allowed}"
                 )

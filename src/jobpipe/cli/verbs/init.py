@@ -47,9 +47,15 @@ def init(choices: Choices, folder: Path) -> int:
 
 def _write(target: Path, name: str) -> None:
     text = files("jobpipe.cli").joinpath("starter", f"{name}.txt").read_text(encoding="utf-8")
-    target.parent.mkdir(parents=True, exist_ok=True)
-    with target.open("x", encoding="utf-8") as file:  # one that has just appeared is kept as well
-        file.write(text)
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        with target.open("x", encoding="utf-8") as file:  # one that has just appeared is kept too
+            file.write(text)
+    except OSError as error:
+        raise JobpipeError(
+            f"{target} cannot be written: {error.strerror}",
+            help="Name a folder that you may write to: jobpipe init FOLDER",
+        ) from error
 
 
 def _show(out: Output, folder: Path) -> None:

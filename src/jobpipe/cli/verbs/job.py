@@ -14,7 +14,7 @@ from jobpipe.cli.terms import read_terms
 from jobpipe.cli.types import job_id
 from jobpipe.cli.verbs.job_logs import job_logs
 from jobpipe.cli.verbs.job_steer import cancel_jobs, delete_jobs, rerun_jobs
-from jobpipe.cli.verbs.job_watch import job_watch
+from jobpipe.cli.verbs.job_watch import error_line, job_watch
 from jobpipe.model.state import State
 from jobpipe.telemetry.escape import escape, escape_block
 
@@ -41,7 +41,7 @@ ATTEMPT_COLUMNS: list[Column[AttemptView]] = [
     Column("PID", lambda run: run.pid, "number"),
     Column("STARTED", lambda run: run.started_at, "time"),
     Column("TOOK", lambda run: _took(run.duration_seconds), "number"),
-    Column("ERROR", lambda run: _error_line(run.error)),
+    Column("ERROR", lambda run: error_line(run.error)),
 ]
 
 
@@ -184,7 +184,7 @@ def _facts(view: JobView) -> list[tuple[str, str]]:
         ("meta", brief(view.meta) if view.meta else ""),
         ("losses", str(view.losses or "")),
         ("reruns", str(view.reruns or "")),
-        ("error", escape(_error_line(view.error))),
+        ("error", escape(error_line(view.error))),
     ]
     return [(name, value) for name, value in facts if value]
 
@@ -193,13 +193,6 @@ def _why(view: JobView) -> str:
     if view.reason is not None:
         return view.reason.value
     return "cancel requested" if view.cancel_requested_at and view.state is State.RUNNING else ""
-
-
-def _error_line(error: Any) -> str:
-    if isinstance(error, dict):
-        parts = [str(error[part]) for part in ("type", "message") if error.get(part)]
-        return ": ".join(parts).split("\n", 1)[0]
-    return "" if error is None else str(error).split("\n", 1)[0]
 
 
 def _when(moment: str | None) -> str:

@@ -37,6 +37,8 @@ class Sight:
     attempt: int
     max_attempts: int
     progress: Any
+    error: str | None
+    """Of the last attempt: type and first line."""
     last_line: LogView | None
 
 
@@ -82,6 +84,7 @@ def look_on(reader: LogReader) -> Iterator[Sight]:
             attempt=view.attempt,
             max_attempts=view.max_attempts,
             progress=view.progress,
+            error=error_line(view.error) or None,
             last_line=line,
         )
         if sight != before:
@@ -90,6 +93,14 @@ def look_on(reader: LogReader) -> Iterator[Sight]:
             return
         before = sight
         time.sleep(LOOK_SECONDS)
+
+
+def error_line(error: Any) -> str:
+    """Return the type of an error, and the first line of its message."""
+    if isinstance(error, dict):
+        parts = [str(error[part]) for part in ("type", "message") if error.get(part)]
+        return ": ".join(parts).split("\n", 1)[0]
+    return "" if error is None else str(error).split("\n", 1)[0]
 
 
 def _line_by_line(out: Output, sights: Iterator[Sight]) -> Sight:
@@ -137,7 +148,9 @@ def _parts(sight: Sight) -> list[str]:
     parts = [state, f"attempt {sight.attempt}/{sight.max_attempts}"]
     if sight.progress is not None:
         parts += _progress(**sight.progress)
-    if sight.last_line is not None:
+    if sight.error is not None and sight.state is not State.RUNNING:
+        parts.append(sight.error)
+    elif sight.last_line is not None:
         parts.append(f"{sight.last_line.level}: {sight.last_line.message}")
     return [escape(each) for each in parts]
 
@@ -146,7 +159,11 @@ def _progress(done: float, total: float | None, note: str | None) -> list[str]:
     if total:
         share = min(1.0, max(0.0, done / total))
         bar = ("#" * round(share * BAR_WIDTH)).ljust(BAR_WIDTH, "-")
-        parts = [f"[{bar}] {share:.0%}", f"{done:g}/{total:g}"]
+        parts = [f"[{bar}] {share:.0%}", f"{_figure(done)}/{_figure(total)}"]
     else:
-        parts = [f"{done:g}"]
+        parts = [_figure(done)]
     return [*parts, *([note] if note else [])]
+
+
+def _figure(value: float) -> str:
+    return f"{value:,}" if isinstance(value, int) else f"{value:,.2f}"
