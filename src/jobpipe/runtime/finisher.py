@@ -121,27 +121,14 @@ class Finisher:
                 taken = await self._store.run(ops.finish(batch, time.monotonic_ns()))
                 if tried:
                     emit(StoreBack(doing="outcomes are written"))
-                return await self._settle_refused(batch, taken, tried)
+                await _tell_refused(self._store, batch, taken)
+                return taken
             except StoreUnavailable as error:
                 if not tried:
                     emit(StoreLost(doing="writing outcomes", why=str(error)))
                 tried = True
             await asyncio.sleep(pause)
             pause = min(pause * 2, LONGEST_PAUSE)
-
-    async def _settle_refused(
-        self, batch: Sequence[Finish], taken: list[Finished], tried: bool
-    ) -> list[Finished]:
-        """Report refused outcomes; one that an earlier, cut-off try wrote was not refused."""
-        ids = {end.id for end in taken}
-        refused = [end for end in batch if end.id not in ids]
-        written = (
-            await self._store.run(ops.already_written(refused)) if tried and refused else set()
-        )
-        for end in refused:
-            if end.id not in written:
-                emit(WriteRefused(job=end.id, token=end.token, outcome=end.outcome))
-        return taken
 
 
 async def write_late(store: AsyncStore, outcomes: Sequence[Finish]) -> None:
@@ -150,6 +137,16 @@ async def write_late(store: AsyncStore, outcomes: Sequence[Finish]) -> None:
     Raises StoreUnavailable.
     """
     taken = await store.run(ops.finish(outcomes, time.monotonic_ns()))
+    await _tell_refused(store, outcomes, taken)
+
+
+async def _tell_refused(
+    store: AsyncStore, outcomes: Sequence[Finish], taken: Sequence[Finished]
+) -> None:
+    """Tell of refused outcomes: what a cut-off try or the job itself had written was not refused.
+
+    Raises StoreUnavailable.
+    """
     ids = {end.id for end in taken}
     refused = [end for end in outcomes if end.id not in ids]
     written = await store.run(ops.already_written(refused)) if refused else set()

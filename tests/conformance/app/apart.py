@@ -8,6 +8,7 @@ import logging
 import os
 import resource
 import signal
+import socket
 import subprocess
 import sys
 import threading
@@ -15,7 +16,9 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
-from jobpipe import Cancel, Fail, Retry, RunningJob, Snooze, Tasks, current_job
+from jobpipe import Cancel, Fail, Retry, RunningJob, Snooze, State, Tasks, current_job
+from jobpipe.model.job import Finish
+from jobpipe.runtime.executors.frames import Ended, encode
 from jobpipe.tasks.limits import Limits
 
 tasks = Tasks()
@@ -47,6 +50,22 @@ def add(a: int, b: int) -> Sum:
 async def add_on_loop(a: int, b: int) -> Sum:
     await asyncio.sleep(0)
     return Sum(a, b, os.getpid())
+
+
+@tasks.task(executor="process")
+def claim_success() -> None:
+    """Tell the worker, in the name of this process, that the success stands in the store."""
+    job = current_job()
+    said = Finish(
+        id=job.id,
+        token=job.token,
+        state=State.SUCCEEDED,
+        outcome="succeeded",
+        result='"said"',
+        stored=True,
+    )
+    with socket.socket(fileno=os.dup(int(sys.argv[1]))) as channel:
+        channel.sendall(encode(Ended(said)))
 
 
 @tasks.task(executor="process")

@@ -297,6 +297,13 @@ def test_who_closes_our_socket_is_found_dead(site: Site, jp: Jobpipe, apart: Mod
         assert site.result(site.enqueue(apart.add, 1, 2)).a == 1
 
 
+def test_that_a_success_is_stored_is_not_believed(
+    site: Site, jp: Jobpipe, apart: ModuleType
+) -> None:
+    with site.running(jp, concurrency=1):
+        assert site.result(site.enqueue(apart.claim_success)) == "said"
+
+
 def test_a_task_that_no_module_declares_says_so(site: Site, jp: Jobpipe) -> None:
     @jp.task(executor="process", max_attempts=1)
     def hidden() -> None:

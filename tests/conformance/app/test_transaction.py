@@ -238,7 +238,11 @@ def test_what_was_said_is_kept_with_the_success(site: Site, jp: Jobpipe, shelf: 
 
 
 def test_it_works_in_a_process_of_its_own(
-    site: Site, jp: Jobpipe, shelf: Shelf, monkeypatch: pytest.MonkeyPatch
+    site: Site,
+    jp: Jobpipe,
+    shelf: Shelf,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
 ) -> None:
     """Its tasks are in a module, since the process imports them."""
     monkeypatch.delitem(sys.modules, APART, raising=False)
@@ -253,6 +257,7 @@ def test_it_works_in_a_process_of_its_own(
     assert shelf.items == [7, 8]
     lines = site.place.sql("SELECT message FROM {p}log ORDER BY job_id, number")
     assert [line["message"] for line in lines] == ["inside", "inside", "inside"]
+    assert not [line for line in caplog.messages if "refused" in line]
 
 
 def test_a_cancelled_block_is_undone(site: Site, jp: Jobpipe, shelf: Shelf) -> None:

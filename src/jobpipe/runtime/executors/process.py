@@ -171,10 +171,13 @@ def _went_well(done: asyncio.Task[None]) -> bool:
 
 
 def _checked(ended: Ended, claimed: Claimed) -> Finish | None:
-    """Return the outcome as this attempt's, whatever the child has written into it."""
+    """Return the outcome as this attempt's, whatever the child has written into it.
+
+    Also that it stands in the store already is for the store to say.
+    """
     if ended.finish is None:
         return None
     now = time.monotonic_ns()
     return msgspec.structs.replace(
-        ended.finish, id=claimed.id, token=claimed.token, ended_at_ns=now
+        ended.finish, id=claimed.id, token=claimed.token, ended_at_ns=now, stored=False
     )
