@@ -106,7 +106,7 @@ def test_what_is_wrong_with_a_file(fields: dict[str, Any], code: str, severity: 
 def test_who_holds_the_write_lock_is_named() -> None:
     *_, found = store_health.judge_file("f", changed(FILE, lock=WriteLock(1.0, 42, True)))
     assert "process 42, which is stopped, holds it" in found.what
-    assert found.fix == "Continue it (kill -CONT 42), or end it (kill 42)."
+    assert found.fix == "Continue it (kill -CONT 42), or end it (kill -KILL 42)."
     *_, found = store_health.judge_file("f", changed(FILE, lock=WriteLock(1.0, 42, False)))
     assert "process 42 holds it" in found.what
     assert found.fix == "Let it commit, or end it (kill 42)."

@@ -85,8 +85,9 @@ def _judge_lock(path: str, facts: FileFacts) -> Finding:
     stopped = ", which is stopped," if lock.stopped else ""
     cure = "Find the program that keeps a transaction open on this file and end it."
     if lock.pid is not None:
-        cont = f"Continue it (kill -CONT {lock.pid})" if lock.stopped else "Let it commit"
-        cure = f"{cont}, or end it (kill {lock.pid})."
+        cure = f"Let it commit, or end it (kill {lock.pid})."
+        if lock.stopped:  # SIGTERM would wait until it goes on
+            cure = f"Continue it (kill -CONT {lock.pid}), or end it (kill -KILL {lock.pid})."
     return error(
         "write_lock_held",
         f"The write lock of {path} was not free for {lock.waited_seconds:g} s: {who}{stopped} holds"

@@ -10,7 +10,8 @@ MEANINGS: dict[str, tuple[type[JobpipeError], str, str]] = {
     "SQLITE_BUSY": (
         StoreUnavailable,
         "is locked by another connection",
-        "Find the program that keeps a transaction open on this file and let it commit.",
+        "Find the program that keeps a transaction open on this file (`jobpipe doctor` names it)"
+        " and let it commit.",
     ),
     "SQLITE_LOCKED": (
         StoreUnavailable,
@@ -45,7 +46,7 @@ MEANINGS: dict[str, tuple[type[JobpipeError], str, str]] = {
     "SQLITE_CORRUPT": (
         StoreUnavailable,
         "is damaged",
-        "Run `jobpipe db check`, then restore the file from a backup.",
+        "Stop what uses it, then restore the file from a backup.",
     ),
 }
 
