@@ -42,11 +42,13 @@ class FakeHost:
     """Starts fake processes; what is to happen later waits in ``waiting``."""
 
     def __init__(self) -> None:
-        self.is_quiet = self.is_stopping = self.is_burst = False
+        self.is_quiet = self.is_stopping = self.is_burst = self.is_full = False
         self.started: list[Any] = []
         self.waiting: list[tuple[float, Callable[[], None]]] = []
 
     def start(self, _place: Place, *, quiet: bool) -> Any:
+        if self.is_full:
+            return None
         self.started.append(FakeChild(quiet))
         return self.started[-1]
 
@@ -178,6 +180,39 @@ def test_a_burst_that_found_nothing_closes_the_place(host: FakeHost, place: Plac
     assert host.started[1].told == ["quiet", "stop"]
     place.fill()
     assert len(host.started) == 2
+
+
+def test_a_burst_in_which_nobody_can_begin_ends_with_the_code(host: FakeHost, place: Place) -> None:
+    host.is_burst = True
+    for _ in range(6):
+        place.ended(host.started[-1], CRASH, was_working=False)
+        host.waits()
+    assert (len(host.started), place.is_closed) == (7, False)
+    place.ended(host.started[-1], CRASH, was_working=False)
+    assert (place.is_closed, place.code, host.waiting) == (True, 139, [])
+
+
+def test_a_burst_goes_on_where_one_has_begun(host: FakeHost, place: Place) -> None:
+    host.is_burst = True
+    for _ in range(10):
+        ready(place, host.started[-1])
+        place.ended(host.started[-1], CRASH, was_working=False)
+        host.waits()
+    assert (len(host.started), place.is_closed) == (11, False)
+
+
+def test_where_no_process_can_be_started_it_is_tried_again(host: FakeHost, place: Place) -> None:
+    host.is_full = True
+    place.ended(host.started[0], CRASH, was_working=True)
+    assert [host.waits() for _ in range(3)] == [0.0, 0.1, 0.2]
+    host.is_full = False
+    host.waits()
+    assert place.serving is host.started[1]
+    host.is_full = True
+    place.prepare()
+    host.is_full = False
+    host.waits()
+    assert place.successor is host.started[2]
 
 
 def test_nobody_is_started_while_the_host_stops(host: FakeHost, place: Place) -> None:

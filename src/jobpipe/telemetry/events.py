@@ -80,6 +80,13 @@ class ChildStarted(Event, frozen=True):
     sentence = "worker process {worker} (pid {pid}) started"
 
 
+class ChildNotStarted(Event, frozen=True):
+    worker: str
+    why: str
+    level = logging.ERROR
+    sentence = "worker process {worker} cannot be started, it is tried again: {why}"
+
+
 class ChildDied(Event, frozen=True):
     worker: str
     pid: int

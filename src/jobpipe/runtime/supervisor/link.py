@@ -60,8 +60,10 @@ class Link(Generic[T]):
                 self._closed()
                 return
             *lines, self._incoming = (self._incoming + part).split(b"\n")
+            self._incoming = self._incoming[:PENDING_MAX]
             for line in lines:
-                self._receive(self._decoder.decode(line))
+                with suppress(msgspec.DecodeError):  # a job's own code has written to the socket
+                    self._receive(self._decoder.decode(line))
 
     def close(self) -> None:
         """Close this end; twice is fine."""

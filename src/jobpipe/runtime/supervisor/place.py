@@ -19,7 +19,11 @@ SHORTEST_PAUSE, LONGEST_PAUSE = 0.1, 10.0
 LONG_LIFE_SECONDS = 10.0
 """After so long in service a death is no sign of a fault that will come again at once."""
 
+BEGINNINGS_MAX = 7
+"""How often in a row a process may fail to begin in a burst; otherwise it is tried for ever."""
+
 EXHAUSTED = 3
+MEGABYTE = 1024 * 1024
 
 
 class Host(Protocol):
@@ -29,7 +33,9 @@ class Host(Protocol):
     is_stopping: bool
     is_burst: bool
 
-    def start(self, place: Place, *, quiet: bool) -> ChildProcess: ...
+    def start(self, place: Place, *, quiet: bool) -> ChildProcess | None:
+        """Start a process; None when that is not possible now."""
+        ...
 
     def later(self, seconds: float, call: Callable[[], None]) -> None: ...
 
@@ -42,12 +48,15 @@ class Place:
         self.serving: ChildProcess | None = None
         self.successor: ChildProcess | None = None
         self.is_closed = False
-        """Nothing is left to do here."""
+        """Nothing is left to do here, or nobody can do it."""
+        self.code = 0
+        """The exit code of the last one who could not, in a burst."""
         self._host = host
         self._leaving: set[ChildProcess] = set()
         self._why = ""
         self._is_renewing = False
         self._pause = SHORTEST_PAUSE
+        self._failures = 0
 
     @property
     def is_served(self) -> bool:
@@ -57,7 +66,10 @@ class Place:
         """Have somebody serve."""
         if self.serving is None and not self._host.is_stopping and not self.is_closed:
             self.serving = self._host.start(self, quiet=self._host.is_quiet)
-            self._tell_replaced(self.serving)
+            if self.serving is None:
+                self._host.later(self._longer_pause(), self.fill)
+            else:
+                self._tell_replaced(self.serving)
 
     def ready(self, child: ChildProcess) -> None:
         """A process has begun to work; if it is to take over, the one before it retires."""
@@ -68,6 +80,21 @@ class Place:
         """Have a successor get ready."""
         if self.successor is None and self.serving and not self._host.is_stopping:
             self.successor = self._host.start(self, quiet=True)
+            if self.successor is None:
+                self._host.later(self._longer_pause(), self.prepare)
+
+    def renew_if_due(self, max_seconds: float | None, max_megabytes: int | None) -> None:
+        """Replace who serves when it is too old or too large."""
+        child = self.serving
+        if child is None or not child.is_ready:
+            return
+        age = time.monotonic() - (child.ready_at or child.began)
+        if max_seconds is not None and age >= max_seconds:
+            self.renew(f"it is {age:.0f} s old")
+        elif max_megabytes is not None:
+            megabytes = child.memory_bytes() // MEGABYTE
+            if megabytes >= max_megabytes:
+                self.renew(f"it holds {megabytes} MB of memory")
 
     def renew(self, why: str) -> None:
         """Replace who serves as soon as a successor is ready."""
@@ -95,7 +122,9 @@ class Place:
                 self._host.later(self._next_pause(child), self.prepare)
         elif child is self.serving:
             self.serving = None
-            if self._host.is_burst and death.code == 0:
+            self._failures = self._failures + 1 if child.ready_at is None else 0
+            if self._host.is_burst and (death.code == 0 or self._failures >= BEGINNINGS_MAX):
+                self.code = death.exit_code
                 self._close()
                 return
             self._why = self._why or child.killed_for or death.cause
@@ -126,6 +155,9 @@ class Place:
         lived = 0.0 if child.ready_at is None else time.monotonic() - child.ready_at
         if lived >= LONG_LIFE_SECONDS:
             self._pause = SHORTEST_PAUSE
+        return self._longer_pause()
+
+    def _longer_pause(self) -> float:
         pause = self._pause
         self._pause = min(pause * 2, LONGEST_PAUSE)
         return pause

@@ -15,15 +15,24 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Sequence
-from contextlib import suppress
+from contextlib import ExitStack, closing, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
 import msgspec
 
 from jobpipe.config.service import environment_of_children
+from jobpipe.runtime.supervisor.burial import Remains
 from jobpipe.runtime.supervisor.link import Link
-from jobpipe.runtime.supervisor.messages import FromChild, Hello, Quiet, Retire, Stop, Welcome
+from jobpipe.runtime.supervisor.messages import (
+    Facts,
+    FromChild,
+    Hello,
+    Quiet,
+    Retire,
+    Stop,
+    Welcome,
+)
 from jobpipe.runtime.supervisor.page import Page
 
 COUNT_STEP_SECONDS = 1.0
@@ -61,6 +70,11 @@ class Death:
     peak_bytes: int
 
     @property
+    def exit_code(self) -> int:
+        """Return the code as a shell shows it."""
+        return self.code if self.code >= 0 else 128 - self.code
+
+    @property
     def has_told(self) -> bool:
         """Whether one that had not begun has written why: a wrong setting, or no store."""
         return self.code in TOLD_CODES
@@ -83,9 +97,8 @@ class ChildProcess:
     def __init__(
         self, command: Command, welcome: Welcome, hear: Callable[[ChildProcess, FromChild], None]
     ) -> None:
-        ours, theirs = socket.socketpair()
+        """Start it; raises OSError for want of processes or descriptors."""
         self.name = welcome.name
-        self.page = Page.create()
         self.began = time.monotonic()
         self.ready_at: float | None = None
         self.hello: Hello | None = None
@@ -100,15 +113,13 @@ class ChildProcess:
         self._silent = 0.0
         self._pulse = 0
         self._looked = self.began
-        descriptors = (theirs.fileno(), self.page.descriptor)
-        with theirs:
-            self._popen = subprocess.Popen(  # noqa: S603  # our own interpreter and arguments
-                command.line(f"{descriptors[0]},{descriptors[1]}"),
-                pass_fds=descriptors,
-                process_group=0,
-                stdin=subprocess.DEVNULL,
-                env=environment_of_children(),
-            )
+        with ExitStack() as undo:
+            self.page = undo.enter_context(closing(Page.create()))
+            ours, theirs = socket.socketpair()
+            undo.enter_context(ours)
+            with theirs:
+                self._popen = _start(command, theirs.fileno(), self.page.descriptor)
+            undo.pop_all()
         self.pid = self._popen.pid
         decoder = msgspec.json.Decoder(FromChild)
         self._link = Link(ours, decoder, lambda message: hear(self, message), lambda: None)
@@ -171,6 +182,19 @@ class ChildProcess:
         self.look_at_dump()
         return Death(self._popen.returncode, _peak_bytes(usage))
 
+    def remains(self, death: Death, facts: Facts) -> Remains:
+        """Return what is known of it after its death; not after ``close``."""
+        return Remains(
+            workers=self.incarnations,
+            started=self.page.running(),
+            died_ns=time.monotonic_ns(),
+            cause=self.killed_for or death.cause,
+            peak_bytes=death.peak_bytes,
+            dump=self.last_dump(),
+            blameless=self.blameless,
+            facts=facts,
+        )
+
     def close(self) -> None:
         """Free what belonged to a process that was reaped."""
         self._link.close()
@@ -210,14 +234,26 @@ class ChildProcess:
         self.signal(signal.SIGUSR1)
         deadline = time.monotonic() + seconds
         text = ""
-        while time.monotonic() < deadline and self._popen.returncode is None:
+        while time.monotonic() < deadline:
             await asyncio.sleep(0.05)
+            if self._popen.returncode is not None:  # its page is closed
+                break
             fresh = self.look_at_dump()
             if text and not fresh:
                 break
             text += fresh
         self._dump = text or self._dump
         return text
+
+
+def _start(command: Command, *descriptors: int) -> subprocess.Popen[bytes]:
+    return subprocess.Popen(  # noqa: S603  # our own interpreter and arguments
+        command.line(",".join(map(str, descriptors))),
+        pass_fds=descriptors,
+        process_group=0,
+        stdin=subprocess.DEVNULL,
+        env=environment_of_children(),
+    )
 
 
 def _kill_group(pid: int) -> None:

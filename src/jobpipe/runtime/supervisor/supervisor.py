@@ -14,6 +14,7 @@ import socket
 import sys
 import time
 from collections.abc import Callable, Coroutine
+from contextlib import suppress
 from contextvars import copy_context
 from dataclasses import dataclass
 from typing import Any
@@ -44,6 +45,7 @@ from jobpipe.runtime.supervisor.watch import Watch
 from jobpipe.telemetry.events import (
     ChildBuried,
     ChildDied,
+    ChildNotStarted,
     ChildOutstayed,
     ChildStarted,
     ChildStuck,
@@ -63,7 +65,6 @@ SHORTEST_PAUSE, LONGEST_PAUSE = 0.1, 2.0
 """Bounds of the wait between two tries to bury, in seconds."""
 
 DUMP_SECONDS = 1.0
-MEGABYTE = 1024 * 1024
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,6 +96,7 @@ class Supervisor:
         self._has_worked = False
         """A child has once been ready."""
         self._code = 0
+        self._error: BaseException | None = None
         self._received: list[int] = []
         self._threads = Threads()
         self._tasks: set[asyncio.Task[None]] = set()
@@ -122,12 +124,15 @@ class Supervisor:
             await self._buried()
         finally:
             await self._close()
-        return 128 + self._received[1] if len(self._received) > 1 else self._code
+        if self._error is not None:
+            raise self._error
+        code = self._code or max(place.code for place in self.places)
+        return 128 + self._received[1] if len(self._received) > 1 else code
 
     # What places ask for
 
-    def start(self, place: Place, *, quiet: bool) -> ChildProcess:
-        """Start a process for a place."""
+    def start(self, place: Place, *, quiet: bool) -> ChildProcess | None:
+        """Start a process for a place; None when the system has no room for it."""
         welcome = Welcome(
             name=place.name,
             supervisor_pid=os.getpid(),
@@ -135,7 +140,11 @@ class Supervisor:
             greets=not self._children and self._facts is None,
             quiet=quiet,
         )
-        child = ChildProcess(self._plan.command, welcome, self._hear)
+        try:
+            child = ChildProcess(self._plan.command, welcome, self._hear)
+        except OSError as error:
+            emit(ChildNotStarted(worker=place.name, why=str(error)))
+            return None
         self._children[child] = place
         emit(ChildStarted(worker=place.name, pid=child.pid))
         return child
@@ -222,22 +231,13 @@ class Supervisor:
             emit(ChildDied(worker=child.name, pid=child.pid, cause=cause, running=len(running)))
         watches = [self.watches.pop(each) for each in child.incarnations if each in self.watches]
         if child.incarnations and self._kit and self._facts:
-            remains = Remains(
-                workers=child.incarnations,
-                started=running,
-                died_ns=time.monotonic_ns(),
-                cause=cause,
-                peak_bytes=death.peak_bytes,
-                dump=child.last_dump(),
-                blameless=child.blameless,
-                facts=self._facts,
-            )
+            remains = child.remains(death, self._facts)
             burial = self._spawn(self._bury(self._kit, child.name, remains, watches))
             self._burials.add(burial)
             burial.add_done_callback(self._burials.discard)
         child.close()
         if not self._has_worked and place is self.places[0] and not self.is_stopping:
-            self._code = death.code if death.code >= 0 else 128 - death.code
+            self._code = death.exit_code
             self._stop()
         place.ended(child, death, was_working=bool(running))
 
@@ -274,20 +274,11 @@ class Supervisor:
                 if child.silent_seconds() > facts.pulse_seconds and child.killed_for is None:
                     self._spawn(self._end_stuck(child, facts.pulse_seconds))
                 if place.serving is child and not self.is_stopping:
-                    self._renew_if_due(place, child, facts)
+                    place.renew_if_due(facts.max_seconds, facts.max_memory)
             self._notifier.status(status_line(self.places, list(self._children)))
             if all(child.killed_for is None for child in self._children):
                 self._notifier.alive()
             await asyncio.sleep(LOOK_SECONDS)
-
-    def _renew_if_due(self, place: Place, child: ChildProcess, facts: Facts) -> None:
-        age = time.monotonic() - (child.ready_at or child.began)
-        if facts.max_seconds is not None and age >= facts.max_seconds:
-            place.renew(f"it is {age:.0f} s old")
-        elif facts.max_memory is not None:
-            megabytes = child.memory_bytes() // MEGABYTE
-            if megabytes >= facts.max_memory:
-                place.renew(f"it holds {megabytes} MB of memory")
 
     async def _end_stuck(self, child: ChildProcess, seconds: float) -> None:
         child.killed_for = f"no pulse for {seconds:g} s"
@@ -390,11 +381,19 @@ class Supervisor:
     def _spawn(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
         task = asyncio.create_task(work)
         self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
+        task.add_done_callback(self._part_ended)
         return task
+
+    def _part_ended(self, task: asyncio.Task[None]) -> None:
+        """None may fail; after that, supervision is not what it is taken for."""
+        self._tasks.discard(task)
+        if not task.cancelled() and (error := task.exception()) is not None:
+            self._error = self._error or error
+            self._stop()
 
 
 def _show(stacks: str) -> None:
     if stacks and sys.stderr is not None:
-        sys.stderr.write(stacks)
-        sys.stderr.flush()
+        with suppress(OSError):  # nobody reads it any more
+            sys.stderr.write(stacks)
+            sys.stderr.flush()
