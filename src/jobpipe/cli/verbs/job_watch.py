@@ -57,7 +57,9 @@ class Sight:
 def job_watch(choices: Choices, id: int) -> int:
     """Show a job's state, progress and last line until it ends; exit with its end.
 
-    On a terminal one line that changes; otherwise a line, or an object, a change.
+    On a terminal one line that changes; otherwise a line, or an object, a change. Where an attempt
+    has failed, its error stands in place of the last line. Progress is the newest that was said,
+    also by an attempt before.
     """
     out = choices.out()
     sights = look_on(LogReader(choices.application(), id))

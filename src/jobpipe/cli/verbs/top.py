@@ -82,7 +82,8 @@ FAILING: list[Column[FailingTask]] = [
 def top(choices: Choices, every: timedelta, once: bool) -> None:
     """Watch queues, rates, waits, workers, and the slowest and the failing tasks.
 
-    Durations and failures are those of a sample: the newest jobs, and what runs.
+    Durations and failures are those of a sample: the newest jobs that ended in the last ten
+    minutes, and what runs.
     """
     seconds = max(SHORTEST_SECONDS, every.total_seconds())
     out = choices.out()
