@@ -101,7 +101,6 @@ class Attempt:
         """Tell whether it was interrupted since its worker ends."""
         return self.why_stopped in ("stop", "lease")
 
-
     @property
     def started_ns(self) -> int:
         """Monotonic clock at its start, 0 before: its job knows it too, to end in time."""

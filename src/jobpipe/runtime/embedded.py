@@ -17,13 +17,11 @@ from types import FrameType
 from typing import Protocol
 
 from jobpipe.runtime.steady_loop import SteadyLoop
+from jobpipe.runtime.supervisor.messages import EXHAUSTED
 from jobpipe.runtime.worker import Worker
 
 FAILED = 1
 """Exit code of a worker whose loop was stopped by a task."""
-
-EXHAUSTED = 3
-"""Exit code of a worker that stopped because its slots were stuck."""
 
 MakeWorker = Callable[[], Worker]
 """Makes the worker on the loop that it will run on."""

@@ -223,7 +223,7 @@ class Slots:
             self._settle_outcome(outcome)
 
     def _begin(self, attempt: Attempt, prepared: Prepared) -> None:
-        attempt.started_ns = attempt.job.started_ns = time.monotonic_ns()
+        attempt.started_ns = time.monotonic_ns()
         if attempt.claimed.timeout_us is not None:
             attempt.deadline = self._deadlines.add(
                 attempt.claimed.timeout_us / 1e6, lambda: self._time_out(attempt, prepared)

@@ -207,7 +207,7 @@ class Serving:
                 pass  # an attempt that has just ended is stopped no more
 
     async def _serve(self, attempt: Attempt) -> None:
-        attempt.started_ns = attempt.job.started_ns = time.monotonic_ns()
+        attempt.started_ns = time.monotonic_ns()
         set_only_job(attempt.job)
         sys.stdout, sys.stderr = self._streams
         confine.limit_cpu(self._hello.cpu_seconds)

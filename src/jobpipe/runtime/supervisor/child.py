@@ -7,12 +7,10 @@ While the supervisor lives but does not renew (it may be stopped), the child not
 from __future__ import annotations
 
 import asyncio
-import ctypes
 import faulthandler
 import os
 import signal
 import socket
-import sys
 from collections.abc import Callable
 from time import monotonic  # bound here: a task that replaces time.monotonic moves no lease
 
@@ -20,6 +18,7 @@ import msgspec
 
 from jobpipe.errors import ConfigError, StoreUnavailable
 from jobpipe.model.job import Lane
+from jobpipe.runtime.executors import confine
 from jobpipe.runtime.heartbeat import MARGIN_SHARE
 from jobpipe.runtime.seat import Intake, Lease, OwnLease, Terms, tick_seconds
 from jobpipe.runtime.supervisor.link import Link, read_line
@@ -44,7 +43,6 @@ from jobpipe.runtime.worker import Worker
 from jobpipe.store.ops.worker import renew
 
 WELCOME_SECONDS = 30.0
-PR_SET_PDEATHSIG = 1
 ORPHANED = 137
 """Exit code of a child whose supervisor has died, where the kernel did not kill it."""
 
@@ -56,10 +54,8 @@ class SupervisedSeat:
         self.page = page
         self.intake = Intake()
         self._end = end
-        _die_with_supervisor()
         welcome = msgspec.json.decode(read_line(end, WELCOME_SECONDS), type=Welcome)
-        if os.getppid() != welcome.supervisor_pid:
-            raise ConnectionError("the supervisor has ended")
+        confine.die_with(welcome.supervisor_pid)
         self.welcome = welcome
         self.intake.quiet = welcome.quiet
         self._facts: Facts | None = None
@@ -212,10 +208,3 @@ def take_seat(descriptors: str) -> SupervisedSeat:
     faulthandler.enable(numbers[1], all_threads=True)
     faulthandler.register(signal.SIGUSR1, numbers[1], all_threads=True)
     return seat
-
-
-def _die_with_supervisor() -> None:
-    """Have the kernel kill this process when its supervisor dies (Linux only)."""
-    if sys.platform == "linux":
-        prctl = ctypes.CDLL(None, use_errno=True).prctl
-        prctl(PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)

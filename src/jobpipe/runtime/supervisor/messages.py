@@ -12,6 +12,9 @@ from msgspec import Struct
 from jobpipe.model.job import Lane
 from jobpipe.policy.death import OnLoss
 
+EXHAUSTED = 3
+"""Exit code of a worker that stopped because its slots were stuck."""
+
 
 class LossRule(Struct, frozen=True):
     """How a task is judged whose worker died; None: the delays of the settings."""

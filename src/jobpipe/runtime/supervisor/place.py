@@ -10,6 +10,7 @@ import time
 from collections.abc import Callable
 from typing import Protocol
 
+from jobpipe.runtime.supervisor.messages import EXHAUSTED
 from jobpipe.runtime.supervisor.process import ChildProcess, Death
 from jobpipe.telemetry.events import ChildReplaced, emit
 
@@ -22,7 +23,6 @@ LONG_LIFE_SECONDS = 10.0
 BEGINNINGS_MAX = 7
 """How often in a row a process may fail to begin in a burst; otherwise it is tried for ever."""
 
-EXHAUSTED = 3
 MEGABYTE = 1024 * 1024
 
 
