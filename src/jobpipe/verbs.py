@@ -291,7 +291,11 @@ class Verbs:
 
     def check_store(self) -> list[str]:
         """Return what is wrong with the store's files or schema; empty when all is well."""
-        return self._access.backend().store.check()
+        store = self._access.backend().store
+        problems = store.check()
+        if not problems and store.schema_status().pending:
+            return ["the schema is missing or old: run `jobpipe db migrate`"]
+        return problems
 
     def close(self) -> None:
         """Close every connection; the next use opens them again."""

@@ -240,6 +240,8 @@ def test_the_schema(cli: Cli) -> None:
     status = cli("db", "status", "--json").json
     assert (status["current"], status["newer"]) == (0, False)
     assert status["pending"][0] == "0001 first_schema"
+    missing = "the schema is missing or old: run `jobpipe db migrate`\n"
+    assert cli("db", "check") == (3, missing, "")
     assert "CREATE TABLE" in cli("db", "sql").out
     assert cli("db", "migrate").out.splitlines()[0] == "applied 0001 first_schema"
     assert cli("db", "migrate").out == "up to date\n"
