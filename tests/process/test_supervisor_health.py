@@ -158,3 +158,14 @@ def test_a_store_in_memory_is_served_by_one_worker(ward: Supervised) -> None:
     ward.until(lambda: ask(port, "/readyz")[0] == 200, "readiness")
     # Another process would see another store.
     assert len(ask(port, "/readyz")[1]["workers"]) == 1
+
+
+def test_a_port_of_the_application_that_is_taken_ends_the_supervisor(
+    ward: Supervised, tmp_path: Path
+) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        text = f"from jobpipe import Jobpipe\njp = Jobpipe(health_port={port})\n"
+        (tmp_path / "with_port.py").write_text(text, encoding="utf-8")
+        assert ward.start("with_port:jp", cwd=tmp_path, JOBPIPE_APP="none").wait(20) == 2
+    assert f"health port 127.0.0.1:{port} cannot be opened" in ward.text()
