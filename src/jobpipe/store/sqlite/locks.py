@@ -37,6 +37,11 @@ class FileLock:
             os.close(self._descriptor)
             self._descriptor = None
 
+    def rename(self, path: Path) -> None:
+        """Give the file its name, under which it is locked from the first moment on."""
+        self._path.rename(path)
+        self._path = path
+
     def remove(self) -> None:
         """Release the lock and delete its file."""
         self._path.unlink(missing_ok=True)
@@ -56,8 +61,10 @@ class WorkerLocks:
     def hold(self, worker_id: int) -> FileLock:
         """Take and return the lock of a worker of this process."""
         self._folder.mkdir(mode=0o700, exist_ok=True)
-        lock = FileLock(self._folder / f"{worker_id}.lock")
+        # Whoever saw the file before it is locked would take its worker for dead.
+        lock = FileLock(self._folder / f"{worker_id}.{os.getpid()}")
         lock.acquire()
+        lock.rename(self._folder / f"{worker_id}.lock")
         return lock
 
     def is_dead(self, worker_id: int) -> bool:
