@@ -119,7 +119,8 @@ class Heartbeat:
                 renew(self._worker_id, round(self._lease * 1e6), self._frontier())
             )
         except Exception as error:  # whatever it is, a thread that ended would end the lease
-            emit(StoreLost(doing="renewing the lease", why=str(error)))
+            if not self.is_failing:  # once an outage: a full disk should not be filled by its log
+                emit(StoreLost(doing="renewing the lease", why=str(error)))
             return False
         finally:
             if watchdog is not None:
