@@ -17,12 +17,8 @@ def host() -> str:
 
 def pid_started(pid: int) -> str:
     """Return when the kernel started the process, in its own unit; empty when unknown."""
-    try:
-        stat = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8", errors="replace")
-    except OSError:
-        return ""
-    # The name in parentheses may hold blanks; the start time is the 20th field after it.
-    return stat.rpartition(")")[2].split()[19]
+    facts = _facts(pid)
+    return facts[19] if facts else ""
 
 
 def is_dead(pid: int, started: str) -> bool:
@@ -34,7 +30,26 @@ def is_dead(pid: int, started: str) -> bool:
     except PermissionError:
         pass
     now = pid_started(pid)
-    return bool(started and now) and started != now
+    return (bool(started and now) and started != now) or _is_corpse(pid)
+
+
+def _is_corpse(pid: int) -> bool:
+    """Whether it has ended and its parent has not asked how, as the first process of a container
+    may never do; a first thread that ended before others is no corpse."""
+    try:
+        return _facts(pid)[:1] == ["Z"] and len(os.listdir(f"/proc/{pid}/task")) <= 1
+    except OSError:
+        return False
+
+
+def _facts(pid: int) -> list[str]:
+    """Return the fields after the name, which stands in parentheses and may hold blanks: the first
+    is the state, the 20th the start time; empty when unknown."""
+    try:
+        stat = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8", errors="replace")
+    except OSError:
+        return []
+    return stat.rpartition(")")[2].split()
 
 
 def _boot() -> str:
