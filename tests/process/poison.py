@@ -51,6 +51,11 @@ def bystander(gate: str) -> str:
     return "unharmed"
 
 
+@tasks.task(name="kills_a_moment_later")
+async def kills_a_moment_later() -> None:
+    asyncio.get_running_loop().call_soon(os._exit, 7)
+
+
 @tasks.task(name="async_bystander")
 async def async_bystander(gate: str) -> str:
     while not Path(gate).exists():  # noqa: ASYNC110, ASYNC240  # another process opens the gate

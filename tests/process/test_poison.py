@@ -137,3 +137,10 @@ def test_one_that_kills_its_worker_from_a_process_of_its_own_ends_too(sqlite_war
     for record in map(sqlite_ward.record, ids):
         assert record.state is State.FAILED
         assert re.search(r"WorkerDied|WorkerLost", str(record.error)), record.error
+
+
+def test_one_that_kills_a_moment_after_its_end_is_run_alone(sqlite_ward: Ward) -> None:
+    """Its outcome was not written when the worker died: nothing ran, and yet somebody did it."""
+    id = sqlite_ward.jp.enqueue_named("kills_a_moment_later").id
+    sqlite_ward.until(lambda: sqlite_ward.record(id).state in FINAL, "its end")
+    assert sqlite_ward.record(id).state is State.SUCCEEDED

@@ -31,6 +31,9 @@ def test_the_other_side_sees_what_runs(pages: tuple[Page, Page]) -> None:
     theirs.begin(3, (5, 2))
     assert set(ours.running()) == {(2**62, 3), (5, 2)}
     assert ours.counts == (3, 1)
+    assert ours.ended() == {(5, 1)}
+    theirs.begin(0, (6, 1))
+    assert ours.ended() == set()
 
 
 def test_it_survives_whoever_wrote_it() -> None:

@@ -70,6 +70,7 @@ class Bench:
         remains: dict[str, Any] = {
             "workers": [self.worker],
             "started": {(job.id, job.token): now - 3 * SECOND_NS for job in started},
+            "ended": set(),
             "died_ns": now,
             "cause": "killed by signal 11 (SIGSEGV)",
             "peak_bytes": 5 * 1024 * 1024,
@@ -131,6 +132,50 @@ def test_several_are_suspects_and_none_is_charged(lab: Lab, bench: Bench) -> Non
         assert (record.state, record.attempt, record.losses) == (State.QUEUED, 0, 0)
     again = {job.id: job.suspect for job in lab.claim(lab.worker())}
     assert again == {first.id: True, second.id: True, waited.id: False}
+
+
+def test_a_suspect_that_ran_apart_is_not_to_blame_while_another_ran_in_the_worker(
+    lab: Lab, bench: Bench
+) -> None:
+    bench.bury(bench.claimed("t"))  # charged, and due again after its delay
+    first, second = bench.claimed("t", "t")
+    bench.bury([first, second])
+    after = Bench(lab)
+    jobs = {job.id: job for job in after.claimed("t")}
+    culprit = next(job for job in jobs.values() if not job.suspect)
+    assert after.bury(list(jobs.values())) == Buried(charged=1, suspects=2)
+    assert lab.job(culprit.id).state is State.RETRYING
+    for job in (first, second):
+        record = lab.job(job.id)
+        assert (record.state, record.attempt, record.losses) == (State.QUEUED, 0, 0)
+
+
+def test_where_only_suspects_ran_each_counts_a_loss(lab: Lab, bench: Bench) -> None:
+    jobs = bench.claimed("t", "t")
+    bench.bury(jobs)
+    for losses in (1, 2):
+        worker = Bench(lab)
+        assert worker.bury(lab.claim(worker.worker)) == Buried(suspects=2)
+        assert [lab.job(job.id).losses for job in jobs] == [losses, losses]
+    last = Bench(lab)
+    last.bury(lab.claim(last.worker))
+    assert [(lab.job(job.id).state, lab.job(job.id).reason) for job in jobs] == [
+        (State.FAILED, Reason.LOST)
+    ] * 2
+
+
+def test_what_had_just_ended_is_suspect_if_nothing_ran(lab: Lab, bench: Bench) -> None:
+    ended, waited = bench.claimed("t", "t")
+    keys = {(ended.id, ended.token)}
+    assert bench.bury([], ended=keys) == Buried(suspects=1, given_back=1)
+    again = {job.id: job.suspect for job in lab.claim(lab.worker())}
+    assert again == {ended.id: True, waited.id: False}
+
+
+def test_what_had_just_ended_is_not_suspect_if_another_ran(lab: Lab, bench: Bench) -> None:
+    ended, running = bench.claimed("t", "t")
+    keys = {(ended.id, ended.token)}
+    assert bench.bury([running], ended=keys) == Buried(charged=1, given_back=1)
 
 
 def test_a_run_that_its_job_no_longer_waits_for_makes_the_other_a_suspect(

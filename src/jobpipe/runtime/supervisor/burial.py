@@ -3,15 +3,16 @@
 Each job it held is given back uncharged if it was not running. The one that ran alone is charged,
 with the cause; several that ran beside each other are suspects, who will run again alone, each in
 a process of its own. So a suspect is not to blame while others ran in the worker itself; if only
-suspects ran, one of them reached out of its process, and each counts a loss. The store is read
-anew at every try, so a burial may be broken off and tried again at any point.
+suspects ran, one of them reached out of its process, and each counts a loss. If nothing ran, what
+had just ended and is not written yet is suspect. The store is read anew at every try, so a burial
+may be broken off and tried again at any point.
 """
 
 from __future__ import annotations
 
 import random
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping, Sequence, Set
 from dataclasses import dataclass
 
 from jobpipe.delivery.hub import Hint, Hub
@@ -42,6 +43,8 @@ class Remains:
     workers: Sequence[int]
     started: Mapping[Key, int]
     """What it was running, and since when (monotonic, nanoseconds)."""
+    ended: Set[Key]
+    """What had just ended, whether its outcome was written or not."""
     died_ns: int
     cause: str
     peak_bytes: int
@@ -71,11 +74,13 @@ def bury(store: Store, hub: Hub, remains: Remains) -> Buried:
         verdicts = [(job, _verdict(job, remains, within)) for job in running]
         ends = [_finish(job, verdict, remains) for job, verdict in verdicts if verdict is not None]
         again = [job for job, verdict in verdicts if verdict is None]
-        idle = [job for job in held if not _was_running(job, remains)]
+        late = [job for job in held if _had_ended(job, remains)]
+        idle = [job for job in held if job not in running and job not in late]
         if ends:
             store.run(finish(ends, time.monotonic_ns()))
             _tell(hub, ends, {job.id: job.task for job in running})
         _give_back(store, hub, idle, suspect=False)
+        _give_back(store, hub, late, suspect=True)
         if within:
             _give_back(store, hub, again, suspect=True)
         elif again:
@@ -83,7 +88,7 @@ def bury(store: Store, hub: Hub, remains: Remains) -> Buried:
                 hub.ring(hint_of(list(swept.queued)))
         store.run(ops.end_worker(worker_id))
         charged += len(ends)
-        suspects += len(again)
+        suspects += len(again) + len(late)
         given_back += len(idle)
     return Buried(charged, suspects, given_back)
 
@@ -95,6 +100,12 @@ def _give_back(store: Store, hub: Hub, jobs: Sequence[HeldJob], *, suspect: bool
 
 def _was_running(job: HeldJob, remains: Remains) -> bool:
     return not remains.blameless and (job.id, job.token) in remains.started
+
+
+def _had_ended(job: HeldJob, remains: Remains) -> bool:
+    """Nothing ran, so what had just ended may have left something behind that killed it."""
+    alone = not remains.blameless and not remains.started
+    return alone and (job.id, job.token) in remains.ended
 
 
 def _verdict(job: HeldJob, remains: Remains, within: int) -> Verdict | None:

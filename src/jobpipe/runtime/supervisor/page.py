@@ -64,9 +64,9 @@ class Page:
         words[at] = key[0]
 
     def end(self, slot: int) -> None:
-        """What the slot ran has ended."""
-        words = self._words
-        words[_ENTRIES + 3 * slot] = 0
+        """What the slot ran has ended; its entry stays, marked, until the slot runs another."""
+        words, at = self._words, _ENTRIES + 3 * slot
+        words[at] = -words[at]
         words[_FINISHED] += 1
 
     @property
@@ -78,7 +78,12 @@ class Page:
         """Return the (job, token) of every run that has not ended, with when it was started."""
         words = self._words
         entries = range(_ENTRIES, _WORDS, 3)
-        return {(words[at], words[at + 1]): words[at + 2] for at in entries if words[at]}
+        return {(words[at], words[at + 1]): words[at + 2] for at in entries if words[at] > 0}
+
+    def ended(self) -> set[Key]:
+        """Return the (job, token) of the last run of each slot that has ended."""
+        words = self._words
+        return {(-words[at], words[at + 1]) for at in range(_ENTRIES, _WORDS, 3) if words[at] < 0}
 
     def renewed(self, at: float, late: float) -> None:
         """The lease was renewed; ``late`` is when a renewal was last late. The latest counts."""

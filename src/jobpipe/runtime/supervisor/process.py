@@ -187,6 +187,7 @@ class ChildProcess:
         return Remains(
             workers=self.incarnations,
             started=self.page.running(),
+            ended=self.page.ended(),
             died_ns=time.monotonic_ns(),
             cause=self.killed_for or death.cause,
             peak_bytes=death.peak_bytes,

@@ -206,8 +206,9 @@ class Supervisor:
             self._notifier.ready()
 
     def _unwatch(self, child: ChildProcess, worker_id: int) -> None:
-        if worker_id in child.incarnations:
-            child.incarnations.remove(worker_id)
+        if worker_id not in child.incarnations:
+            return
+        child.incarnations.remove(worker_id)
         watch = self.watches.pop(worker_id, None)
         if watch is not None:
             watch.unlock()
