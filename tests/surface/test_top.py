@@ -111,6 +111,8 @@ def live(program: Program, *words: str, **env: str) -> Iterator[Screen]:
         stdout=theirs,
         stderr=theirs,
         start_new_session=True,
+        # A background job of a shell ignores Ctrl-C, and so would all that it starts.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),
     )
     os.close(theirs)
     try:
