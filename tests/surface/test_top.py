@@ -96,6 +96,12 @@ class Screen:
             except OSError:  # how Linux tells that the other side is closed
                 return self.seen
 
+    def hang_up(self) -> None:
+        """Take the terminal away, as a broken connection does."""
+        null = os.open(os.devnull, os.O_RDONLY)
+        os.dup2(null, self._descriptor)
+        os.close(null)
+
     def press(self, key: str) -> None:
         os.write(self._descriptor, key.encode())
 
@@ -144,6 +150,13 @@ def test_the_live_view_ends_and_leaves_the_terminal_as_it_was(program: Program, 
         assert screen.process.wait(LIMIT) == (143 if way == "term" else 0)
     assert "\x1b[?1049l" in seen
     assert "Traceback" not in seen
+
+
+def test_the_live_view_ends_with_its_terminal(program: Program) -> None:
+    with live(program) as screen:
+        screen.until("default")
+        screen.hang_up()
+        screen.process.wait(LIMIT)
 
 
 def test_the_live_view_follows_what_happens(program: Program) -> None:

@@ -8,14 +8,18 @@ import sys
 import termios
 import tty
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+
+END = "\x04"
+"""What Ctrl-D gives, and a terminal that is gone."""
 
 
 @contextmanager
 def keys() -> Iterator[Callable[[float], str]]:
     """Give a function that waits so many seconds for a key; an empty text when none came.
 
-    Ctrl-C stays what it is. The terminal is left as it was found.
+    ``END`` when nobody can press one any more. Ctrl-C stays what it is. The terminal is left as
+    it was found.
     """
     if sys.stdin is None or not sys.stdin.isatty():
         yield _no_keys
@@ -26,12 +30,18 @@ def keys() -> Iterator[Callable[[float], str]]:
 
     def pressed(seconds: float) -> str:
         ready, _, _ = select.select([descriptor], [], [], seconds)
-        return os.read(descriptor, 1).decode(errors="replace") if ready else ""
+        if not ready:
+            return ""
+        try:
+            return os.read(descriptor, 1).decode(errors="replace") or END
+        except OSError:
+            return END
 
     try:
         yield pressed
     finally:
-        termios.tcsetattr(descriptor, termios.TCSADRAIN, before)
+        with suppress(termios.error):
+            termios.tcsetattr(descriptor, termios.TCSADRAIN, before)
 
 
 def _no_keys(seconds: float) -> str:

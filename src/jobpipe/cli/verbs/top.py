@@ -10,7 +10,7 @@ import click
 
 from jobpipe.cli import exits, times
 from jobpipe.cli.choices import Choices, pass_choices
-from jobpipe.cli.keys import keys
+from jobpipe.cli.keys import END, keys
 from jobpipe.cli.options import STORE, Verb, setting_flags
 from jobpipe.cli.output import Column, Output
 from jobpipe.cli.types import span
@@ -131,7 +131,7 @@ def _live(out: Output, console: Console, watch: LoadWatch, seconds: float) -> No
         with keys() as pressed, Live(console=console, screen=True, auto_refresh=False) as live:
             while True:
                 live.update(_frame(out, console, shown, trouble), refresh=True)
-                if pressed(seconds) == "q":
+                if pressed(seconds) in ("q", END):
                     return
                 try:
                     trouble, shown = "", watch.look()
