@@ -53,8 +53,7 @@ def test_unknown_names_are_refused_in_every_source(tmp_path: Path) -> None:
         "flag lease = ***: unknown setting; the nearest known one is lease_seconds",
         ".env file line 1 JOBPIPE_QUEUE = 'mail': unknown setting; the nearest known one is "
         "JOBPIPE_QUEUES",
-        "jobpipe.toml timeout_seconds = ***: unknown setting; the nearest known one is "
-        "max_seconds",
+        "jobpipe.toml timeout_seconds = ***: unknown setting; the nearest known one is max_seconds",
         "pyproject tool.jobpipe.log = ***: unknown setting; the nearest known one is log_level",
     ]
 

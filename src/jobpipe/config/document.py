@@ -35,8 +35,7 @@ def as_texts(settings: Settings) -> dict[str, str]:
     """Every setting by field name, as a text that its reader takes; secrets are not masked."""
     values = ((setting, getattr(settings, setting.field)) for setting in SETTINGS)
     return {
-        setting.field: "none" if value is None else setting.show(value)
-        for setting, value in values
+        setting.field: "none" if value is None else setting.show(value) for setting, value in values
     }
 
 
