@@ -13,6 +13,9 @@ from jobpipe import Job, Jobpipe, Limits, Reason, State
 from jobpipe.errors import InvalidArguments, JobCancelled, JobFailed
 from tests.conformance.app.site import ENOUGH_SECONDS, Site
 
+# What runs in a process of its own is the same on every store: two drivers show that it is wired.
+pytestmark = pytest.mark.parametrize("site", ["sqlite-sync", "postgresql-async"], indirect=True)
+
 HOSTILE = [
     "",
     " ",

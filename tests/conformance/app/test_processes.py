@@ -18,6 +18,9 @@ from jobpipe.errors import JobCancelled, JobFailed
 from tests.conformance.app.site import ENOUGH_SECONDS, Site
 from tests.conformance.clock import SECOND
 
+# What runs in a process of its own is the same on every store: two drivers show that it is wired.
+pytestmark = pytest.mark.parametrize("site", ["sqlite-sync", "postgresql-async"], indirect=True)
+
 MODULE = "tests.conformance.app.apart"
 
 
