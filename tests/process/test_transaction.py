@@ -41,10 +41,11 @@ class Writing:
             assert self.scene.enqueue(task, f"w{number}", seconds=seconds)
 
     def mend(self) -> None:
-        """Replace the dead."""
+        """Replace the dead, also those that could not begin while the server was away."""
         for index, worker in enumerate(self.workers):
             if worker.over:
-                assert worker.wait() == -signal.SIGKILL, self.scene.logs()
+                killed = worker.wait() == -signal.SIGKILL
+                assert killed or not self.scene.event("WorkerStarted", worker), self.scene.logs()
                 self.deaths += 1
                 self.workers[index] = self._worker()
 
