@@ -1,17 +1,19 @@
 """Let a supervised worker do the jobs of a long day at once, and see whether anything grows.
 
 ``make soak JOBS=720000`` is two hours at a hundred jobs a second. Memory, descriptors and the
-write-ahead log are measured as it goes; the slope of the second half, by least squares, must be
-flat: less than SLOPE_MAX of the memory per hour of a hundred jobs a second.
+write-ahead log are measured as it goes; the slope of the second half must be flat: less than
+SLOPE_MAX of the memory per hour of a hundred jobs a second.
 """
 
 from __future__ import annotations
 
 import argparse
 import contextlib
+import itertools
 import json
 import os
 import signal
+import statistics
 import subprocess
 import sys
 import tempfile
@@ -163,13 +165,15 @@ def _verdict(store: str, samples: list[Sample], seconds: float) -> int:
 
 
 def _slope(samples: list[Sample]) -> float:
-    """Return the bytes that a job adds, by least squares."""
-    count = len(samples)
-    jobs = sum(sample.jobs for sample in samples) / count
-    memory = sum(sample.memory for sample in samples) / count
-    over = sum((each.jobs - jobs) * (each.memory - memory) for each in samples)
-    under = sum((each.jobs - jobs) ** 2 for each in samples)
-    return over / under if under else 0.0
+    """Return the bytes that a job adds: the median over all pairs (Theil and Sen).
+
+    A step, such as the first pruning makes, is no slope.
+    """
+    return statistics.median(
+        (after.memory - before.memory) / (after.jobs - before.jobs)
+        for before, after in itertools.combinations(samples, 2)
+        if after.jobs > before.jobs
+    )
 
 
 if __name__ == "__main__":

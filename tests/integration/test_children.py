@@ -7,13 +7,12 @@ import os
 import signal
 import subprocess
 import sys
-import time
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from jobpipe.runtime.executors import process
+from tests.waiting import is_alive, until
 
 ENOUGH_SECONDS = 30.0
 
@@ -165,20 +164,6 @@ if __name__ == "__main__":
             print(str(error).rpartition(": ")[2])
         print(next_one.enqueue().result(timeout=20))
 """
-
-
-def until(condition: Callable[[], object]) -> None:
-    deadline = time.monotonic() + ENOUGH_SECONDS
-    while not condition():
-        assert time.monotonic() < deadline
-        time.sleep(0.02)
-
-
-def is_alive(pid: int) -> bool:
-    try:
-        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
-    except FileNotFoundError:
-        return False
 
 
 def test_a_script_may_declare_them_itself(tmp_path: Path) -> None:

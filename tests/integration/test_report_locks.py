@@ -23,8 +23,8 @@ from jobpipe.store.port import Operation
 from jobpipe.store.postgres import dialect
 from jobpipe.store.postgres.driver import PostgresStore
 from jobpipe.store.stepping import step
-from tests.conformance.waiting import until
 from tests.integration.test_hot import executor
+from tests.waiting import until
 
 T = TypeVar("T")
 LANE = Lane("default", 0)

@@ -135,12 +135,3 @@ def children_of(pid: int) -> list[int]:
     except FileNotFoundError:
         return []
     return [int(each) for each in text.split()]
-
-
-def lives(pid: int) -> bool:
-    """Tell whether the process is there and no zombie."""
-    try:
-        stat = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8")
-    except (FileNotFoundError, ProcessLookupError):
-        return False
-    return stat.rpartition(")")[2].split()[0] != "Z"

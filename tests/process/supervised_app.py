@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes
 import os
 import time
 from pathlib import Path
@@ -43,6 +44,13 @@ async def stand_still() -> None:
     time.sleep(60)  # noqa: ASYNC251  # that is the fault
 
 
+def hold_interpreter(folder: str) -> int:
+    """Let no other thread of the process run for three seconds."""
+    note(folder, "interpreter")
+    ctypes.PyDLL(None).sleep(3)
+    return os.getpid()
+
+
 def fill(megabytes: int) -> int:
     """Take memory and keep it."""
     kept.append(bytearray(os.urandom(1024) * 1024 * megabytes))
@@ -61,6 +69,7 @@ def application(url: str | None = None) -> Jobpipe:
     jp.task(name="pid")(pid)
     jp.task(name="stand_still", max_attempts=1)(stand_still)
     jp.task(name="fill")(fill)
+    jp.task(name="hold_interpreter")(hold_interpreter)
     return jp
 
 

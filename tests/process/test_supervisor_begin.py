@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -22,13 +21,6 @@ def pid() -> int:
 SCRIPT = Path(sys.executable).parent / "jobpipe"
 
 
-@pytest.fixture
-def ward(sqlite_url: str, tmp_path: Path) -> Iterator[Supervised]:
-    ward = Supervised(sqlite_url, tmp_path)
-    yield ward
-    ward.close()
-
-
 @pytest.mark.parametrize(
     "text, code, words",
     [
@@ -39,61 +31,63 @@ def ward(sqlite_url: str, tmp_path: Path) -> Iterator[Supervised]:
     ],
 )
 def test_a_worker_that_cannot_begin_ends_the_supervisor_with_its_code(
-    ward: Supervised, tmp_path: Path, text: str, code: int, words: str
+    on_sqlite: Supervised, tmp_path: Path, text: str, code: int, words: str
 ) -> None:
     (tmp_path / "broken.py").write_text(text, encoding="utf-8")
-    program = ward.start("broken:jp", cwd=tmp_path, JOBPIPE_APP="none")
+    program = on_sqlite.start("broken:jp", cwd=tmp_path, JOBPIPE_APP="none")
     assert program.wait(20) == code
-    assert words in ward.text()
-    assert len(ward.events("ChildDied")) == (not words)  # it has said why: one line is enough
+    assert words in on_sqlite.text()
+    assert len(on_sqlite.events("ChildDied")) == (not words)  # it has said why: one line is enough
 
 
-def test_a_store_that_is_away_is_told_by_the_exit_code(ward: Supervised) -> None:
+def test_a_store_that_is_away_is_told_by_the_exit_code(on_sqlite: Supervised) -> None:
     url = "postgresql://me:s3cret@127.0.0.1:1/jobs"
-    assert ward.start(JOBPIPE_URL=url).wait(20) == 75
-    assert "s3cret" not in ward.text()
-    assert ward.events("ChildDied") == []
+    assert on_sqlite.start(JOBPIPE_URL=url).wait(20) == 75
+    assert "s3cret" not in on_sqlite.text()
+    assert on_sqlite.events("ChildDied") == []
 
 
-def test_a_wrong_setting_is_refused_before_anything_is_started(ward: Supervised) -> None:
-    assert ward.start("--processes", "65").wait(20) == 2
-    assert "a whole number from 1 to 64" in ward.text()
-    assert ward.events("ChildStarted") == []
+def test_a_wrong_setting_is_refused_before_anything_is_started(on_sqlite: Supervised) -> None:
+    assert on_sqlite.start("--processes", "65").wait(20) == 2
+    assert "a whole number from 1 to 64" in on_sqlite.text()
+    assert on_sqlite.events("ChildStarted") == []
 
 
 def test_the_script_works_from_a_folder_with_a_misleading_module(
-    ward: Supervised, tmp_path: Path
+    on_sqlite: Supervised, tmp_path: Path
 ) -> None:
     (tmp_path / "app.py").write_text(APP, encoding="utf-8")
     (tmp_path / "signal.py").write_text("raise SystemExit('not this one')", encoding="utf-8")
     relative = os.path.relpath(SCRIPT, tmp_path)
-    supervisor = ward.start(
+    supervisor = on_sqlite.start(
         "app.py",
         command=[relative],
         cwd=tmp_path,
         JOBPIPE_APP="none",
         JOBPIPE_URL="sqlite:///jobs.db",
     )
-    (child,) = ward.until(lambda: children_of(supervisor.pid), "a child")
-    assert ward.jp.job(ward.ask_pid()).result(20) == child
+    (child,) = on_sqlite.until(lambda: children_of(supervisor.pid), "a child")
+    assert on_sqlite.jp.job(on_sqlite.ask_pid()).result(20) == child
 
 
 def test_an_application_that_changes_the_folder_is_followed(
-    ward: Supervised, tmp_path: Path
+    on_sqlite: Supervised, tmp_path: Path
 ) -> None:
     elsewhere = tmp_path / "elsewhere"
     elsewhere.mkdir()
     text = f"import os\nos.chdir({str(tmp_path)!r})\n{APP}"
     (elsewhere / "app.py").write_text(text, encoding="utf-8")
-    ward.start("app:jp", cwd=elsewhere, JOBPIPE_URL="sqlite:///jobs.db", JOBPIPE_LEASE_SECONDS="1")
-    first = ward.jp.job(ward.ask_pid()).result(20)
+    on_sqlite.start(
+        "app:jp", cwd=elsewhere, JOBPIPE_URL="sqlite:///jobs.db", JOBPIPE_LEASE_SECONDS="1"
+    )
+    first = on_sqlite.jp.job(on_sqlite.ask_pid()).result(20)
     os.kill(first, 9)
-    ward.until_events("WorkerStarted", 2)
-    assert ward.jp.job(ward.ask_pid()).result(20) != first
-    assert ward.events("StoreLost") == []
+    on_sqlite.until_events("WorkerStarted", 2)
+    assert on_sqlite.jp.job(on_sqlite.ask_pid()).result(20) != first
+    assert on_sqlite.events("StoreLost") == []
 
 
-def test_a_store_in_memory_needs_no_leases(ward: Supervised) -> None:
-    supervisor = ward.start("--burst", JOBPIPE_URL="sqlite:///:memory:")
+def test_a_store_in_memory_needs_no_leases(on_sqlite: Supervised) -> None:
+    supervisor = on_sqlite.start("--burst", JOBPIPE_URL="sqlite:///:memory:")
     assert supervisor.wait(20) == 0
-    assert ward.events("StoreLost") == []
+    assert on_sqlite.events("StoreLost") == []

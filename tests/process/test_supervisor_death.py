@@ -8,7 +8,6 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
 
@@ -16,22 +15,9 @@ import pytest
 
 from jobpipe.model.state import Reason, State
 from jobpipe.model.worker import WorkerRecord
-from tests.process.supervised import Supervised, children_of, lives
+from tests.process.supervised import Supervised, children_of
 from tests.servers.postgres import PostgresServer
-
-
-@pytest.fixture(params=["sqlite", "postgres"])
-def ward(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Supervised]:
-    ward = Supervised(request.getfixturevalue(f"{request.param}_url"), tmp_path)
-    yield ward
-    ward.close()
-
-
-@pytest.fixture
-def on_sqlite(sqlite_url: str, tmp_path: Path) -> Iterator[Supervised]:
-    ward = Supervised(sqlite_url, tmp_path)
-    yield ward
-    ward.close()
+from tests.waiting import is_alive
 
 
 @pytest.mark.parametrize(
@@ -132,7 +118,7 @@ def test_a_supervisor_takes_its_workers_along(ward: Supervised) -> None:
     assert len(children) == 2
     first.kill()
     first.wait()
-    ward.until(lambda: not any(lives(each) for each in children), "the end of the children")
+    ward.until(lambda: not any(is_alive(each) for each in children), "the end of the children")
     ward.start()
     (swept,) = [each for each in ward.until_events("WorkerSwept") if each["queued"]]
     assert swept["queued"] == 1
@@ -218,6 +204,18 @@ def _worker(ward: Supervised, id: int) -> WorkerRecord:
 
 def _is_gone(pid: int) -> bool:
     return not Path(f"/proc/{pid}").exists()
+
+
+def test_a_task_that_holds_the_interpreter_keeps_its_lease(ward: Supervised) -> None:
+    """Three leases long, with another worker beside it that would sweep it."""
+    ward.start("--processes", "2", JOBPIPE_LEASE_SECONDS="1")
+    ward.until_events("WorkerStarted", 2)
+    job = ward.jp.enqueue_named("hold_interpreter", {"folder": str(ward.folder)})
+    assert job.result(20) == ward.noted("interpreter")[0][0]
+    record = job.refresh().record
+    assert record is not None
+    assert (record.attempt, record.losses, record.token) == (1, 0, 1)
+    assert ward.events("WorkerSwept") == ward.events("LeaseEnded") == []
 
 
 def test_a_worker_without_a_pulse_shows_its_stacks_and_is_replaced(ward: Supervised) -> None:

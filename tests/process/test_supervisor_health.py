@@ -8,7 +8,6 @@ import os
 import signal
 import socket
 import time
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -17,13 +16,6 @@ import pytest
 from tests.process.supervised import LIMIT_SECONDS, Supervised, children_of
 from tests.servers.postgres import PostgresServer
 from tests.servers.process import free_port
-
-
-@pytest.fixture
-def ward(sqlite_url: str, tmp_path: Path) -> Iterator[Supervised]:
-    ward = Supervised(sqlite_url, tmp_path)
-    yield ward
-    ward.close()
 
 
 def ask(port: int, path: str, method: str = "GET") -> tuple[int, dict[str, Any]]:
@@ -37,65 +29,65 @@ def ask(port: int, path: str, method: str = "GET") -> tuple[int, dict[str, Any]]
         connection.close()
 
 
-def test_the_port_tells_of_workers_and_jobs(ward: Supervised) -> None:
+def test_the_port_tells_of_workers_and_jobs(on_sqlite: Supervised) -> None:
     port = free_port()
-    supervisor = ward.start("--health-port", str(port), "--name", "w")
-    ward.until_events("WorkerStarted")
-    job = ward.hold("job")
-    (pid, _) = ward.noted("job")[0]
+    supervisor = on_sqlite.start("--health-port", str(port), "--name", "w")
+    on_sqlite.until_events("WorkerStarted")
+    job = on_sqlite.hold("job")
+    (pid, _) = on_sqlite.noted("job")[0]
     expected = {"name": "w", "pid": pid, "ready": True, "running": 1, "finished": 0}
     for path in ("/health", "/readyz", "/readyz?full=1"):
         assert ask(port, path) == (200, {"status": "ok", "workers": [expected]})
     assert ask(port, "/")[0] == 404
     assert ask(port, "/health", "POST")[0] == 405
     supervisor.send_signal(signal.SIGTERM)
-    ward.until_events("WorkerStopping")
+    on_sqlite.until_events("WorkerStopping")
     assert ask(port, "/health")[0] == 200
     assert ask(port, "/readyz")[1]["status"] == "stopping"
     assert ask(port, "/readyz")[0] == 503
-    ward.let_go("job")
-    ward.jp.job(job).result(20)
+    on_sqlite.let_go("job")
+    on_sqlite.jp.job(job).result(20)
     assert supervisor.wait(20) == 0
 
 
-def test_it_is_not_ready_while_no_worker_is(ward: Supervised, tmp_path: Path) -> None:
+def test_it_is_not_ready_while_no_worker_is(on_sqlite: Supervised, tmp_path: Path) -> None:
     (tmp_path / "slow.py").write_text(
         f"import pathlib, time\nwhile not pathlib.Path({str(tmp_path / 'go')!r}).exists():\n"
         "    time.sleep(0.01)\nfrom tests.process.supervised_app import jp\n",
         encoding="utf-8",
     )
     port = free_port()
-    ward.start("--health-port", str(port), JOBPIPE_APP=str(tmp_path / "slow.py"))
-    ward.until_events("ChildStarted")
+    on_sqlite.start("--health-port", str(port), JOBPIPE_APP=str(tmp_path / "slow.py"))
+    on_sqlite.until_events("ChildStarted")
     assert ask(port, "/readyz")[1]["status"] == "no worker is ready"
     (tmp_path / "go").touch()
-    ward.until(lambda: ask(port, "/readyz")[0] == 200, "readiness")
+    on_sqlite.until(lambda: ask(port, "/readyz")[0] == 200, "readiness")
 
 
 def test_it_is_not_ready_while_the_store_is_away(
     postgres_server: PostgresServer, postgres_url: str, tmp_path: Path
 ) -> None:
-    ward = Supervised(postgres_url, tmp_path)
+    on_sqlite = Supervised(postgres_url, tmp_path)
     try:
         port = free_port()
-        ward.start("--health-port", str(port), JOBPIPE_LEASE_SECONDS="1")
-        ward.until_events("WorkerStarted")
-        ward.until(lambda: ask(port, "/readyz")[0] == 200, "readiness")
+        on_sqlite.start("--health-port", str(port), JOBPIPE_LEASE_SECONDS="1")
+        on_sqlite.until_events("WorkerStarted")
+        on_sqlite.until(lambda: ask(port, "/readyz")[0] == 200, "readiness")
         postgres_server.stop()
-        ward.until(lambda: ask(port, "/readyz")[0] == 503, "unreadiness")
-        ward.until_events("LeaseEnded")
+        on_sqlite.until(lambda: ask(port, "/readyz")[0] == 503, "unreadiness")
+        on_sqlite.until_events("LeaseEnded")
         assert ask(port, "/readyz")[0] == 503
         assert ask(port, "/health")[0] == 200
         postgres_server.start()
-        ward.until(lambda: ask(port, "/readyz")[0] == 200, "readiness")
+        on_sqlite.until(lambda: ask(port, "/readyz")[0] == 200, "readiness")
     finally:
-        ward.close()
+        on_sqlite.close()
 
 
-def test_a_slow_client_holds_up_nobody(ward: Supervised) -> None:
+def test_a_slow_client_holds_up_nobody(on_sqlite: Supervised) -> None:
     port = free_port()
-    ward.start("--health-port", str(port))
-    ward.until_events("WorkerStarted")
+    on_sqlite.start("--health-port", str(port))
+    on_sqlite.until_events("WorkerStarted")
     with socket.create_connection(("127.0.0.1", port)) as slow:
         slow.sendall(b"GET /hea")
         assert ask(port, "/health")[0] == 200
@@ -103,12 +95,12 @@ def test_a_slow_client_holds_up_nobody(ward: Supervised) -> None:
         assert slow.recv(100) == b""
 
 
-def test_a_port_that_is_taken_is_told(ward: Supervised) -> None:
+def test_a_port_that_is_taken_is_told(on_sqlite: Supervised) -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
-        assert ward.start("--health-port", str(port)).wait(20) == 2
-    assert f"health port 127.0.0.1:{port} cannot be opened" in ward.text()
-    assert ward.events("ChildStarted") == []
+        assert on_sqlite.start("--health-port", str(port)).wait(20) == 2
+    assert f"health port 127.0.0.1:{port} cannot be opened" in on_sqlite.text()
+    assert on_sqlite.events("ChildStarted") == []
 
 
 class Manager:
@@ -128,14 +120,16 @@ class Manager:
 
 @pytest.mark.parametrize("kind", ["path", "abstract"])
 def test_systemd_hears_when_it_is_ready_how_it_is_and_when_it_stops(
-    ward: Supervised, tmp_path: Path, kind: str
+    on_sqlite: Supervised, tmp_path: Path, kind: str
 ) -> None:
     path = str(tmp_path / "notify") if kind == "path" else f"@jobpipe-test-{os.getpid()}"
     manager = Manager(path.replace("@", "\0"))
     with manager.socket:
-        supervisor = ward.start("--processes", "2", NOTIFY_SOCKET=path, WATCHDOG_USEC="1000000")
+        supervisor = on_sqlite.start(
+            "--processes", "2", NOTIFY_SOCKET=path, WATCHDOG_USEC="1000000"
+        )
         manager.until("READY=1")
-        assert len(ward.events("WorkerStarted")) >= 1
+        assert len(on_sqlite.events("WorkerStarted")) >= 1
         assert "STATUS=2 of 2 workers ready, 0 jobs running, 0 ended" not in manager.heard
         manager.until("STATUS=2 of 2 workers ready, 0 jobs running, 0 ended")
         manager.heard.clear()
@@ -151,21 +145,23 @@ def test_systemd_hears_when_it_is_ready_how_it_is_and_when_it_stops(
         assert supervisor.wait(20) == 0
 
 
-def test_a_store_in_memory_is_served_by_one_worker(ward: Supervised) -> None:
+def test_a_store_in_memory_is_served_by_one_worker(on_sqlite: Supervised) -> None:
     port = free_port()
-    ward.start("--health-port", str(port), "--processes", "2", JOBPIPE_URL="sqlite:///:memory:")
-    ward.until_events("WorkerStarted")
-    ward.until(lambda: ask(port, "/readyz")[0] == 200, "readiness")
+    on_sqlite.start(
+        "--health-port", str(port), "--processes", "2", JOBPIPE_URL="sqlite:///:memory:"
+    )
+    on_sqlite.until_events("WorkerStarted")
+    on_sqlite.until(lambda: ask(port, "/readyz")[0] == 200, "readiness")
     # Another process would see another store.
     assert len(ask(port, "/readyz")[1]["workers"]) == 1
 
 
 def test_a_port_of_the_application_that_is_taken_ends_the_supervisor(
-    ward: Supervised, tmp_path: Path
+    on_sqlite: Supervised, tmp_path: Path
 ) -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
         text = f"from jobpipe import Jobpipe\njp = Jobpipe(health_port={port})\n"
         (tmp_path / "with_port.py").write_text(text, encoding="utf-8")
-        assert ward.start("with_port:jp", cwd=tmp_path, JOBPIPE_APP="none").wait(20) == 2
-    assert f"health port 127.0.0.1:{port} cannot be opened" in ward.text()
+        assert on_sqlite.start("with_port:jp", cwd=tmp_path, JOBPIPE_APP="none").wait(20) == 2
+    assert f"health port 127.0.0.1:{port} cannot be opened" in on_sqlite.text()

@@ -3,27 +3,11 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 
 from jobpipe.model.state import State
 from tests.process.supervised import Supervised, children_of
-
-
-@pytest.fixture(params=["sqlite", "postgres"])
-def ward(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Supervised]:
-    ward = Supervised(request.getfixturevalue(f"{request.param}_url"), tmp_path)
-    yield ward
-    ward.close()
-
-
-@pytest.fixture
-def on_sqlite(sqlite_url: str, tmp_path: Path) -> Iterator[Supervised]:
-    ward = Supervised(sqlite_url, tmp_path)
-    yield ward
-    ward.close()
 
 
 @pytest.mark.parametrize("most", [1, 3])

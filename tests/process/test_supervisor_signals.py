@@ -4,20 +4,12 @@ from __future__ import annotations
 
 import signal
 import subprocess
-from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 
 from jobpipe.model.state import State
-from tests.process.supervised import Supervised, children_of, lives
-
-
-@pytest.fixture(params=["sqlite", "postgres"])
-def ward(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Supervised]:
-    ward = Supervised(request.getfixturevalue(f"{request.param}_url"), tmp_path)
-    yield ward
-    ward.close()
+from tests.process.supervised import Supervised, children_of
+from tests.waiting import is_alive
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
@@ -75,7 +67,7 @@ def test_children_that_do_not_stop_are_killed_and_nothing_is_charged(ward: Super
     (child,) = children_of(supervisor.pid)
     supervisor.send_signal(signal.SIGTERM)
     assert supervisor.wait(20) == 0
-    assert not lives(child)
+    assert not is_alive(child)
     assert len(ward.events("ChildOutstayed")) == 1
     record = stuck.refresh().record
     assert record is not None

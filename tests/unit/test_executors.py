@@ -19,6 +19,7 @@ from jobpipe.runtime.executors.group import Exit, Group
 from jobpipe.runtime.executors.origin import introduce
 from jobpipe.runtime.executors.output import Output
 from jobpipe.tasks.registry import Tasks
+from tests.waiting import is_alive
 
 tasks = Tasks()
 LIMIT_SECONDS = 20.0
@@ -40,13 +41,6 @@ def on_loop(case: Callable[[], Awaitable[None]]) -> None:
 async def until(true: Callable[[], object]) -> None:
     while not true():  # noqa: ASYNC110  # another process tells no event
         await asyncio.sleep(0.01)
-
-
-def is_alive(pid: int) -> bool:
-    try:
-        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
-    except FileNotFoundError:
-        return False
 
 
 def test_frames_come_out_whole_however_they_arrive() -> None:

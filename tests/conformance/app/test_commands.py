@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import sys
-import time
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +10,8 @@ import pytest
 
 from jobpipe import Job, Jobpipe, Limits, Reason, State
 from jobpipe.errors import InvalidArguments, JobCancelled, JobFailed
-from tests.conformance.app.site import ENOUGH_SECONDS, Site
+from tests.conformance.app.site import Site
+from tests.waiting import is_alive, until
 
 # What runs in a process of its own is the same on every store: two drivers show that it is wired.
 pytestmark = pytest.mark.parametrize("site", ["sqlite-sync", "postgresql-async"], indirect=True)
@@ -36,20 +36,6 @@ HOSTILE = [
 
 def python(*code: str) -> list[str]:
     return [sys.executable, "-c", "\n".join(code).replace("{", "{{").replace("}", "}}")]
-
-
-def until(condition: Any) -> None:
-    deadline = time.monotonic() + ENOUGH_SECONDS
-    while not condition():
-        assert time.monotonic() < deadline
-        time.sleep(0.01)
-
-
-def is_alive(pid: int) -> bool:
-    try:
-        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
-    except FileNotFoundError:
-        return False
 
 
 def logged(site: Site, jp: Jobpipe, job: Job[Any]) -> list[tuple[int, str, str]]:

@@ -6,7 +6,7 @@ import threading
 
 from jobpipe import Jobpipe, State
 from tests.conformance.app.site import ENOUGH_SECONDS, Site
-from tests.conformance.waiting import until
+from tests.waiting import until
 
 
 def test_short_jobs_do_not_wait_behind_a_long_one(site: Site, jp: Jobpipe) -> None:

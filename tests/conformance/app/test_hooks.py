@@ -25,7 +25,7 @@ from jobpipe import (
 )
 from jobpipe.errors import JobFailed, JobpipeError
 from tests.conformance.app.site import ENOUGH_SECONDS, Site
-from tests.conformance.waiting import until
+from tests.waiting import until
 
 COLOUR: ContextVar[str] = ContextVar("colour", default="none")
 

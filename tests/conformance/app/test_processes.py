@@ -15,8 +15,9 @@ import pytest
 
 from jobpipe import Job, Jobpipe, Reason, State
 from jobpipe.errors import JobCancelled, JobFailed
-from tests.conformance.app.site import ENOUGH_SECONDS, Site
+from tests.conformance.app.site import Site
 from tests.conformance.clock import SECOND
+from tests.waiting import is_alive, until
 
 # What runs in a process of its own is the same on every store: two drivers show that it is wired.
 pytestmark = pytest.mark.parametrize("site", ["sqlite-sync", "postgresql-async"], indirect=True)
@@ -31,20 +32,6 @@ def apart(jp: Jobpipe, monkeypatch: pytest.MonkeyPatch) -> ModuleType:
     module = importlib.import_module(MODULE)
     jp.include(module.tasks)
     return module
-
-
-def until(condition: Any) -> None:
-    deadline = time.monotonic() + ENOUGH_SECONDS
-    while not condition():
-        assert time.monotonic() < deadline
-        time.sleep(0.01)
-
-
-def is_alive(pid: int) -> bool:
-    try:
-        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
-    except FileNotFoundError:
-        return False
 
 
 def logged(site: Site, jp: Jobpipe, job: Job[Any]) -> list[tuple[str, str]]:

@@ -10,7 +10,7 @@ import pytest
 from jobpipe import Jobpipe, State
 from tests.conformance.app.site import ENOUGH_SECONDS, Site
 from tests.conformance.clock import MINUTE
-from tests.conformance.waiting import until
+from tests.waiting import until
 
 
 def test_priorities_come_first_then_the_order_of_enqueueing(site: Site, jp: Jobpipe) -> None:

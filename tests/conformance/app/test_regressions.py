@@ -23,7 +23,7 @@ from jobpipe.store.sqlite.writer import Writer
 from tests.conformance.app.site import ENOUGH_SECONDS, QUICK, Site
 from tests.conformance.drivers import DRIVERS, file_place
 from tests.conformance.lab import Lab
-from tests.conformance.waiting import until
+from tests.waiting import until
 
 WITH_FRONTIER = [driver for driver in DRIVERS if not driver.startswith("sqlite-")]
 

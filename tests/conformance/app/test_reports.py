@@ -21,7 +21,7 @@ from jobpipe.model.state import State
 from jobpipe.runtime import speech
 from jobpipe.store.ops import claim
 from tests.conformance.app.site import Site
-from tests.conformance.waiting import until
+from tests.waiting import until
 
 log = logging.getLogger("tests.said")
 

@@ -11,7 +11,7 @@ import pytest
 from jobpipe import Cancel, Jobpipe, Reason, State, current_job
 from jobpipe.errors import InvalidTransition, JobCancelled, JobFailed
 from tests.conformance.app.site import ENOUGH_SECONDS, Site
-from tests.conformance.waiting import until
+from tests.waiting import until
 
 
 class Gate:

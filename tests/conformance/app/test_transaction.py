@@ -20,7 +20,7 @@ from jobpipe.runtime.context import RunningJob
 from jobpipe.store.ops import worker as ops
 from tests.conformance.app.shelf import Shelf
 from tests.conformance.app.site import ENOUGH_SECONDS, Site
-from tests.conformance.waiting import until
+from tests.waiting import until
 
 APART = "tests.conformance.app.shelf_tasks"
 

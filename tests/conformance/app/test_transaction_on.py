@@ -22,7 +22,7 @@ from tests.conformance.app.shelf import Shelf
 from tests.conformance.app.site import Site
 from tests.conformance.clock import MovedClock
 from tests.conformance.conftest import find_place
-from tests.conformance.waiting import until
+from tests.waiting import until
 
 Steps = Generator[Any, Any, None]
 

@@ -22,7 +22,7 @@ from tests.conformance.app.site import ENOUGH_SECONDS, Site
 from tests.conformance.clock import MINUTE
 from tests.conformance.drivers import open_stores
 from tests.conformance.lab import new_job
-from tests.conformance.waiting import until
+from tests.waiting import until
 
 PRODUCER = """
 import json, sys

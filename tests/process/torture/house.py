@@ -10,6 +10,7 @@ from pathlib import Path
 from tests.process.ledger import Ledger
 from tests.process.scene import Program
 from tests.process.torture.watch import Watch
+from tests.waiting import is_alive
 
 STEP_SECONDS = 0.02
 APP = "tests.process.torture.app:jp"
@@ -67,7 +68,7 @@ class House:
 def _await_ends(pids: list[int], watch: Watch) -> None:
     """Wait until nobody of them lives, and forget them."""
     deadline = time.monotonic() + 30
-    while any(map(_lives, pids)):
+    while any(map(is_alive, pids)):
         assert time.monotonic() < deadline, f"some of {pids} outlive their supervisor"
         time.sleep(STEP_SECONDS)
     for pid in pids:
@@ -80,11 +81,3 @@ def _children(pid: int) -> list[int]:
     except (FileNotFoundError, ProcessLookupError):
         return []
     return [int(each) for each in text.split()]
-
-
-def _lives(pid: int) -> bool:
-    try:
-        stat = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8")
-    except (FileNotFoundError, ProcessLookupError):
-        return False
-    return stat.rpartition(")")[2].split()[0] != "Z"
