@@ -12,11 +12,13 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
+from jobpipe import Jobpipe
+from jobpipe.model.job import JobRecord
 from tests.process.scene import ROOT
 from tests.process.supervised_app import application
 
 STEP_SECONDS = 0.01
-LIMIT_SECONDS = 30.0
+LIMIT_SECONDS = 60.0
 
 COMMAND = (sys.executable, "-m", "jobpipe")
 SETTINGS = {
@@ -34,10 +36,11 @@ T = TypeVar("T")
 class Supervised:
     """A supervisor with its workers, on one store; events are read from its log."""
 
-    def __init__(self, url: str, folder: Path) -> None:
+    def __init__(self, url: str, folder: Path, jp: Jobpipe | None = None) -> None:
+        """``jp`` is the application as its client, unless it is that of ``supervised_app``."""
         self.folder = folder
         self.url = url
-        self.jp = application(url)
+        self.jp = jp or application(url)
         self._programs: list[subprocess.Popen[bytes]] = []
         self._log = folder / "supervisor.log"
 
@@ -112,6 +115,12 @@ class Supervised:
     def die(self, **how: int) -> int:
         args = {"folder": str(self.folder), **how}
         return self.jp.enqueue_named("die", args).id
+
+    def record(self, id: int) -> JobRecord:
+        """Return a job as it stands in the store."""
+        record = self.jp.job(id).record
+        assert record is not None
+        return record
 
     def ask_pid(self) -> int:
         return self.jp.enqueue_named("pid").id

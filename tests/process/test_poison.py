@@ -6,25 +6,19 @@ jobs that must end well with their first attempt.
 
 from __future__ import annotations
 
-import os
 import re
-import signal
-import subprocess
-import sys
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from jobpipe.model.job import JobRecord
 from jobpipe.model.state import FINAL, State
 from tests.process.poison import POISONS, application
-from tests.process.scene import ROOT
-
-LIMIT_SECONDS = 60.0
+from tests.process.supervised import Supervised
+from tests.waiting import is_alive
 
 SETTINGS = {
+    "JOBPIPE_APP": "tests.process.poison:jp",
     "JOBPIPE_CONCURRENCY": "5",
     "JOBPIPE_LEASE_SECONDS": "5",
     "JOBPIPE_POLL_SECONDS": "0.2",
@@ -36,76 +30,37 @@ ON_POSTGRES = ["exits", "reads_address_zero", "holds_the_interpreter"]
 """What a worker dies of is not the store's business; that it is written down there is."""
 
 
-class Ward:
-    """A supervised worker of the poison application, and the application as its client."""
-
-    def __init__(self, url: str, folder: Path) -> None:
-        self.jp = application(url)
-        self.log = folder / "worker.log"
-        inherited = {name: os.environ[name] for name in ("PATH", "HOME") if name in os.environ}
-        command = [sys.executable, "-m", "jobpipe", "worker", "tests.process.poison:jp"]
-        with self.log.open("ab") as out:
-            self.process = subprocess.Popen(
-                command,
-                cwd=ROOT,
-                env=inherited | SETTINGS | {"JOBPIPE_URL": url},
-                stdin=subprocess.DEVNULL,
-                stdout=out,
-                stderr=subprocess.STDOUT,
-            )
-
-    def until(self, condition: Callable[[], object], what: str) -> None:
-        deadline = time.monotonic() + LIMIT_SECONDS
-        while not condition():
-            if time.monotonic() > deadline or self.process.poll() is not None:
-                tail = self.log.read_text(errors="replace")[-4000:]
-                raise AssertionError(f"{what} did not come\n{tail}")
-            time.sleep(0.02)
-
-    def record(self, id: int) -> JobRecord:
-        record = self.jp.job(id).record
-        assert record is not None
-        return record
-
-    def close(self) -> None:
-        if self.process.poll() is None:
-            self.process.send_signal(signal.SIGTERM)
-            try:
-                self.process.wait(20)
-            except subprocess.TimeoutExpired:
-                self.process.kill()
-                self.process.wait()
-        self.jp.close()
+def _ward(url: str, folder: Path) -> Iterator[Supervised]:
+    ward = Supervised(url, folder, application(url))
+    ward.start(**SETTINGS)
+    yield ward
+    ward.close()
 
 
 @pytest.fixture(scope="module")
-def sqlite_ward(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Ward]:
+def sqlite_ward(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Supervised]:
     folder = tmp_path_factory.mktemp("ward")
-    ward = Ward(f"sqlite:///{folder}/jobs.db", folder)
-    yield ward
-    ward.close()
+    yield from _ward(f"sqlite:///{folder}/jobs.db", folder)
 
 
 @pytest.fixture
-def postgres_ward(postgres_url: str, tmp_path: Path) -> Iterator[Ward]:
-    ward = Ward(postgres_url, tmp_path)
-    yield ward
-    ward.close()
+def postgres_ward(postgres_url: str, tmp_path: Path) -> Iterator[Supervised]:
+    yield from _ward(postgres_url, tmp_path)
 
 
 @pytest.mark.parametrize("name", sorted(POISONS.keys() - {"kills_its_worker"}))
 def test_a_poison_fails_alone_and_its_cause_is_told(
-    sqlite_ward: Ward, name: str, tmp_path: Path
+    sqlite_ward: Supervised, name: str, tmp_path: Path
 ) -> None:
     _swallow(sqlite_ward, name, tmp_path)
 
 
 @pytest.mark.parametrize("name", ON_POSTGRES)
-def test_so_it_is_on_postgresql(postgres_ward: Ward, name: str, tmp_path: Path) -> None:
+def test_so_it_is_on_postgresql(postgres_ward: Supervised, name: str, tmp_path: Path) -> None:
     _swallow(postgres_ward, name, tmp_path)
 
 
-def _swallow(ward: Ward, name: str, folder: Path) -> None:
+def _swallow(ward: Supervised, name: str, folder: Path) -> None:
     gate, note = folder / "gate", folder / "note"
     beside = [
         ward.jp.enqueue_named(task, {"gate": str(gate)}).id
@@ -125,10 +80,12 @@ def _swallow(ward: Ward, name: str, folder: Path) -> None:
     ] * 2, [ward.jp.attempts(id) for id in beside]
     if note.exists():
         heir = int(note.read_text(encoding="ascii"))
-        ward.until(lambda: not Path(f"/proc/{heir}").exists(), "the end of the child left behind")
+        ward.until(lambda: not is_alive(heir), "the end of the child left behind")
 
 
-def test_one_that_kills_its_worker_from_a_process_of_its_own_ends_too(sqlite_ward: Ward) -> None:
+def test_one_that_kills_its_worker_from_a_process_of_its_own_ends_too(
+    sqlite_ward: Supervised,
+) -> None:
     """Nobody can tell which of those that run apart it was: they count losses, so it has an end."""
     ids = [sqlite_ward.jp.enqueue_named("kills_its_worker").id for _ in range(2)]
     sqlite_ward.until(
@@ -139,7 +96,7 @@ def test_one_that_kills_its_worker_from_a_process_of_its_own_ends_too(sqlite_war
         assert re.search(r"WorkerDied|WorkerLost", str(record.error)), record.error
 
 
-def test_one_that_kills_a_moment_after_its_end_is_run_alone(sqlite_ward: Ward) -> None:
+def test_one_that_kills_a_moment_after_its_end_is_run_alone(sqlite_ward: Supervised) -> None:
     """Its outcome was not written when the worker died: nothing ran, and yet somebody did it."""
     id = sqlite_ward.jp.enqueue_named("kills_a_moment_later").id
     sqlite_ward.until(lambda: sqlite_ward.record(id).state in FINAL, "its end")
