@@ -34,6 +34,9 @@ from jobpipe.telemetry.events import (
 )
 
 
+AWAITED = (AsyncTask, CommandTask)
+
+
 @dataclass(frozen=True, slots=True)
 class Prepared:
     """An attempt that can be run."""
@@ -55,7 +58,7 @@ class Prepared:
     @property
     def is_async(self) -> bool:
         """Tell whether a call of it is awaited."""
-        return isinstance(self.task, AsyncTask | CommandTask)
+        return isinstance(self.task, AWAITED)
 
     @property
     def can_be_stopped(self) -> bool:
