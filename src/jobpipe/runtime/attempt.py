@@ -33,7 +33,6 @@ from jobpipe.telemetry.events import (
     emit,
 )
 
-
 AWAITED = (AsyncTask, CommandTask)
 
 
