@@ -266,9 +266,9 @@ class Lives(RuleBasedStateMachine):
         parked = self.model.parked()
         assert sorted(found) == sorted(job.id for job in parked)
         highest = self.model.highest_rank()
-        for back in self.run_op(upkeep.unpark(found)):
-            assert back.rank > highest
-            self.model.unpark(self.model.jobs[back.id], back.rank)
+        ranks = {back.id: back.rank for back in self.run_op(upkeep.unpark(found))}
+        assert all(rank > highest for rank in ranks.values())
+        self.model.unpark(ranks)
 
     @invariant()
     def every_job_is_as_the_model_says(self) -> None:

@@ -203,8 +203,13 @@ class Model:
     def parked(self) -> list[ModelJob]:
         return [job for job in self.jobs.values() if job.state is State.PARKED]
 
-    def unpark(self, job: ModelJob, rank: int) -> None:
-        job.state, job.reason, job.rank = State.QUEUED, None, rank
+    def unpark(self, ranks: dict[int, int]) -> None:
+        """Bring back all that is parked, at these ranks; what was to be cancelled ends."""
+        for job in self.parked():
+            if job.cancel_requested:
+                self._end(job, State.CANCELLED, Reason.BY_USER)
+            else:
+                job.state, job.reason, job.rank = State.QUEUED, None, ranks[job.id]
 
     def prune(self) -> int:
         old = [
