@@ -14,6 +14,7 @@ import json
 import mmap
 import os
 import sys
+import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -23,6 +24,9 @@ Verb = Callable[..., Any]
 
 STAMPS_KEPT = 256
 """Stamps in memory before they are written."""
+
+TEXT = "x" * 1_024
+"""What a job that is handed text is handed."""
 
 FLAKY_EVERY = 20
 """Of so many flaky jobs one fails, at its first attempt."""
@@ -62,9 +66,9 @@ class Tally:
     def flush(self) -> None:
         """Write the stamps that are still in memory."""
         if self._stamps:
+            stamps, self._stamps = self._stamps, array.array("Q")  # other threads go on
             with (self.folder / f"{self._process}.stamps").open("ab") as file:
-                self._stamps.tofile(file)
-            del self._stamps[:]
+                stamps.tofile(file)
 
     def _open(self) -> None:
         self._process = os.getpid()
@@ -87,6 +91,11 @@ def is_flaky(n: int) -> bool:
     return n % FLAKY_EVERY == 0
 
 
+def argument(task: str, n: int) -> Any:
+    """Return what the job ``n`` of this task is given."""
+    return TEXT if task == "kib" else n
+
+
 def timed(action: Callable[[], object]) -> float:
     """Return how long the action took, in seconds."""
     began = time.perf_counter()
@@ -104,6 +113,24 @@ async def from_callers(callers: int, jobs: int, call: Callable[[int], Any]) -> f
 
     began = time.perf_counter()
     await asyncio.gather(*(caller() for _ in range(callers)))
+    return time.perf_counter() - began
+
+
+def from_threads(callers: int, jobs: int, call: Callable[[int], Any]) -> float:
+    """Do ``call(n)`` for every n below ``jobs`` from so many threads; return the seconds."""
+    numbers = iter(range(jobs))  # a range hands each number out once, whichever thread asks
+
+    def caller() -> None:
+        for n in numbers:
+            call(n)
+
+    threads = [threading.Thread(target=caller) for _ in range(callers - 1)]
+    began = time.perf_counter()
+    for thread in threads:
+        thread.start()
+    caller()
+    for thread in threads:
+        thread.join()
     return time.perf_counter() - began
 
 
