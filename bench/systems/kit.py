@@ -9,6 +9,7 @@ from __future__ import annotations
 import array
 import asyncio
 import atexit
+import functools
 import inspect
 import json
 import mmap
@@ -134,6 +135,14 @@ def from_threads(callers: int, jobs: int, call: Callable[[int], Any]) -> float:
     return time.perf_counter() - began
 
 
+async def filled(jobs: int, chunk: int, call: Callable[[range], Any]) -> float:
+    """Await ``call(numbers)`` for all numbers below ``jobs`` in chunks; return the seconds."""
+    began = time.perf_counter()
+    for start in range(0, jobs, chunk):
+        await call(range(start, min(start + chunk, jobs)))
+    return time.perf_counter() - began
+
+
 async def paced(jobs: int, gap_ms: float, call: Callable[[int], Any]) -> float:
     """Await ``call(at_ns)`` once every ``gap_ms``, late ones at once; return the seconds."""
     began = time.perf_counter()
@@ -160,6 +169,17 @@ async def fed(
         await call(range(sent, sent + size))
         sent += size
     return sent
+
+
+def given(name: str) -> str:
+    """Return what the command line gives under this name, or nothing."""
+    return str(json.loads(sys.argv[2]).get(name, ""))
+
+
+@functools.cache
+def tally() -> Tally:
+    """Return the tally that the command line names; it is opened when the first job runs."""
+    return Tally(given("tally"))
 
 
 def run(**verbs: Verb) -> None:
