@@ -178,13 +178,15 @@ def given(name: str) -> str:
 
 @functools.cache
 def tally() -> Tally:
-    """Return the tally that the command line names; it is opened when the first job runs."""
+    """Return the tally that the command line names, opened once for all threads."""
     return Tally(given("tally"))
 
 
 def run(**verbs: Verb) -> None:
     """Do the verb that the command line names with the arguments it gives; print the answer."""
     verb, given = sys.argv[1], json.loads(sys.argv[2])
+    if verb == "work":
+        tally()  # before there are threads
     answer = verbs[verb](**given)
     if inspect.isawaitable(answer):
         answer = asyncio.run(_awaited(answer))

@@ -1,0 +1,24 @@
+"""The peers on SQLite, Redis and RabbitMQ, each at the best settings its documents name."""
+
+from __future__ import annotations
+
+from bench.harness.system import System
+
+VERBS = frozenset({"fill", "enqueue.sync", "pace", "feed", "work", "left"})
+TASKS = frozenset({"noop", "kib", "flaky", "stamp"})
+
+SYSTEMS = (
+    System(
+        name="huey",
+        title="huey (SQLite)",
+        store="sqlite",
+        package="huey",
+        settings=(
+            "SqliteHuey, WAL, fsync=False, 4 threads looking every 10 ms; no bulk call;"
+            " a job is deleted when it is taken, so a crash loses it"
+        ),
+        abilities=VERBS | TASKS | {"noop_sync"},
+        keeps_history=False,
+        durable=False,
+    ),
+)
