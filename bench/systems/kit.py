@@ -29,8 +29,14 @@ STAMPS_KEPT = 256
 TEXT = "x" * 1_024
 """What a job that is handed text is handed."""
 
+WATCH_SECONDS = 0.01
+"""Pause between two looks at what is left."""
+
 FLAKY_EVERY = 20
 """Of so many flaky jobs one fails, at its first attempt."""
+
+_failed: set[int] = set()
+"""The flaky jobs that failed in this process."""
 
 
 class Tally:
@@ -90,6 +96,14 @@ def total(folder: Path) -> int:
 def is_flaky(n: int) -> bool:
     """Tell whether the flaky job ``n`` is one that fails at first."""
     return n % FLAKY_EVERY == 0
+
+
+def fails_now(n: int) -> bool:
+    """Tell whether the flaky job ``n`` fails, where a task cannot see which attempt it is."""
+    if not is_flaky(n) or n in _failed:
+        return False
+    _failed.add(n)
+    return True
 
 
 def argument(task: str, n: int) -> Any:
@@ -187,10 +201,26 @@ def run(**verbs: Verb) -> None:
     verb, given = sys.argv[1], json.loads(sys.argv[2])
     if verb == "work":
         tally()  # before there are threads
-    answer = verbs[verb](**given)
-    if inspect.isawaitable(answer):
-        answer = asyncio.run(_awaited(answer))
+    answer = _watch(verbs["left"], **given) if verb == "watch" else _done(verbs[verb], given)
     print(json.dumps(answer or {}), flush=True)
+
+
+def _watch(left: Verb, tally: str, jobs: int, **given: Any) -> dict[str, int]:
+    """Say ``ready``; when so many jobs have run, tell when the store says that none is left."""
+    print("ready", flush=True)
+    folder = Path(tally)
+    while total(folder) < jobs:
+        time.sleep(WATCH_SECONDS)
+    while True:
+        at_ns = time.monotonic_ns()
+        if _done(left, given)["left"] == 0:
+            return {"at_ns": at_ns}
+        time.sleep(WATCH_SECONDS)
+
+
+def _done(verb: Verb, given: dict[str, Any]) -> Any:
+    answer = verb(**given)
+    return asyncio.run(_awaited(answer)) if inspect.isawaitable(answer) else answer
 
 
 async def _awaited(answer: Any) -> Any:

@@ -21,4 +21,17 @@ SYSTEMS = (
         keeps_history=False,
         durable=False,
     ),
+    System(
+        name="litequeue",
+        title="litequeue (SQLite)",
+        store="sqlite",
+        package="litequeue",
+        settings=(
+            "WAL, synchronous=NORMAL, 256 MB cache, its loop of pop and done, a look every 5 ms;"
+            " bulk in transactions of 1,000; no results, no count of attempts"
+        ),
+        abilities=VERBS | TASKS | {"noop_sync"},
+        keeps_history=True,
+        durable=False,
+    ),
 )
