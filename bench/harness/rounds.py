@@ -1,0 +1,71 @@
+"""The order in which systems are measured, and the taking of samples.
+
+In every round each case asks all its systems in turn, and the order turns around with each round
+(A B C, C B A, ...), so that what drifts during a run weighs on all of them alike.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+
+from bench.harness import meter
+from bench.harness.case import Case, Measured
+from bench.harness.programs import ProgramFailed
+from bench.harness.samples import Sample
+from bench.harness.servers import Unusable
+from bench.harness.system import System
+
+FAILURES = (ProgramFailed, Unusable, OSError, ValueError, KeyError, ZeroDivisionError)
+"""What spoils one sample and never the run."""
+
+
+@dataclass(frozen=True)
+class Turn:
+    """One sample to be taken."""
+
+    case: Case
+    system: System
+    round: int
+
+
+def turns(
+    cases: Sequence[Case], systems: Sequence[System], rounds: int, *, quick: bool
+) -> Iterator[Turn]:
+    """Return all turns of a run, in their order."""
+    for number in range(rounds):
+        for case in cases:
+            if number >= rounds_of(case, rounds, quick=quick):
+                continue
+            asked = [system for system in systems if case.asks(system)]
+            for system in asked if number % 2 == 0 else asked[::-1]:
+                yield Turn(case, system, number)
+
+
+def rounds_of(case: Case, rounds: int, *, quick: bool) -> int:
+    """Return how many rounds of this case a run of so many rounds makes."""
+    bounds = [rounds, case.rounds, case.quick_rounds if quick else None]
+    return min(bound for bound in bounds if bound is not None)
+
+
+def take(turn: Turn, measure: Callable[[Turn], Measured]) -> Sample:
+    """Measure, whatever happens: a failure is told in the sample."""
+    before, began = meter.machine_cpu(), time.monotonic()
+    failure, measured = "", Measured({})
+    try:
+        measured = measure(turn)
+    except FAILURES as error:
+        failure = f"{type(error).__name__}: {error}"
+    return Sample(
+        case=turn.case.name,
+        system=turn.system.name,
+        round=turn.round,
+        figures=measured.figures,
+        jobs=measured.jobs,
+        series=measured.series,
+        note=measured.note,
+        steal=round(meter.machine_cpu().steal_since(before), 2),
+        seconds=round(time.monotonic() - began, 2),
+        failure=failure,
+    )

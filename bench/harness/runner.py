@@ -1,0 +1,140 @@
+"""Makes one run: sets systems up, takes the samples in turn, and keeps what came of them.
+
+No system ends the run: one that cannot be set up, or whose program fails, is told of with the
+reason. What was measured is written after every sample.
+"""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Callable, Sequence
+from contextlib import ExitStack
+from pathlib import Path
+
+from bench.harness import venvs
+from bench.harness.case import Case, Measured, Size
+from bench.harness.rounds import Turn, take, turns
+from bench.harness.samples import Sample
+from bench.harness.servers import Servers, Unusable
+from bench.harness.stage import Stage
+from bench.harness.system import System
+
+SLOW_SECONDS = 8.0
+"""What a sample of a slow system should take at most."""
+
+PILOT_JOBS = 500
+LEAST_JOBS = 200
+GIVE_UP_AFTER = 2
+"""Failures of one system in one case after which it is not asked again."""
+
+
+class Rates:
+    """How fast each system was, so that a slow one gets small samples; kept between runs."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._known: dict[str, float] = json.loads(path.read_text()) if path.exists() else {}
+
+    def jobs(self, size: Size, system: System, *, quick: bool) -> int | None:
+        """Return how many jobs a sample gets; None while nothing is known of the speed."""
+        full = size.quick if quick else size.full
+        rate = self._known.get(f"{size.kin} {system.name}")
+        if rate is None:
+            return full if quick else None
+        return max(LEAST_JOBS, min(full, _round(rate * SLOW_SECONDS)))
+
+    def note(self, size: Size, system: System, rate: float) -> None:
+        self._known[f"{size.kin} {system.name}"] = round(rate, 1)
+        self._path.parent.mkdir(parents=True, exist_ok=True)
+        self._path.write_text(json.dumps(self._known, indent=1, sort_keys=True))
+
+
+class Runner:
+    """Takes samples; ``samples`` and ``missing`` (system: reason) hold what came of them."""
+
+    def __init__(self, stack: ExitStack, rates: Rates, *, quick: bool) -> None:
+        self.samples: list[Sample] = []
+        self.missing: dict[str, str] = {}
+        self.servers = Servers(stack)
+        self._rates = rates
+        self._quick = quick
+
+    def set_up(self, systems: Sequence[System]) -> list[System]:
+        """Install what the systems need and start their servers; return those that are usable."""
+        usable = []
+        for system in systems:
+            try:
+                venvs.set_up(system)
+                self.servers.of(system.store)
+                usable.append(system)
+            except Unusable as error:
+                self.missing[system.name] = str(error)
+                print(f"  {system.name}: not measured: {error}", flush=True)
+        return usable
+
+    def run(
+        self,
+        cases: Sequence[Case],
+        systems: Sequence[System],
+        rounds: int,
+        *,
+        seconds: float,
+        keep: Callable[[], None],
+    ) -> None:
+        """Take all samples; after ``seconds`` no further round begins. ``keep`` follows each."""
+        ends = time.monotonic() + seconds
+        for turn in turns(cases, systems, rounds, quick=self._quick):
+            if turn.round and time.monotonic() > ends:
+                print("  out of time: the remaining rounds are left out", flush=True)
+                return
+            if self._failures(turn) >= GIVE_UP_AFTER:
+                continue
+            sample = take(turn, self._measure)
+            self.samples.append(sample)
+            print(f"  {_line(turn, sample)}", flush=True)
+            keep()
+
+    def _measure(self, turn: Turn) -> Measured:
+        size = turn.case.size
+        if size is None:
+            return self._sample(turn, 0)
+        jobs = self._rates.jobs(size, turn.system, quick=self._quick)
+        if jobs is None:
+            pilot = self._sample(turn, PILOT_JOBS)
+            self._rates.note(size, turn.system, pilot.figures["rate"])
+            jobs = self._rates.jobs(size, turn.system, quick=self._quick) or PILOT_JOBS
+        measured = self._sample(turn, jobs)
+        self._rates.note(size, turn.system, measured.figures["rate"])
+        return measured
+
+    def _sample(self, turn: Turn, jobs: int) -> Measured:
+        system = turn.system
+        server = self.servers.of(system.store)
+        command = venvs.command(system)
+        with Stage(system, command, server, jobs=jobs, quick=self._quick) as stage:
+            return turn.case.measure(stage)
+
+    def _failures(self, turn: Turn) -> int:
+        return sum(
+            bool(sample.failure)
+            for sample in self.samples
+            if (sample.case, sample.system) == (turn.case.name, turn.system.name)
+        )
+
+
+def _round(jobs: float) -> int:
+    """Return two significant digits: sizes are easier to read, and alike from run to run."""
+    unit = int("1".ljust(len(str(int(jobs))) - 1, "0"))
+    return int(jobs) // unit * unit
+
+
+def _line(turn: Turn, sample: Sample) -> str:
+    head = f"{turn.round + 1} {turn.case.name:<16} {turn.system.name:<18}"
+    if sample.failure:
+        return f"{head} failed: {sample.failure}"
+    figures = [
+        f"{name} {value:,.1f}" if value < 100 else f"{name} {value:,.0f}"
+        for name, value in sample.figures.items()
+    ]
+    return f"{head} {'  '.join(figures)}  ({sample.jobs:,} jobs, {sample.seconds:.1f} s)"

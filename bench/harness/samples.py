@@ -1,0 +1,69 @@
+"""What was measured, sample by sample, and what it comes to: min, median, max, ratios."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import asdict, dataclass, field
+from statistics import median
+from typing import Any
+
+
+@dataclass(frozen=True)
+class Sample:
+    """One answer of one system to one case, or why there is none."""
+
+    case: str
+    system: str
+    round: int
+    figures: dict[str, float] = field(default_factory=dict)
+    jobs: int = 0
+    series: dict[str, list[float]] = field(default_factory=dict)
+    note: str = ""
+    steal: float = 0.0
+    """Percent of the machine's time that its host took away meanwhile."""
+    seconds: float = 0.0
+    """How long the sample took with all that belongs to it."""
+    failure: str = ""
+    """Why there are no figures."""
+
+    def as_json(self) -> dict[str, Any]:
+        return {name: value for name, value in asdict(self).items() if value or name == "round"}
+
+
+@dataclass(frozen=True)
+class Spread:
+    """Several samples of one figure."""
+
+    least: float
+    median: float
+    most: float
+    count: int
+
+
+def spread(values: Sequence[float]) -> Spread | None:
+    """Return the spread of the values; None of no values."""
+    if not values:
+        return None
+    return Spread(min(values), median(values), max(values), len(values))
+
+
+def values(samples: Iterable[Sample], case: str, system: str, figure: str) -> dict[int, float]:
+    """Return one figure of one system in one case by round."""
+    return {
+        sample.round: sample.figures[figure]
+        for sample in samples
+        if sample.case == case and sample.system == system and figure in sample.figures
+    }
+
+
+def ratio(ours: dict[int, float], theirs: dict[int, float]) -> float | None:
+    """Return the median of the ratios of those rounds in which both have a figure."""
+    pairs = [ours[n] / theirs[n] for n in sorted(ours.keys() & theirs.keys()) if theirs[n]]
+    return median(pairs) if pairs else None
+
+
+def percentile(values: Sequence[float], percent: float) -> float:
+    """Return the smallest value that so many percent of all values do not exceed."""
+    ordered = sorted(values)
+    place = -(-len(ordered) * percent // 100)
+    return ordered[max(0, int(place) - 1)]

@@ -1,0 +1,144 @@
+"""Sets up what each system runs in: ``.bench/<folder>``, kept until its requirements change."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import shutil
+import subprocess
+from pathlib import Path
+
+from bench.harness.servers import Unusable
+from bench.harness.system import System
+
+ROOT = Path(__file__).resolve().parents[2]
+HOME = ROOT / ".bench"
+SYSTEMS = ROOT / "bench" / "systems"
+NEWEST = 16
+INSTALL_SECONDS = 600
+
+
+def command(system: System) -> list[str]:
+    """Return how the system's program is started."""
+    home, folder = HOME / _folder(system), SYSTEMS / _folder(system)
+    if system.language == "node":
+        return [_node(), str(home / "system" / "program.mjs")]
+    return [str(home / "bin" / "python"), str(folder / "program.py")]
+
+
+def set_up(system: System) -> None:
+    """Install what the system needs, unless that is done; raises Unusable."""
+    home, folder = HOME / _folder(system), SYSTEMS / _folder(system)
+    wanted = _fingerprint(system)
+    mark = home / "installed"
+    if not mark.exists() or mark.read_text() != wanted:
+        print(f"  installing {system.name} ...", flush=True)
+        shutil.rmtree(home, ignore_errors=True)
+        home.mkdir(parents=True)
+        if system.language == "node":
+            _install_node(folder, home)
+        else:
+            _install_python(system, folder, home)
+        mark.write_text(wanted)
+    if system.language == "node":
+        _copy_modules(folder, home)
+
+
+def version(system: System) -> str:
+    """Return the installed version of the system's package; empty for a floor."""
+    if not system.package:
+        return ""
+    home = HOME / _folder(system)
+    if system.language == "node":
+        about = home / "node_modules" / system.package / "package.json"
+        return str(json.loads(about.read_text())["version"])
+    code = f"import importlib.metadata as m; print(m.version({system.package!r}))"
+    return _run([str(home / "bin" / "python"), "-c", code], home).strip()
+
+
+def language_version(system: System) -> str:
+    """Return the version of the interpreter that runs the system."""
+    return _run([command(system)[0], "--version"], ROOT).strip()
+
+
+def _folder(system: System) -> str:
+    return system.folder or system.name
+
+
+def _fingerprint(system: System) -> str:
+    folder = SYSTEMS / _folder(system)
+    names = ["requirements.txt", "package.json", "package-lock.json"]
+    texts = [(folder / name).read_bytes() for name in names if (folder / name).exists()]
+    if any(b"-e ." in text for text in texts):
+        texts.append((ROOT / "pyproject.toml").read_bytes())
+    return hashlib.sha256(b"\n".join([system.python.encode(), *texts])).hexdigest()
+
+
+def _install_python(system: System, folder: Path, home: Path) -> None:
+    _run([_python(system.python), "-m", "venv", str(home)], ROOT)
+    flags = ["-q", "--no-input", "--disable-pip-version-check", "--root-user-action=ignore"]
+    pip = [str(home / "bin" / "python"), "-m", "pip", "install", *flags]
+    # From the root, so that a requirement "-e ." is this very tree.
+    _run([*pip, "-r", str(folder / "requirements.txt")], ROOT)
+
+
+def _install_node(folder: Path, home: Path) -> None:
+    if not shutil.which("npm"):
+        raise Unusable("npm is not installed")
+    locked = (folder / "package-lock.json").exists()
+    for name in ("package.json", "package-lock.json"):
+        if (folder / name).exists():
+            shutil.copy(folder / name, home)
+    _run(["npm", "ci" if locked else "install", "--no-audit", "--no-fund"], home)
+
+
+def _copy_modules(folder: Path, home: Path) -> None:
+    """Bring the program to its packages, since a module finds them only in folders above it."""
+    (home / "system").mkdir(exist_ok=True)
+    for file in folder.glob("*.mjs"):
+        shutil.copy(file, home / "system")
+    shutil.copy(SYSTEMS / "kit.mjs", home)
+
+
+def _node() -> str:
+    found = shutil.which("node")
+    if not found:
+        raise Unusable("node is not installed")
+    return found
+
+
+def _python(oldest: str) -> str:
+    """Find an interpreter that is new enough, the oldest such first; raises Unusable."""
+    minor = int(oldest.partition(".")[2])
+    for number in range(minor, NEWEST):
+        name = f"python3.{number}"
+        homes = Path.home().glob(f".pyenv/versions/3.{number}.*/bin/{name}")
+        for candidate in [shutil.which(name), *map(str, homes)]:
+            if candidate and _runs(candidate):
+                return candidate
+    raise Unusable(f"no Python from {oldest} on is installed")
+
+
+def _runs(python: str) -> bool:
+    done = subprocess.run([python, "-c", "import venv"], capture_output=True, check=False)
+    return not done.returncode
+
+
+def _run(command: list[str], folder: Path) -> str:
+    try:
+        done = subprocess.run(
+            command,
+            cwd=folder,
+            env=os.environ | {"npm_config_update_notifier": "false"},
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            timeout=INSTALL_SECONDS,
+            check=False,
+        )
+    except (OSError, subprocess.TimeoutExpired) as error:
+        raise Unusable(f"{Path(command[0]).name}: {error}") from error
+    if done.returncode:
+        raise Unusable(f"{' '.join(command[:4])} failed: {(done.stderr or done.stdout)[-400:]}")
+    return done.stdout
