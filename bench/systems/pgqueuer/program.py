@@ -25,7 +25,7 @@ from pgqueuer.queries import SyncQueries
 
 BATCH = 1_000
 CHUNK = 5_000
-LINKS = 4
+LINKS = 8
 """Most connections to enqueue by: commits that notify wait for each other, so more are slower."""
 
 
