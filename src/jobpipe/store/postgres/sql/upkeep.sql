@@ -1,6 +1,7 @@
 -- name: next_due
 -- Microseconds until something falls due (a start or an expiry); below zero: it is overdue. The
--- walk starts at :since, beyond the entries of what was moved, which a pinned snapshot keeps.
+-- walk starts at :since, beyond the entries of what was moved, which a pinned snapshot keeps. What
+-- expires is asked for by the expression of its index, which the claim index cannot answer.
 SELECT min(at) - :now AS due_in_us, :now AS now
 FROM (
     SELECT (
@@ -10,8 +11,9 @@ FROM (
     FROM (SELECT DISTINCT queue FROM {p}lane) AS lane
     UNION ALL
     SELECT (
-        SELECT expires_at FROM {p}job WHERE rank IS NOT NULL AND expires_at >= CAST(:since AS bigint)
-        ORDER BY expires_at LIMIT 1
+        SELECT expires_at FROM {p}job
+        WHERE CASE WHEN rank IS NOT NULL THEN expires_at END >= CAST(:since AS bigint)
+        ORDER BY CASE WHEN rank IS NOT NULL THEN expires_at END LIMIT 1
     )
 ) AS next
 
@@ -70,8 +72,8 @@ SELECT * FROM moved
 -- name: expire
 WITH late AS MATERIALIZED (
     SELECT id FROM {p}job
-    WHERE rank IS NOT NULL AND expires_at BETWEEN CAST(:since AS bigint) AND :now
-    ORDER BY expires_at
+    WHERE CASE WHEN rank IS NOT NULL THEN expires_at END BETWEEN CAST(:since AS bigint) AND :now
+    ORDER BY CASE WHEN rank IS NOT NULL THEN expires_at END
     LIMIT CAST(:limit AS bigint)
     FOR UPDATE SKIP LOCKED
 ),

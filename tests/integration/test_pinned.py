@@ -1,0 +1,160 @@
+"""What a worker asks again and again touches no more pages when a pinned snapshot keeps dead rows.
+
+The same questions are put to a store with few and with many dead rows, by plans for the values and
+for any values, with no and with fresh statistics.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import closing
+from typing import Any, LiteralString
+
+import psycopg
+import pytest
+from psycopg import sql
+
+from jobpipe.store.postgres import dialect
+from jobpipe.store.postgres.driver import PostgresStore
+
+KNOWN = dialect.load("jobpipe")
+FEW, MANY = 2_000, 20_000
+LIVE = 500
+GROWTH, SLACK_PAGES = 1.25, 12
+"""A tree that is a level deeper costs a page a descent; a walk over the dead costs thousands."""
+
+SCHEMA: LiteralString = """
+ALTER TABLE jobpipe.job SET (autovacuum_enabled = false);
+ALTER TABLE jobpipe.job DISABLE TRIGGER USER;
+INSERT INTO jobpipe.lane VALUES ('default', 0);
+"""
+ENQUEUE: LiteralString = """
+INSERT INTO jobpipe.job (
+    id, task, queue, priority, args, created_at, max_attempts, max_losses, state, rank, due_at,
+    expires_at
+)
+SELECT
+    id, 'mail.welcome', 'default', 0, '{}', 1, 5, 3,
+    CASE WHEN is_due THEN 'scheduled' ELSE 'queued' END,
+    CASE WHEN NOT is_due THEN id END, CASE WHEN is_due THEN id END,
+    CASE WHEN id %% 10 = 1 AND %(timed)s THEN id END
+FROM generate_series(%(first)s + 1, %(last)s) AS id
+CROSS JOIN LATERAL (SELECT id %% 10 = 0 AND %(timed)s AS is_due) AS due
+"""
+PROMOTE: LiteralString = """
+UPDATE jobpipe.job SET state = 'queued', rank = id, due_at = NULL
+WHERE due_at IS NOT NULL AND id <= %(last)s
+"""
+CLAIM: LiteralString = """
+UPDATE jobpipe.job SET state = 'running', rank = NULL, token = 1, attempt = 1, worker_id = 1
+WHERE rank IS NOT NULL AND id <= %(last)s
+"""
+FINISH: LiteralString = """
+UPDATE jobpipe.job SET state = 'succeeded', finished_at = 1
+WHERE state = 'running' AND id <= %(last)s
+"""
+
+
+@pytest.fixture
+def pinned(postgres_url: str) -> Iterator[psycopg.Connection[Any]]:
+    """A connection to a store of which another session holds a snapshot."""
+    with closing(PostgresStore(postgres_url, KNOWN)) as store:
+        store.migrate()
+    with (
+        closing(psycopg.connect(postgres_url)) as pin,
+        closing(psycopg.connect(postgres_url, autocommit=True)) as connection,
+    ):
+        connection.execute(SCHEMA)
+        pin.isolation_level = psycopg.IsolationLevel.REPEATABLE_READ
+        pin.execute("SELECT 1")
+        yield connection
+
+
+def run_jobs(connection: psycopg.Connection[Any], jobs: dict[str, int]) -> None:
+    """Bring jobs through their whole lives, so that each leaves its dead rows."""
+    for step in (ENQUEUE, PROMOTE, CLAIM, FINISH):
+        connection.execute(step, jobs)
+
+
+def questions(last: int) -> dict[str, dict[str, Any]]:
+    """Return what a worker asks while jobs beyond the id ``last`` are alive."""
+    lane = {"queue": ["default"], "priority": [0]}
+    ids = list(range(last + 1, last + 101))
+    nothing = [None] * len(ids)
+    return {
+        "peek": {**lane, "after": [last]},
+        "claim": {
+            **lane,
+            "after": [last],
+            "until": [2**62],
+            "limit": 100,
+            "worker": 1,
+            "done": [1, 2],
+        },
+        "finish": {
+            "id": ids,
+            "token": [1] * len(ids),
+            "state": ["succeeded"] * len(ids),
+            "reason": nothing,
+            "outcome": ["succeeded"] * len(ids),
+            "result": nothing,
+            "error": nothing,
+            "delay_us": nothing,
+            "charged": [True] * len(ids),
+            "duration_us": [5] * len(ids),
+            "age_us": [5] * len(ids),
+        },
+        "give_back": {"id": ids, "token": [1] * len(ids), "rank": ids, "suspect": False},
+        "next_due": {"since": last},
+        "promote": {"since": last, "limit": 100},
+        "expire": {"since": last, "limit": 100},
+        "find_parked": {"reasons": ["unknown_task"], "tasks": ["mail.welcome"], "limit": 100},
+    }
+
+
+def pages(
+    connection: psycopg.Connection[Any], values: dict[str, dict[str, Any]], mode: str
+) -> dict[str, int]:
+    """Return how many pages each question touches; what it writes is undone."""
+    touched = {}
+    connection.execute(f"SET plan_cache_mode = {mode}".encode())
+    for name, given in values.items():
+        prepared = KNOWN.dollar[name]
+        connection.execute(f"PREPARE {name} AS {prepared.sql}".encode(), prepare=False)
+        literals = [sql.Literal({"clock_shift": 0, **given}[key]) for key in prepared.parameters]
+        query = sql.SQL("EXPLAIN (ANALYZE, BUFFERS, FORMAT JSON) EXECUTE {} ({})").format(
+            sql.Identifier(name), sql.SQL(", ").join(literals)
+        )
+        with connection.transaction(force_rollback=True):
+            row = connection.execute(query).fetchone()
+        assert row is not None
+        plan = row[0][0]["Plan"]
+        touched[name] = plan["Shared Hit Blocks"] + plan["Shared Read Blocks"]
+    connection.execute("DEALLOCATE ALL", prepare=False)
+    return touched
+
+
+@pytest.mark.parametrize("timed", [False, True], ids=["plain", "timed"])
+@pytest.mark.parametrize("statistics", ["none", "of few", "of many"])
+def test_dead_rows_cost_a_worker_nothing(
+    pinned: psycopg.Connection[Any], statistics: str, *, timed: bool
+) -> None:
+    costs = []
+    last = 0
+    for dead in (FEW, MANY):
+        run_jobs(pinned, {"first": last, "last": dead, "timed": timed})
+        last = dead
+        if (statistics, dead) in {("of few", FEW), ("of many", MANY)}:
+            pinned.execute("ANALYZE")
+        with pinned.transaction(force_rollback=True):
+            pinned.execute(ENQUEUE, {"first": last, "last": last + LIVE, "timed": timed})
+            costs.append(
+                {
+                    (name, mode): n
+                    for mode in ("force_custom_plan", "force_generic_plan")
+                    for name, n in pages(pinned, questions(last), mode).items()
+                }
+            )
+    few, many = costs
+    grown = {key: (n, many[key]) for key, n in few.items() if many[key] > n * GROWTH + SLACK_PAGES}
+    assert grown == {}
