@@ -10,7 +10,7 @@ TASKS = frozenset({"noop", "kib", "flaky", "stamp"})
 SYSTEMS = (
     System(
         name="huey",
-        title="huey (SQLite)",
+        title="huey, SQLite",
         store="sqlite",
         package="huey",
         settings=(
@@ -23,7 +23,7 @@ SYSTEMS = (
     ),
     System(
         name="litequeue",
-        title="litequeue (SQLite)",
+        title="litequeue, SQLite",
         store="sqlite",
         package="litequeue",
         settings=(
@@ -32,6 +32,36 @@ SYSTEMS = (
         ),
         abilities=VERBS | TASKS | {"noop_sync"},
         keeps_history=True,
+        durable=False,
+    ),
+    System(
+        name="dramatiq_redis",
+        folder="dramatiq",
+        variant="redis",
+        title="dramatiq, Redis",
+        store="redis",
+        package="dramatiq",
+        settings=(
+            "8 threads, prefetch 100, idle look every 10 ms, hiredis, plain functions; results of"
+            " the 1 KiB jobs in Redis; no bulk call; Redis keeps nothing on disk"
+        ),
+        abilities=VERBS | TASKS | {"noop_sync"},
+        keeps_history=False,
+        durable=False,
+    ),
+    System(
+        name="dramatiq_rabbitmq",
+        folder="dramatiq",
+        variant="rabbitmq",
+        title="dramatiq, RabbitMQ",
+        store="rabbitmq",
+        package="dramatiq",
+        settings=(
+            "8 threads, prefetch 100, plain functions; durable queues, but no wait for the broker's"
+            " confirmation (its default); no results, no bulk call"
+        ),
+        abilities=VERBS | TASKS | {"noop_sync"},
+        keeps_history=False,
         durable=False,
     ),
 )
