@@ -358,3 +358,20 @@ def test_sqlite_plans_stay_on_their_indexes(sqlite_store: sqlite3.Connection, na
     assert [line for line in lines if "FOR ORDER BY" in line] == []
     used = {found for line in lines for found in re.findall(r"INDEX (jobpipe_job_\w+)", line)}
     assert used == SQLITE_INDEXES[name]
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        "INSERT INTO jobpipe_job (task, queue, priority, state, max_attempts, max_losses,"
+        " created_at, args) VALUES ('t', 'q', 0, 'queued', 1, 1, 1, '{}')",
+        "UPDATE jobpipe_job SET state = 'running' WHERE id = 1",
+    ],
+)
+def test_the_rules_of_a_row_build_no_set(
+    sqlite_store: sqlite3.Connection, change: LiteralString
+) -> None:
+    """A longer IN in a CHECK or a trigger makes SQLite build its set anew for every row."""
+    codes = [row[1] for row in sqlite_store.execute(f"EXPLAIN {change}")]
+    assert "Program" in codes  # the trigger's own codes are listed too
+    assert "OpenEphemeral" not in codes

@@ -56,11 +56,12 @@ def test_reasons_belong_to_failed_cancelled_and_parked() -> None:
     assert len(named) == len(set(named)) == 12
 
 
+@pytest.mark.parametrize("spelled_out", [False, True])
 @pytest.mark.parametrize("reruns", [0, 1])
-def test_the_database_refuses_what_the_table_refuses(reruns: int) -> None:
+def test_the_database_refuses_what_the_table_refuses(reruns: int, spelled_out: bool) -> None:
     """The refusal condition, judged by SQLite for every step, agrees with the list above."""
     judged = (
-        refusal_condition()
+        refusal_condition(spelled_out=spelled_out)
         .replace("OLD.state", ":old")
         .replace("NEW.state", ":new")
         .replace("OLD.reruns", "0")

@@ -95,22 +95,33 @@ def may(before: State, after: State, *, rerun: bool = False) -> bool:
     return after in EDGES[before] or (rerun and before in FINAL and after in RERUN)
 
 
-def refusal_condition() -> str:
+def refusal_condition(*, spelled_out: bool = False) -> str:
     """Return the SQL condition under which an update is refused (old and new rows as OLD, NEW).
 
-    It is an expression over constants, so a database judges it without a look-up.
+    It is an expression over constants, so a database judges it without a look-up. ``spelled_out``
+    writes each IN as a chain of comparisons, which is ten times cheaper where a set would be built
+    anew for every row (SQLite).
     """
+    one_of = _spelled_out if spelled_out else _in
     steps = " OR ".join(
-        f"(OLD.state = '{before}' AND NEW.state IN ({_quoted(after)}))"
+        f"(OLD.state = '{before}' AND {one_of('NEW.state', after)})"
         for before, after in EDGES.items()
         if after
     )
     rerun = (
-        f"(OLD.state IN ({_quoted(FINAL)}) AND NEW.state IN ({_quoted(RERUN)})"
+        f"({one_of('OLD.state', FINAL)} AND {one_of('NEW.state', RERUN)}"
         " AND NEW.reruns = OLD.reruns + 1)"
     )
     return f"OLD.state <> NEW.state AND NOT ({steps} OR {rerun})"
 
 
-def _quoted(states: frozenset[State]) -> str:
-    return ", ".join(f"'{state}'" for state in State if state in states)
+def _in(column: str, states: frozenset[State]) -> str:
+    return f"{column} IN ({', '.join(_quoted(states))})"
+
+
+def _spelled_out(column: str, states: frozenset[State]) -> str:
+    return f"({' OR '.join(f'{column} = {state}' for state in _quoted(states))})"
+
+
+def _quoted(states: frozenset[State]) -> list[str]:
+    return [f"'{state}'" for state in State if state in states]

@@ -1,4 +1,5 @@
 -- The first schema. Times are microseconds since 1970 (UTC); payloads are JSON texts.
+-- The rules of a row spell out what IN would say: SQLite would build its set anew for every row.
 
 CREATE TABLE {p}store (id TEXT NOT NULL, created_at INTEGER NOT NULL) STRICT;
 INSERT INTO {p}store VALUES (lower(hex(randomblob(16))), CAST(unixepoch() AS INTEGER) * 1000000);
@@ -36,10 +37,10 @@ CREATE TABLE {p}job (
     tags TEXT,
     meta TEXT,
     CHECK ((rank IS NOT NULL) = (state = 'queued')),
-    CHECK ((due_at IS NOT NULL) = (state IN ('scheduled', 'retrying'))),
-    CHECK ((finished_at IS NOT NULL) = (state IN ('succeeded', 'failed', 'cancelled'))),
-    CHECK (shelf IS CASE WHEN state IN ('blocked', 'parked', 'failed', 'cancelled') THEN state END),
-    CHECK ((reason IS NOT NULL) = (state IN ('parked', 'failed', 'cancelled')))
+    CHECK ((due_at IS NOT NULL) = (state = 'scheduled' OR state = 'retrying')),
+    CHECK ((finished_at IS NOT NULL) = (state = 'succeeded' OR state = 'failed' OR state = 'cancelled')),
+    CHECK (shelf IS CASE WHEN state = 'blocked' OR state = 'parked' OR state = 'failed' OR state = 'cancelled' THEN state END),
+    CHECK ((reason IS NOT NULL) = (state = 'parked' OR state = 'failed' OR state = 'cancelled'))
 ) STRICT;
 
 CREATE INDEX {p}job_claim ON {p}job (queue, priority, rank) WHERE rank IS NOT NULL;
