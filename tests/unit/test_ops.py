@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any, TypeVar
 
 import pytest
+from msgspec.structs import replace
 
 from jobpipe.errors import DuplicateKey, InvalidTransition, JobNotFound, QueueFull, StoreUnavailable
 from jobpipe.model.job import Enqueued, Lane, NewJob
@@ -48,10 +49,10 @@ def ids_from(first: int) -> Any:
     count = [first]
 
     def answer(statement: Statement) -> list[dict[str, Any]]:
-        assert statement.batch is not None
-        rows = []
-        for row in statement.batch.rows:
-            rows.append({"id": row[0] or count[0], "state": "queued"})
+        batch, rows = statement.batch, []
+        given = [row[0] for row in batch.rows] if batch else [None] * len(statement.params["args"])
+        for id in given:
+            rows.append({"id": id or count[0], "state": "queued"})
             count[0] += 1
         return rows[::-1]
 
@@ -59,14 +60,45 @@ def ids_from(first: int) -> Any:
 
 
 def test_a_plain_enqueue_is_one_statement() -> None:
-    script = Script(enqueue=ids_from(7))
+    script = Script(enqueue_alike=ids_from(7))
     operation = enqueue([JOB, JOB], known_lanes=[LANE])
     assert operation.mode is Mode.ONE
     assert run(operation, script) == [
         Enqueued(7, State.QUEUED, created=True),
         Enqueued(8, State.QUEUED, created=True),
     ]
-    assert script.names == ["enqueue"]
+    assert script.names == ["enqueue_alike"]
+
+
+def test_jobs_that_differ_in_their_arguments_alone_say_the_rest_once() -> None:
+    jobs = [NewJob(task="t", args=f"[{n}]", priority=3, tags='["a"]') for n in range(3)]
+    script = Script(enqueue_alike=ids_from(1))
+    run(enqueue(jobs, known_lanes=[Lane("default", 3)]), script)
+    (asked,) = script.asked
+    assert asked.batch is None
+    assert {name: value for name, value in asked.params.items() if value is not None} == {
+        "task": "t",
+        "args": ["[0]", "[1]", "[2]"],
+        "queue": "default",
+        "priority": 3,
+        "max_attempts": 5,
+        "max_losses": 3,
+        "tags": '["a"]',
+    }
+
+
+@pytest.mark.parametrize("field", sorted({*NewJob.__struct_fields__} - {"args", "idempotency_key"}))
+def test_jobs_that_differ_in_anything_else_are_still_one_statement(field: str) -> None:
+    other = replace(JOB, **{field: "x" if field in ("task", "queue", "tags", "meta") else 77})
+    script = Script(enqueue=ids_from(7))
+    operation = enqueue([JOB, other], known_lanes=[LANE, Lane("x", 0), Lane("default", 77)])
+    assert operation.mode is Mode.ONE
+    assert [answer.id for answer in run(operation, script)] == [7, 8]
+    (asked,) = script.asked
+    assert asked.name == "enqueue"
+    assert asked.batch is not None
+    ours, theirs = (dict(zip(asked.batch.columns, row, strict=True)) for row in asked.batch.rows)
+    assert {name for name in ours if ours[name] != theirs[name]} == {field}
 
 
 def test_a_new_lane_is_noted_first_and_once() -> None:
@@ -81,12 +113,12 @@ def test_a_new_lane_is_noted_first_and_once() -> None:
 
 
 def test_more_than_a_chunk_goes_in_several_statements_of_one_transaction() -> None:
-    script = Script(note_lanes=[], enqueue=ids_from(1))
+    script = Script(note_lanes=[], enqueue_alike=ids_from(1))
     operation = enqueue([JOB] * (CHUNK + 1))
     assert operation.mode is Mode.TRANSACTION
     answers = run(operation, script)
     assert [answer.id for answer in answers] == list(range(1, CHUNK + 2))
-    assert script.names == ["note_lanes", "enqueue", "enqueue"]
+    assert script.names == ["note_lanes", "enqueue_alike", "enqueue_alike"]
 
 
 def test_a_full_queue_is_found_before_anything_is_inserted() -> None:

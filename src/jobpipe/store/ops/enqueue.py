@@ -7,28 +7,18 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterable, Sequence
+from typing import Any
+
+from msgspec.structs import astuple
 
 from jobpipe.errors import DuplicateKey, QueueFull, StoreUnavailable
 from jobpipe.model.job import Enqueued, Lane, NewJob
 from jobpipe.model.state import State
 from jobpipe.store.port import Batch, Mode, Op, Operation, Statement, operation
 
-COLUMNS = (
-    "id",
-    "task",
-    "queue",
-    "priority",
-    "args",
-    "delay_us",
-    "run_at",
-    "expires_in_us",
-    "max_attempts",
-    "max_losses",
-    "timeout_us",
-    "idempotency_key",
-    "tags",
-    "meta",
-)
+COLUMNS = ("id", *NewJob.__struct_fields__)
+TASK, ARGS, TERMS = 0, 1, 2
+"""Where a job's fields stand: its terms are all that follow the arguments."""
 
 CHUNK = 5_000
 """Most jobs of one statement; more go in several, in one transaction."""
@@ -46,17 +36,21 @@ def enqueue(
     an idempotency key belongs to another request, QueueFull when a queue would then hold more
     than ``max_queued`` waiting jobs.
     """
-    lanes = {Lane(job.queue, job.priority) for job in jobs}.difference(known_lanes)
-    keyed = any(job.idempotency_key is not None for job in jobs)
-    if not lanes and not keyed and max_queued is None and len(jobs) <= CHUNK:
+    lanes = lanes_of(jobs).difference(known_lanes)
+    if not lanes and max_queued is None and len(jobs) <= CHUNK and not _keyed(jobs):
         return enqueue_plain(jobs)
     return enqueue_checked(jobs, lanes, max_queued)
+
+
+def lanes_of(jobs: Sequence[NewJob]) -> set[Lane]:
+    """Return the lanes in which the jobs are to wait."""
+    return {Lane(*lane) for lane in {(job.queue, job.priority) for job in jobs}}
 
 
 @operation(Mode.ONE)
 def enqueue_plain(jobs: Sequence[NewJob]) -> Op[list[Enqueued]]:
     """Store jobs that need no key, no bound and no new lane: one statement."""
-    return (yield from _insert(jobs, [None] * len(jobs)))
+    return (yield from _insert(jobs))
 
 
 @operation(Mode.TRANSACTION)
@@ -67,12 +61,16 @@ def enqueue_checked(
     lanes = [(lane.queue, lane.priority) for lane in sorted(new_lanes)]
     if lanes:
         yield Statement("note_lanes", batch=Batch(("queue", "priority"), lanes))
-    if any(job.idempotency_key is not None for job in jobs):
+    if _keyed(jobs):
         answers = yield from _with_keys(jobs, max_queued)
     else:
         yield from _check_bounds(jobs, max_queued)
-        answers = yield from _insert(jobs, [None] * len(jobs))
+        answers = yield from _insert(jobs)
     return answers
+
+
+def _keyed(jobs: Sequence[NewJob]) -> bool:
+    return any(job.idempotency_key is not None for job in jobs)
 
 
 def _check_bounds(jobs: Sequence[NewJob], max_queued: int | None) -> Op[None]:
@@ -142,38 +140,40 @@ def _hold_keys(
     raise StoreUnavailable("an idempotency key kept changing hands; nothing was stored")
 
 
-def _insert(jobs: Sequence[NewJob], ids: Sequence[int | None]) -> Op[list[Enqueued]]:
+def _insert(jobs: Sequence[NewJob], ids: Sequence[int | None] | None = None) -> Op[list[Enqueued]]:
     answers: list[Enqueued] = []
     for start in range(0, len(jobs), CHUNK):
         part = slice(start, start + CHUNK)
-        answers += yield from _insert_chunk(jobs[part], ids[part])
+        rows = [astuple(job) for job in jobs[part]]
+        if ids is None and _are_alike(rows):
+            answers += yield from _insert_alike(rows)
+        else:
+            answers += yield from _insert_any(
+                rows, [None] * len(rows) if ids is None else ids[part]
+            )
     return answers
 
 
-def _insert_chunk(jobs: Sequence[NewJob], ids: Sequence[int | None]) -> Op[list[Enqueued]]:
-    columns = [
-        (
-            id,
-            job.task,
-            job.queue,
-            job.priority,
-            job.args,
-            job.delay_us,
-            job.run_at,
-            job.expires_in_us,
-            job.max_attempts,
-            job.max_losses,
-            job.timeout_us,
-            job.idempotency_key,
-            job.tags,
-            job.meta,
-        )
-        for id, job in zip(ids, jobs, strict=True)
-    ]
-    rows = yield Statement("enqueue", batch=Batch(COLUMNS, columns))
+def _are_alike(rows: Sequence[tuple[Any, ...]]) -> bool:
+    task, terms = rows[0][TASK], rows[0][TERMS:]
+    return all(row[TERMS:] == terms and row[TASK] == task for row in rows)
+
+
+def _insert_alike(rows: Sequence[tuple[Any, ...]]) -> Op[list[Enqueued]]:
+    params: dict[str, Any] = dict(zip(NewJob.__struct_fields__, rows[0], strict=True))
+    params["args"] = [row[ARGS] for row in rows]
+    found = yield Statement("enqueue_alike", params)
+    # They start at the same time, so one state is that of all.
+    state = State(found[0]["state"])
+    return [Enqueued(id, state, True) for id in sorted([row["id"] for row in found])]
+
+
+def _insert_any(rows: Sequence[tuple[Any, ...]], ids: Sequence[int | None]) -> Op[list[Enqueued]]:
+    given = [(id, *row) for id, row in zip(ids, rows, strict=True)]
+    found = yield Statement("enqueue", batch=Batch(COLUMNS, given))
     # Ids are given out in the order of the input, so their order is the jobs' order.
-    answers = sorted((row["id"], row["state"]) for row in rows)
-    return [Enqueued(id, State(state), created=True) for id, state in answers]
+    answers = sorted([(row["id"], row["state"]) for row in found])
+    return [Enqueued(id, State(state), True) for id, state in answers]
 
 
 def fingerprint(job: NewJob) -> str:

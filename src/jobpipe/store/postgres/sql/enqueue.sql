@@ -51,37 +51,68 @@ CROSS JOIN LATERAL (
 WHERE k.key = ANY (CAST(:keys AS text[]))
 
 -- name: enqueue
--- A job that may run now gets its id as its rank; ids are drawn in the order of the input.
-WITH given AS MATERIALIZED (
-    SELECT
-        coalesce(e.id, nextval('{p}rank')) AS id,
-        e.task, e.queue, e.priority, CAST(e.args AS json) AS args,
-        coalesce(e.run_at, :now + e.delay_us) AS run_at,
-        :now + e.expires_in_us AS expires_at,
-        e.max_attempts, e.max_losses, e.timeout_us, e.idempotency_key,
-        CAST(e.tags AS json) AS tags, CAST(e.meta AS json) AS meta
-    FROM unnest(
-        CAST(:id AS bigint[]), CAST(:task AS text[]), CAST(:queue AS text[]),
-        CAST(:priority AS smallint[]), CAST(:args AS text[]), CAST(:delay_us AS bigint[]),
-        CAST(:run_at AS bigint[]), CAST(:expires_in_us AS bigint[]),
-        CAST(:max_attempts AS integer[]), CAST(:max_losses AS integer[]),
-        CAST(:timeout_us AS bigint[]), CAST(:idempotency_key AS text[]),
-        CAST(:tags AS text[]), CAST(:meta AS text[])
-    ) AS e (
-        id, task, queue, priority, args, delay_us, run_at, expires_in_us, max_attempts,
-        max_losses, timeout_us, idempotency_key, tags, meta
-    )
-)
+-- A job that may run now gets its id as its rank; ids are drawn in the order of the input. The
+-- clock is asked once and not for every row; OFFSET 0 keeps each inner query apart, so that what
+-- it finds out is not asked again.
 INSERT INTO {p}job (
     id, task, queue, priority, args, max_attempts, max_losses, timeout_us, idempotency_key,
     tags, meta, created_at, run_at, expires_at, state, rank, queued_at, due_at
 )
 SELECT
-    id, task, queue, priority, args, max_attempts, max_losses, timeout_us, idempotency_key,
-    tags, meta, :now, run_at, expires_at,
-    CASE WHEN run_at > :now THEN 'scheduled' ELSE 'queued' END,
-    CASE WHEN run_at > :now THEN NULL ELSE id END,
-    CASE WHEN run_at > :now THEN NULL ELSE :now END,
-    CASE WHEN run_at > :now THEN least(run_at, expires_at) END
-FROM given
+    id, task, queue, priority, CAST(args AS json), max_attempts, max_losses, timeout_us,
+    idempotency_key, CAST(tags AS json), CAST(meta AS json), now, run_at, expires_at,
+    CASE WHEN run_at > now THEN 'scheduled' ELSE 'queued' END,
+    CASE WHEN run_at > now THEN NULL ELSE id END,
+    CASE WHEN run_at > now THEN NULL ELSE now END,
+    CASE WHEN run_at > now THEN least(run_at, expires_at) END
+FROM (
+    SELECT
+        coalesce(id, nextval('{p}rank')) AS id, task, queue, priority, args, max_attempts,
+        max_losses, timeout_us, idempotency_key, tags, meta, now,
+        coalesce(run_at, now + delay_us) AS run_at, now + expires_in_us AS expires_at
+    FROM (
+        SELECT asked.*, (SELECT :now) AS now
+        FROM unnest(
+            CAST(:id AS bigint[]), CAST(:task AS text[]), CAST(:args AS text[]),
+            CAST(:queue AS text[]), CAST(:priority AS smallint[]), CAST(:delay_us AS bigint[]),
+            CAST(:run_at AS bigint[]), CAST(:expires_in_us AS bigint[]),
+            CAST(:max_attempts AS integer[]), CAST(:max_losses AS integer[]),
+            CAST(:timeout_us AS bigint[]), CAST(:idempotency_key AS text[]),
+            CAST(:tags AS text[]), CAST(:meta AS text[])
+        ) AS asked (
+            id, task, args, queue, priority, delay_us, run_at, expires_in_us, max_attempts,
+            max_losses, timeout_us, idempotency_key, tags, meta
+        )
+        OFFSET 0
+    ) AS timed
+    OFFSET 0
+) AS given
+RETURNING id, state
+
+-- name: enqueue_alike
+-- Jobs that differ in nothing but their arguments: one array instead of one a column.
+INSERT INTO {p}job (
+    id, task, queue, priority, args, max_attempts, max_losses, timeout_us, tags, meta,
+    created_at, run_at, expires_at, state, rank, queued_at, due_at
+)
+SELECT
+    id, CAST(:task AS text), CAST(:queue AS text), CAST(:priority AS smallint),
+    CAST(args AS json), CAST(:max_attempts AS integer), CAST(:max_losses AS integer),
+    CAST(:timeout_us AS bigint), CAST(:tags AS json), CAST(:meta AS json),
+    now, run_at, now + CAST(:expires_in_us AS bigint),
+    CASE WHEN run_at > now THEN 'scheduled' ELSE 'queued' END,
+    CASE WHEN run_at > now THEN NULL ELSE id END,
+    CASE WHEN run_at > now THEN NULL ELSE now END,
+    CASE WHEN run_at > now THEN least(run_at, now + CAST(:expires_in_us AS bigint)) END
+FROM (
+    SELECT
+        nextval('{p}rank') AS id, args, now,
+        coalesce(CAST(:run_at AS bigint), now + CAST(:delay_us AS bigint)) AS run_at
+    FROM (
+        SELECT args, (SELECT :now) AS now
+        FROM unnest(CAST(:args AS text[])) AS asked (args)
+        OFFSET 0
+    ) AS timed
+    OFFSET 0
+) AS given
 RETURNING id, state

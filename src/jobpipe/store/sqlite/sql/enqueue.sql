@@ -56,9 +56,9 @@ FROM (
     SELECT
         coalesce(value ->> 0, last.id + key + 1) AS id,
         value ->> 1 AS task,
-        value ->> 2 AS queue,
-        value ->> 3 AS priority,
-        value ->> 4 AS args,
+        value ->> 2 AS args,
+        value ->> 3 AS queue,
+        value ->> 4 AS priority,
         coalesce(value ->> 6, :now + (value ->> 5)) AS run_at,
         value ->> 7 AS expires_in_us,
         value ->> 8 AS max_attempts,
@@ -68,6 +68,29 @@ FROM (
         value ->> 12 AS tags,
         value ->> 13 AS meta
     FROM json_each(:rows)
+    CROSS JOIN (
+        SELECT coalesce(max(seq), 0) AS id FROM sqlite_sequence WHERE name = '{p}job'
+    ) AS last
+)
+RETURNING id, state
+
+-- name: enqueue_alike
+-- Jobs that differ in nothing but their arguments.
+INSERT INTO {p}job (
+    id, task, queue, priority, args, max_attempts, max_losses, timeout_us, tags, meta,
+    created_at, run_at, expires_at, state, rank, queued_at, due_at
+)
+SELECT
+    id, :task, :queue, :priority, args, :max_attempts, :max_losses, :timeout_us, :tags, :meta,
+    :now, run_at, :now + :expires_in_us,
+    iif(run_at > :now, 'scheduled', 'queued'),
+    iif(run_at > :now, NULL, id),
+    iif(run_at > :now, NULL, :now),
+    iif(run_at > :now, min(run_at, coalesce(:now + :expires_in_us, run_at)), NULL)
+FROM (
+    SELECT
+        last.id + key + 1 AS id, value AS args, coalesce(:run_at, :now + :delay_us) AS run_at
+    FROM json_each(:args)
     CROSS JOIN (
         SELECT coalesce(max(seq), 0) AS id FROM sqlite_sequence WHERE name = '{p}job'
     ) AS last
