@@ -13,20 +13,26 @@ with jp.running():
     print(job.result(timeout=5))
 """
 
-from jobpipe.application import Jobpipe
-from jobpipe.errors import JobpipeError
-from jobpipe.model.signals import Cancel, Fail, Retry, Snooze
-from jobpipe.model.state import Reason, State
-from jobpipe.runtime.context import RunningJob, current_job
-from jobpipe.tasks.command import CommandResult, CommandTask
-from jobpipe.tasks.depends import Depends
-from jobpipe.tasks.hooks import AsyncCallNext, CallNext
-from jobpipe.tasks.job import Job
-from jobpipe.tasks.limits import Limits
-from jobpipe.tasks.registry import Tasks
-from jobpipe.tasks.task import AsyncTask, Task
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from jobpipe.application import Jobpipe
+    from jobpipe.errors import JobpipeError
+    from jobpipe.model.signals import Cancel, Fail, Retry, Snooze
+    from jobpipe.model.state import Reason, State
+    from jobpipe.runtime.context import RunningJob, current_job
+    from jobpipe.tasks.command import CommandResult, CommandTask
+    from jobpipe.tasks.depends import Depends
+    from jobpipe.tasks.hooks import AsyncCallNext, CallNext
+    from jobpipe.tasks.job import Job
+    from jobpipe.tasks.limits import Limits
+    from jobpipe.tasks.registry import Tasks
+    from jobpipe.tasks.task import AsyncTask, Task
 
 __version__ = "0.1.0"
+
 
 __all__ = [
     "AsyncCallNext",
@@ -51,3 +57,35 @@ __all__ = [
     "__version__",
     "current_job",
 ]
+
+_HOMES = {
+    "application": ("Jobpipe",),
+    "errors": ("JobpipeError",),
+    "model.signals": ("Cancel", "Fail", "Retry", "Snooze"),
+    "model.state": ("Reason", "State"),
+    "runtime.context": ("RunningJob", "current_job"),
+    "tasks.command": ("CommandResult", "CommandTask"),
+    "tasks.depends": ("Depends",),
+    "tasks.hooks": ("AsyncCallNext", "CallNext"),
+    "tasks.job": ("Job",),
+    "tasks.limits": ("Limits",),
+    "tasks.registry": ("Tasks",),
+    "tasks.task": ("AsyncTask", "Task"),
+}
+"""The module of each name, imported when the name is first asked for: a command that needs none of
+them, such as ``jobpipe --version``, answers at once."""
+
+
+def __getattr__(name: str) -> object:
+    from importlib import import_module
+
+    for home, names in _HOMES.items():
+        if name in names:
+            value: object = getattr(import_module(f"jobpipe.{home}"), name)
+            globals()[name] = value
+            return value
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import os
+import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 
+from jobpipe.runtime.supervisor.launch import Command, Launched, Launcher
 from tests.process.supervised import Supervised, children_of
 
 APP = """
@@ -91,3 +93,59 @@ def test_a_store_in_memory_needs_no_leases(on_sqlite: Supervised) -> None:
     supervisor = on_sqlite.start("--burst", JOBPIPE_URL="sqlite:///:memory:")
     assert supervisor.wait(20) == 0
     assert on_sqlite.events("StoreLost") == []
+
+
+AFTER_ITS_FIRST = """
+import os
+from jobpipe.config.load import load_settings
+from jobpipe.runtime.supervisor.launch import Command, Launcher
+from jobpipe.runtime.supervisor.supervisor import Plan, Supervisor
+
+class Ahead(Launcher):
+    def launch_ahead(self):
+        super().launch_ahead()
+        os.kill(self._ahead.popen.pid, 9)
+        os.waitid(os.P_PID, self._ahead.popen.pid, os.WEXITED | os.WNOWAIT)
+
+launcher = Ahead(Command(["worker"], is_script=False))
+launcher.launch_ahead()
+raise SystemExit(Supervisor(Plan(launcher, load_settings(), connect=None)).run())
+"""
+
+
+def test_a_first_worker_that_dies_before_its_supervisor_listens_is_seen(tmp_path: Path) -> None:
+    ended = subprocess.run([sys.executable, "-c", AFTER_ITS_FIRST], cwd=tmp_path, timeout=20)
+    assert ended.returncode == 137
+
+
+def test_a_worker_started_ahead_is_the_first_one_and_ends_with_its_launcher() -> None:
+    launcher = Launcher(Command(["worker"], is_script=False))
+    launcher.launch_ahead()
+    first = launcher.launch()
+    launcher.close()  # it has been asked for, so it is not the launcher's any more
+    launcher.launch_ahead()
+    second = launcher.launch()
+    assert first.popen.pid != second.popen.pid
+    assert first.popen.poll() is None
+    for each in (first, second):
+        each.discard()
+        assert each.popen.returncode == -9
+
+
+def test_a_worker_started_ahead_that_nobody_asks_for_is_ended() -> None:
+    launcher = Launcher(Command(["worker"], is_script=False))
+    before = children_of(os.getpid())
+    launcher.launch_ahead()
+    (child,) = set(children_of(os.getpid())) - set(before)
+    launcher.close()
+    assert not Path(f"/proc/{child}").exists()
+
+
+def test_a_worker_whose_supervisor_is_gone_before_the_welcome_ends_without_a_word(
+    capfd: pytest.CaptureFixture[str],
+) -> None:
+    launched = Launched(Command(["worker"], is_script=False))
+    launched.link.close()
+    assert launched.popen.wait(20) == 137
+    launched.page.close()
+    assert capfd.readouterr() == ("", "")

@@ -1,4 +1,4 @@
-"""The command as a process: signals, pipes, terminals, both stores, nothing loaded in vain."""
+"""The command as a process: signals, pipes, terminals, both stores."""
 
 from __future__ import annotations
 
@@ -14,18 +14,6 @@ from pathlib import Path
 import pytest
 
 from tests.surface.program import COMMAND, LIMIT, Program, programs, until
-
-IMPORTS = """
-import sys, types
-package = types.ModuleType("jobpipe")
-package.__path__ = [sys.argv[1]]
-package.__version__ = "1.2.3"
-sys.modules["jobpipe"] = package
-from jobpipe.cli.main import run
-run(sys.argv[2:])
-heavy = {"msgspec", "rich", "asyncio", "sqlite3", "jobpipe.application", "jobpipe.tasks"}
-print(sorted(heavy & set(sys.modules)))
-"""
 
 
 @pytest.fixture
@@ -150,16 +138,3 @@ def test_the_greeting_of_a_worker_hides_the_password(on_sqlite: Program) -> None
     assert ended.returncode == 75
     assert "store postgresql://me:***@127.0.0.1:1/jobs, queues *, 10 slots" in ended.stderr
     assert "s3cret" not in ended.stderr
-
-
-@pytest.mark.parametrize("words", ["--version", "--help"])
-def test_quick_answers_load_nothing_heavy(tmp_path: Path, words: str) -> None:
-    package = Path(__file__).parents[2] / "src" / "jobpipe"
-    ended = subprocess.run(
-        [sys.executable, "-c", IMPORTS, str(package), words],
-        cwd=tmp_path,
-        capture_output=True,
-        text=True,
-        check=True,
-    )
-    assert ended.stdout.splitlines()[-1] == "[]"

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from jobpipe.config import SettingRow, describe, load_effective
 from jobpipe.config.declared import SETTINGS
-from jobpipe.config.document import settings_table
+from jobpipe.config.document import SettingRow, describe, settings_table
+from jobpipe.config.load import load_effective
 
 PAGE = Path(__file__).parents[2] / "docs" / "settings.md"
 

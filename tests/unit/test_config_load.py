@@ -7,8 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from jobpipe.config import Origin, OriginKind, QueueSlots, Settings, load_effective, load_settings
 from jobpipe.config.declared import SETTINGS
+from jobpipe.config.load import load_effective, load_settings
+from jobpipe.config.settings import QueueSlots, Settings
+from jobpipe.config.sources import Origin, OriginKind
 from jobpipe.policy.retention import Retention
 from jobpipe.policy.retry import ExponentialDelays, ListDelays
 

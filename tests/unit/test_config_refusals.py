@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from jobpipe.config import load_settings
+from jobpipe.config.load import load_settings
 from jobpipe.errors import ConfigError
 
 

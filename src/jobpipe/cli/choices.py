@@ -47,7 +47,7 @@ class Choices:
         """
         from jobpipe.application import Jobpipe
         from jobpipe.cli.locate import load_application
-        from jobpipe.config import load_settings
+        from jobpipe.config.load import load_settings
         from jobpipe.errors import ConfigError
         from jobpipe.runtime.context import belonging
         from jobpipe.telemetry.log import set_up_logging

@@ -5,7 +5,6 @@ from __future__ import annotations
 import errno
 import os
 import sys
-import traceback
 from collections.abc import Sequence
 from io import TextIOWrapper
 
@@ -82,6 +81,8 @@ def run(arguments: Sequence[str]) -> int:
 
 def _tell(error: Exception, debug: bool) -> None:
     if debug:
+        import traceback
+
         click.echo("\n".join(escape_block("".join(traceback.format_exception(error)))), err=True)
     if isinstance(error, JobpipeError):
         tell_error(error)

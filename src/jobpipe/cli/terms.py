@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Mapping
-from difflib import get_close_matches
 
 import click
 
@@ -23,6 +22,8 @@ def read_terms(text: str, given: Mapping[str, str | None]) -> dict[str, str | No
         name, colon, value = word.partition(":")
         if name not in wanted or not colon or not value:
             known = ", ".join(f"{term}:..." for term in wanted)
+            from difflib import get_close_matches
+
             near = get_close_matches(name, wanted, n=1)
             hint = f" Did you mean {near[0]}:?" if near and near[0] != name else ""
             raise click.UsageError(

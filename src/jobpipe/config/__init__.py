@@ -1,20 +1,5 @@
-"""Settings: declared once, read from flags, environment and files, refused when they are wrong."""
+"""Settings: declared once, read from flags, environment and files, refused when they are wrong.
 
-from jobpipe.config.document import SettingRow, describe
-from jobpipe.config.load import Effective, load_effective, load_settings
-from jobpipe.config.mask import mask_url
-from jobpipe.config.settings import QueueSlots, Settings
-from jobpipe.config.sources import Origin, OriginKind
-
-__all__ = [
-    "Effective",
-    "Origin",
-    "OriginKind",
-    "QueueSlots",
-    "SettingRow",
-    "Settings",
-    "describe",
-    "load_effective",
-    "load_settings",
-    "mask_url",
-]
+Each part is imported by its own name, so that who asks one question of the environment does not
+load the table of settings and the readers of files.
+"""

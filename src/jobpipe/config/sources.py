@@ -6,10 +6,8 @@ Files are read from one directory only, each up to a bounded size.
 
 from __future__ import annotations
 
-import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from difflib import SequenceMatcher
 from enum import StrEnum
 from pathlib import Path
 from typing import Any
@@ -141,6 +139,8 @@ def _unknown(known: Mapping[str, Setting], name: str, raw: object, origin: Origi
     word = name.removeprefix(PREFIX).lower()
     match = nearest(word, full_names)
     setting = known[full_names[match]]
+    from difflib import SequenceMatcher
+
     # Only a misspelt name tells that its value is no secret.
     misspelt = SequenceMatcher(None, word, match).ratio() >= MISSPELT
     value = shown(setting, raw) if misspelt and not setting.secret else MASK
@@ -168,6 +168,10 @@ def _read_pyproject(path: Path) -> Mapping[str, object]:
 
 def _read_toml(path: Path) -> Mapping[str, object]:
     content = _read_file(path)
+    if not content:
+        return {}
+    import tomllib
+
     try:
         return tomllib.loads(content)
     except tomllib.TOMLDecodeError as error:

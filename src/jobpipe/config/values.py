@@ -6,7 +6,6 @@ allowed. A reason never repeats a value that may hold a secret.
 
 from __future__ import annotations
 
-import difflib
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import TypeVar
@@ -38,6 +37,8 @@ _QUEUE_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.\-/]{0,199}")
 
 def nearest(word: str, known: Iterable[str]) -> str:
     """The known word most like this one."""
+    import difflib
+
     return difflib.get_close_matches(word.lower(), list(known), n=1, cutoff=0.0)[0]
 
 

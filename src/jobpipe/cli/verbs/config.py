@@ -12,7 +12,7 @@ from jobpipe.cli.output import Column
 from jobpipe.config.declared import SETTINGS
 
 if TYPE_CHECKING:
-    from jobpipe.config import SettingRow
+    from jobpipe.config.document import SettingRow
 
 ALL = tuple(each.field for each in SETTINGS if each.field not in ("url", "app", "failpoints"))
 """Every setting that has a flag of its own; the URL and the application are global options."""
@@ -33,7 +33,7 @@ def show(choices: Choices, origin: bool) -> None:
     With --app or JOBPIPE_APP these are the settings of that application, what it sets itself
     included.
     """
-    from jobpipe.config import describe
+    from jobpipe.config.document import describe
 
     rows = describe(choices.application().effective)
     columns: list[Column[SettingRow]] = [

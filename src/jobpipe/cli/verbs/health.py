@@ -21,7 +21,7 @@ def health(choices: Choices) -> int:
     kind), 75 when it cannot be reached.
     """
     from jobpipe.app.views import health_view
-    from jobpipe.config import mask_url
+    from jobpipe.config.mask import mask_url
 
     application = choices.application()
     try:

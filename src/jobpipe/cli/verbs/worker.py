@@ -15,7 +15,7 @@ from jobpipe.telemetry.escape import escape
 
 if TYPE_CHECKING:
     from jobpipe.app.views import WorkerView
-    from jobpipe.config import Settings
+    from jobpipe.config.settings import Settings
 
 COLUMNS: list[Column[WorkerView]] = [
     Column("ID", lambda worker: worker.id, "number"),
@@ -58,11 +58,8 @@ def worker(choices: Choices, place: str | None, name: str | None, burst: bool) -
         if choices.app not in (None, place):
             raise click.UsageError("The application is named twice: as APP and by --app.")
         choices.app = place
-    from jobpipe.tasks.options import refusal
-    from jobpipe.tasks.spec import NAME_ALLOWED, is_name
-
-    if name and not is_name(name):
-        raise refusal("name", name, NAME_ALLOWED)
+    if name:
+        _check_name(name)
     if choices.child_of is None:
         return _supervise(choices, burst=burst, name=name)
     from jobpipe.runtime.supervisor.child import take_seat
@@ -76,21 +73,32 @@ def worker(choices: Choices, place: str | None, name: str | None, burst: bool) -
     return application.run_worker(burst=burst, name=seat.welcome.name, seat=seat)
 
 
+def _check_name(name: str) -> None:
+    from jobpipe.tasks.options import refusal
+    from jobpipe.tasks.spec import NAME_ALLOWED, is_name
+
+    if not is_name(name):
+        raise refusal("name", name, NAME_ALLOWED)
+
+
 def _supervise(choices: Choices, *, burst: bool, name: str | None) -> int:
     """Start workers with the same arguments, and look after them."""
+    from jobpipe.config.load import load_settings
+    from jobpipe.runtime.supervisor.launch import Command, Launcher
+
+    settings = load_settings(choices.flags)
+    is_script = not sys.argv[0].endswith("__main__.py")
+    launcher = Launcher(Command(choices.arguments, is_script))
+    launcher.launch_ahead()  # it imports what it needs while we do
     from jobpipe.bootstrap import watch_kit
-    from jobpipe.config import load_settings
     from jobpipe.config.service import read_service_manager
     from jobpipe.runtime.supervisor.facts import store_settings
-    from jobpipe.runtime.supervisor.process import Command
     from jobpipe.runtime.supervisor.supervisor import Plan, Supervisor
     from jobpipe.telemetry.log import set_up_logging
 
-    settings = load_settings(choices.flags)
     set_up_logging(settings.log_level, settings.log_format)
-    is_script = not sys.argv[0].endswith("__main__.py")
     plan = Plan(
-        command=Command(choices.arguments, is_script),
+        launcher=launcher,
         settings=settings,
         connect=lambda facts: watch_kit(store_settings(settings, facts)),
         name=name,
@@ -112,7 +120,7 @@ def worker_list(choices: Choices) -> None:
 
 
 def _greeting(settings: Settings, tasks: int) -> str:
-    from jobpipe.config import mask_url
+    from jobpipe.config.mask import mask_url
     from jobpipe.config.values import format_queues
 
     return escape(

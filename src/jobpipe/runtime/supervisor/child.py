@@ -21,7 +21,7 @@ from jobpipe.model.job import Lane
 from jobpipe.runtime.executors import confine
 from jobpipe.runtime.heartbeat import MARGIN_SHARE
 from jobpipe.runtime.seat import Intake, Lease, OwnLease, Terms, tick_seconds
-from jobpipe.runtime.supervisor.link import Link, read_line
+from jobpipe.runtime.supervisor.link import ORPHANED, Link, read_line
 from jobpipe.runtime.supervisor.messages import (
     Ended,
     Facts,
@@ -43,8 +43,6 @@ from jobpipe.runtime.worker import Worker
 from jobpipe.store.ops.worker import renew
 
 WELCOME_SECONDS = 30.0
-ORPHANED = 137
-"""Exit code of a child whose supervisor has died, where the kernel did not kill it."""
 
 
 class SupervisedSeat:

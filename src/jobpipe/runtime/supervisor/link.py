@@ -17,6 +17,9 @@ from msgspec import Struct
 PENDING_MAX = 4 * 1024 * 1024
 """Bytes that may wait to be sent; an end that does not read so long misses what comes then."""
 
+ORPHANED = 137
+"""Exit code of a child whose supervisor has died, where the kernel did not kill it."""
+
 T = TypeVar("T")
 
 
@@ -88,12 +91,15 @@ class Link(Generic[T]):
 
 
 def read_line(end: socket.socket, seconds: float) -> bytes:
-    """Wait for one line, before there is a loop; what follows it is left in the socket."""
+    """Wait for one line, before there is a loop; what follows it is left in the socket.
+
+    The process ends when the supervisor has.
+    """
     end.settimeout(seconds)
     line = b""
     while not line.endswith(b"\n"):
         part = end.recv(1)
         if not part:
-            raise ConnectionError("the supervisor has ended")
+            raise SystemExit(ORPHANED)
         line += part
     return line

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import mmap
 import os
-import tempfile
 from time import monotonic_ns  # bound here: a task that replaces time.monotonic_ns stops no pulse
 
 SLOTS_MAX = 10_000
@@ -36,6 +35,8 @@ class Page:
         if hasattr(os, "memfd_create"):
             descriptor = os.memfd_create("jobpipe-worker")
         else:
+            import tempfile
+
             with tempfile.TemporaryFile() as file:
                 descriptor = os.dup(file.fileno())
         os.ftruncate(descriptor, SIZE)

@@ -1,4 +1,4 @@
-"""One worker process as its supervisor sees it: started, watched, and reaped when it has died.
+"""One worker process as its supervisor sees it: welcomed, watched, and reaped when it has died.
 
 It stands in a process group of its own, so that Ctrl-C on a terminal reaches the supervisor alone;
 what a violent death leaves of that group is killed with it.
@@ -10,19 +10,17 @@ import asyncio
 import os
 import resource
 import signal
-import socket
-import subprocess
 import sys
 import time
-from collections.abc import Callable, Sequence
-from contextlib import ExitStack, closing, suppress
+from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
 import msgspec
 
-from jobpipe.config.service import environment_of_children
 from jobpipe.runtime.supervisor.burial import Remains
+from jobpipe.runtime.supervisor.launch import Launched, kill_group
 from jobpipe.runtime.supervisor.link import Link
 from jobpipe.runtime.supervisor.messages import (
     Facts,
@@ -33,7 +31,6 @@ from jobpipe.runtime.supervisor.messages import (
     Stop,
     Welcome,
 )
-from jobpipe.runtime.supervisor.page import Page
 
 COUNT_STEP_SECONDS = 1.0
 """Most seconds of silence that one look may count: time in which we did not look is no silence."""
@@ -41,24 +38,8 @@ COUNT_STEP_SECONDS = 1.0
 DUMP_SECONDS = 10.0
 """A dump so shortly before a death tells of the death."""
 
-CHILD_OPTION = "--child-of"
-
 TOLD_CODES = (2, 75)
 """What the command ends with after a line of its own: wrong use, and a store that is away."""
-
-
-@dataclass(frozen=True, slots=True)
-class Command:
-    """How a child is started: this interpreter, and the arguments of the supervisor's program."""
-
-    arguments: Sequence[str]
-    is_script: bool
-    """It was started as a script, not as a module: the folder it stands in is not looked in."""
-
-    def line(self, descriptors: str) -> list[str]:
-        safe = ["-P"] if self.is_script else []
-        module = [sys.executable, *safe, "-m", "jobpipe", CHILD_OPTION, descriptors]
-        return [*module, *self.arguments]
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,9 +76,9 @@ class ChildProcess:
     """A worker process; ``hear`` receives what it says, on the loop."""
 
     def __init__(
-        self, command: Command, welcome: Welcome, hear: Callable[[ChildProcess, FromChild], None]
+        self, launched: Launched, welcome: Welcome, hear: Callable[[ChildProcess, FromChild], None]
     ) -> None:
-        """Start it; raises OSError for want of processes or descriptors."""
+        """Welcome it."""
         self.name = welcome.name
         self.began = time.monotonic()
         self.ready_at: float | None = None
@@ -113,16 +94,10 @@ class ChildProcess:
         self._silent = 0.0
         self._pulse = 0
         self._looked = self.began
-        with ExitStack() as undo:
-            self.page = undo.enter_context(closing(Page.create()))
-            ours, theirs = socket.socketpair()
-            undo.enter_context(ours)
-            with theirs:
-                self._popen = _start(command, theirs.fileno(), self.page.descriptor)
-            undo.pop_all()
+        self.page, self._popen = launched.page, launched.popen
         self.pid = self._popen.pid
         decoder = msgspec.json.Decoder(FromChild)
-        self._link = Link(ours, decoder, lambda message: hear(self, message), lambda: None)
+        self._link = Link(launched.link, decoder, lambda message: hear(self, message), lambda: None)
         self._link.send(welcome)
 
     @property
@@ -161,7 +136,7 @@ class ChildProcess:
         self.killed_for = self.killed_for or why
         self.blameless = self.blameless or blameless
         if self._popen.returncode is None:
-            _kill_group(self.pid)
+            kill_group(self.pid)
 
     def reap(self) -> Death | None:
         """Return how it died; None when it lives (or was reaped before)."""
@@ -173,7 +148,7 @@ class ChildProcess:
             if info is None:
                 return None
             if info.si_code != os.CLD_EXITED or info.si_status != 0:
-                _kill_group(self.pid)
+                kill_group(self.pid)
         pid, status, usage = os.wait4(self.pid, os.WNOHANG)
         if pid == 0:
             return None
@@ -247,20 +222,13 @@ class ChildProcess:
         return text
 
 
-def _start(command: Command, *descriptors: int) -> subprocess.Popen[bytes]:
-    return subprocess.Popen(  # noqa: S603  # our own interpreter and arguments
-        command.line(",".join(map(str, descriptors))),
-        pass_fds=descriptors,
-        process_group=0,
-        stdin=subprocess.DEVNULL,
-        env=environment_of_children(),
-    )
-
-
-def _kill_group(pid: int) -> None:
-    with suppress(ProcessLookupError, PermissionError):
-        os.killpg(pid, signal.SIGKILL)
-
-
 def _peak_bytes(usage: resource.struct_rusage) -> int:
     return usage.ru_maxrss * (1 if sys.platform == "darwin" else 1024)
+
+
+def show_stacks(text: str) -> None:
+    """Write dumped stacks, if there are any, where people look for trouble."""
+    if text and sys.stderr is not None:
+        with suppress(OSError):  # nobody reads it any more
+            sys.stderr.write(text)
+            sys.stderr.flush()

@@ -14,7 +14,6 @@ import socket
 import sys
 import time
 from collections.abc import Callable, Coroutine
-from contextlib import suppress
 from contextvars import copy_context
 from dataclasses import dataclass
 from typing import Any
@@ -27,6 +26,7 @@ from jobpipe.runtime.options import WatchKit
 from jobpipe.runtime.supervisor.burial import Buried, Remains, bury
 from jobpipe.runtime.supervisor.condition import condition_of, status_line
 from jobpipe.runtime.supervisor.health import HealthServer
+from jobpipe.runtime.supervisor.launch import Launcher
 from jobpipe.runtime.supervisor.messages import (
     Ended,
     Facts,
@@ -39,7 +39,7 @@ from jobpipe.runtime.supervisor.messages import (
     Welcome,
 )
 from jobpipe.runtime.supervisor.place import Place
-from jobpipe.runtime.supervisor.process import ChildProcess, Command, Death
+from jobpipe.runtime.supervisor.process import ChildProcess, Death, show_stacks
 from jobpipe.runtime.supervisor.systemd import Notifier
 from jobpipe.runtime.supervisor.watch import Watch
 from jobpipe.telemetry.events import (
@@ -71,7 +71,7 @@ DUMP_SECONDS = 1.0
 class Plan:
     """What a supervisor is told."""
 
-    command: Command
+    launcher: Launcher
     settings: Settings
     connect: Callable[[Facts], WatchKit]
     name: str | None = None
@@ -115,6 +115,7 @@ class Supervisor:
         try:
             await self._answer_at(self._plan.settings.health_port)
             self._open_place(0, self._plan.settings.processes)
+            self._reap()  # one that was started ahead of us may have ended before we heard signals
             self._spawn(self._look())
             while not self._is_over():
                 self._changed.clear()
@@ -141,10 +142,11 @@ class Supervisor:
             quiet=quiet,
         )
         try:
-            child = ChildProcess(self._plan.command, welcome, self._hear)
+            launched = self._plan.launcher.launch()
         except OSError as error:
             emit(ChildNotStarted(worker=place.name, why=str(error)))
             return None
+        child = ChildProcess(launched, welcome, self._hear)
         self._children[child] = place
         emit(ChildStarted(worker=place.name, pid=child.pid))
         return child
@@ -269,7 +271,7 @@ class Supervisor:
         while True:
             facts = self._facts
             for child, place in list(self._children.items()):
-                _show(child.look_at_dump())
+                show_stacks(child.look_at_dump())
                 if facts is None or not child.is_ready:
                     continue
                 if child.silent_seconds() > facts.pulse_seconds and child.killed_for is None:
@@ -284,16 +286,16 @@ class Supervisor:
     async def _end_stuck(self, child: ChildProcess, seconds: float) -> None:
         child.killed_for = f"no pulse for {seconds:g} s"
         emit(ChildStuck(worker=child.name, pid=child.pid, seconds=seconds))
-        _show(await child.dumped(DUMP_SECONDS))
+        show_stacks(await child.dumped(DUMP_SECONDS))
         child.kill(None)
 
     async def _dump_all(self) -> None:
-        _show(f"stacks of the supervisor (pid {os.getpid()}):\n")
+        show_stacks(f"stacks of the supervisor (pid {os.getpid()}):\n")
         faulthandler.dump_traceback(sys.__stderr__ or sys.stderr, all_threads=True)
         for child in list(self._children):
             if child.is_ready:
-                _show(f"stacks of {child.name} (pid {child.pid}):\n")
-                _show(await child.dumped(DUMP_SECONDS))
+                show_stacks(f"stacks of {child.name} (pid {child.pid}):\n")
+                show_stacks(await child.dumped(DUMP_SECONDS))
 
     def _condition(self) -> dict[str, Any]:
         away = any(watch.is_failing for watch in self.watches.values())
@@ -357,6 +359,7 @@ class Supervisor:
             await asyncio.wait(self._burials, timeout=OUTSTAY_SECONDS)
 
     async def _close(self) -> None:
+        self._plan.launcher.close()
         for child in self._children:
             child.kill("the supervisor ended", blameless=True)
         for task in self._tasks:
@@ -391,10 +394,3 @@ class Supervisor:
         if not task.cancelled() and (error := task.exception()) is not None:
             self._error = self._error or error
             self._stop()
-
-
-def _show(stacks: str) -> None:
-    if stacks and sys.stderr is not None:
-        with suppress(OSError):  # nobody reads it any more
-            sys.stderr.write(stacks)
-            sys.stderr.flush()
