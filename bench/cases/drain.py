@@ -29,12 +29,13 @@ def drain(stage: Stage, *, processes: int = 1, task: str = "noop") -> Measured:
     """Fill a store, start the workers, and measure until nothing is left."""
     stage.run("prepare")
     stage.run("fill", jobs=stage.jobs, task=task)
-    watch = _watch(stage)
+    watch = stage.start("watch", tally=str(stage.tally), jobs=stage.jobs)
+    watch.until_said("ready")  # so that its start falls in nobody's time
     with stage.workers(processes, kind=task) as workers:
         _until_first(stage, workers)
         before = stage.usage(workers)
         stage.until_done(stage.jobs, workers)
-        end_ns = _until_none_left(stage, watch)
+        end_ns = int(watch.answer(LEFT_SECONDS)["at_ns"])
         after = stage.usage(workers)
         memory = meter.peak_mb(program.pid for program in workers)
     if (done := stage.done()) != stage.jobs:
@@ -51,15 +52,6 @@ def drain(stage: Stage, *, processes: int = 1, task: str = "noop") -> Measured:
     return Measured(figures, jobs=stage.jobs)
 
 
-def _watch(stage: Stage) -> Program | None:
-    """Start the look at what is left beforehand, so that its start falls in nobody's time."""
-    if not stage.system.watches:
-        return None
-    watch = stage.start("watch", tally=str(stage.tally), jobs=stage.jobs)
-    watch.until_said("ready")
-    return watch
-
-
 def _until_first(stage: Stage, workers: list[Program]) -> None:
     deadline = time.monotonic() + FIRST_SECONDS
     while not stage.done():
@@ -67,20 +59,6 @@ def _until_first(stage: Stage, workers: list[Program]) -> None:
         if ended is not None or time.monotonic() > deadline:
             raise ProgramFailed(f"no job began\n{(ended or workers[0]).tail()}")
         time.sleep(FIRST_LOOK_SECONDS)
-
-
-def _until_none_left(stage: Stage, watch: Program | None) -> int:
-    """Return when the store said that no job is left (monotonic ns); 0 if before the first look."""
-    if watch is not None:
-        return int(watch.answer(LEFT_SECONDS)["at_ns"])
-    deadline, looks, left = time.monotonic() + LEFT_SECONDS, 0, 0
-    while time.monotonic() < deadline:
-        at_ns = time.monotonic_ns()
-        left = stage.run("left")["left"]
-        if left == 0:
-            return at_ns if looks else 0
-        looks += 1
-    raise ProgramFailed(f"the store says that {left} jobs are left")
 
 
 def _case(

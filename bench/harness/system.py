@@ -23,8 +23,7 @@ class System:
     """The settings it runs at, as shown beside its figures."""
     abilities: frozenset[str]
     """Verbs and tasks that it has: ``fill enqueue.sync enqueue.async pace feed work left`` and
-    ``noop noop_sync kib flaky stamp``; ``processes`` when one ``work`` makes several processes;
-    ``watch`` when a program that is not in Python has that verb."""
+    ``noop noop_sync kib flaky stamp``, and ``processes`` when one ``work`` makes several."""
     keeps_history: bool
     """Finished jobs stay readable."""
     durable: bool
@@ -36,8 +35,5 @@ class System:
     """Handed to the program as ``variant`` where one folder serves several systems (a broker)."""
     folder: str = ""
     """Its folder where that is not its name."""
-
-    @property
-    def watches(self) -> bool:
-        """Its program tells when nothing is left, without being started again and again."""
-        return self.language == "python" or "watch" in self.abilities
+    venv: str = ""
+    """The folder in whose environment it runs, where that is not its own."""

@@ -21,7 +21,7 @@ INSTALL_SECONDS = 600
 
 def command(system: System) -> list[str]:
     """Return how the system's program is started."""
-    home, folder = HOME / _folder(system), SYSTEMS / _folder(system)
+    home, folder = _home(system), SYSTEMS / (system.folder or system.name)
     if system.language == "node":
         return [_node(), str(home / "system" / "program.mjs")]
     return [str(home / "bin" / "python"), str(folder / "program.py")]
@@ -29,7 +29,7 @@ def command(system: System) -> list[str]:
 
 def set_up(system: System) -> None:
     """Install what the system needs, unless that is done; raises Unusable."""
-    home, folder = HOME / _folder(system), SYSTEMS / _folder(system)
+    home, folder = _home(system), _needs(system)
     wanted = _fingerprint(system)
     mark = home / "installed"
     if not mark.exists() or mark.read_text() != wanted:
@@ -49,7 +49,7 @@ def version(system: System) -> str:
     """Return the installed version of the system's package; empty for a floor."""
     if not system.package:
         return ""
-    home = HOME / _folder(system)
+    home = _home(system)
     if system.language == "node":
         about = home / "node_modules" / system.package / "package.json"
         return str(json.loads(about.read_text())["version"])
@@ -62,12 +62,17 @@ def language_version(system: System) -> str:
     return _run([command(system)[0], "--version"], ROOT).strip()
 
 
-def _folder(system: System) -> str:
-    return system.folder or system.name
+def _home(system: System) -> Path:
+    return HOME / (system.venv or system.folder or system.name)
+
+
+def _needs(system: System) -> Path:
+    """Return the folder that says what is to be installed."""
+    return SYSTEMS / (system.venv or system.folder or system.name)
 
 
 def _fingerprint(system: System) -> str:
-    folder = SYSTEMS / _folder(system)
+    folder = _needs(system)
     names = ["requirements.txt", "package.json", "package-lock.json"]
     texts = [(folder / name).read_bytes() for name in names if (folder / name).exists()]
     if any(b"-e ." in text for text in texts):

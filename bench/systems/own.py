@@ -6,6 +6,7 @@ from bench.harness.system import System
 
 VERBS = frozenset({"fill", "enqueue.sync", "enqueue.async", "pace", "feed", "work", "left"})
 TASKS = frozenset({"noop", "noop_sync", "kib", "flaky", "stamp"})
+FLOOR = frozenset({"fill", "enqueue.sync", "feed", "work", "left", "noop"})
 
 SYSTEMS = (
     System(
@@ -26,6 +27,28 @@ SYSTEMS = (
         package="jobpipe",
         settings="the same; synchronous=FULL",
         abilities=VERBS | TASKS,
+        keeps_history=True,
+        durable=True,
+    ),
+    System(
+        name="floor_postgres",
+        venv="jobpipe",
+        title="Raw floor, PostgreSQL",
+        store="postgresql",
+        package="",
+        settings="Jobpipe's statements in a bare asyncpg loop: claim 1,000 beside finish 1,000",
+        abilities=FLOOR | {"enqueue.async"},
+        keeps_history=True,
+        durable=True,
+    ),
+    System(
+        name="floor_sqlite",
+        venv="jobpipe",
+        title="Raw floor, SQLite",
+        store="sqlite",
+        package="",
+        settings="Jobpipe's statements in a bare sqlite3 loop, 1,000 a commit, synchronous=FULL",
+        abilities=FLOOR,
         keeps_history=True,
         durable=True,
     ),

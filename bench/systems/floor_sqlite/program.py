@@ -1,0 +1,171 @@
+"""What SQLite gives when nothing but Jobpipe's own statements stands between, at the same safety.
+
+No leases, no retries, no wake-ups: a bare loop that finishes 1,000 and claims the next 1,000 in one
+transaction. Nobody could use it; it is the floor that a figure stands on.
+"""
+
+from __future__ import annotations
+
+import json
+import signal
+import sqlite3
+import sys
+import threading
+import time
+from pathlib import Path
+from typing import Any
+
+sys.path.append(str(Path(__file__).resolve().parents[1]))
+
+import kit
+
+from jobpipe import Jobpipe
+from jobpipe.store import statements
+from jobpipe.store.binding import sqlite_parts
+
+BATCH = 1_000
+CHUNK = 10_000
+EMPTY_SECONDS = 0.005
+WAIT_SECONDS = 60
+SQL = {
+    name: sqlite_parts(sql)
+    for name, sql in statements.load("jobpipe.store.sqlite", "jobpipe_").items()
+}
+FINAL = ("succeeded", "failed", "cancelled")
+COLUMNS = [
+    "id",
+    "rank",
+    "task",
+    "queue",
+    "priority",
+    "args",
+    "max_attempts",
+    "max_losses",
+    "created_at",
+    "run_at",
+    "queued_at",
+    "state",
+]
+INSERT = (
+    f"INSERT INTO jobpipe_job ({', '.join(COLUMNS)}) SELECT id, id, 'noop', 'default', 0, :args,"
+    " 5, 3, :now, :now, :now, 'queued' FROM (SELECT coalesce(max(seq), 0) + 1 AS id"
+    " FROM sqlite_sequence WHERE name = 'jobpipe_job')"
+)
+INSERT_MANY = f"INSERT INTO jobpipe_job ({', '.join(COLUMNS)}) VALUES ({', '.join('?' * 12)})"
+
+
+def connect(url: str) -> sqlite3.Connection:
+    path = url.removeprefix("sqlite:///")
+    connection = sqlite3.connect(path, isolation_level=None, timeout=WAIT_SECONDS)
+    connection.execute("PRAGMA journal_mode = WAL")
+    connection.execute("PRAGMA synchronous = FULL")
+    connection.execute("PRAGMA cache_size = -32000")
+    return connection
+
+
+def prepare(url: str) -> None:
+    Jobpipe(url).counts()
+    connect(url).execute("INSERT INTO jobpipe_lane (queue, priority) VALUES ('default', 0)")
+
+
+def fill(url: str, jobs: int, task: str) -> dict[str, float]:
+    connection = connect(url)
+    begun = range(0, jobs, CHUNK)
+    seconds = (
+        kit.timed(lambda start=start: _insert(connection, start, min(CHUNK, jobs - start)))
+        for start in begun
+    )
+    return {"seconds": sum(seconds)}
+
+
+async def feed(url: str, task: str, seconds: float, backlog: int, tally: str) -> dict[str, int]:
+    connection = connect(url)
+
+    async def call(numbers: range) -> None:
+        _insert(connection, numbers.start, len(numbers))
+
+    return {"jobs": await kit.fed(tally, seconds, backlog, call, BATCH)}
+
+
+def _insert(connection: sqlite3.Connection, start: int, size: int) -> None:
+    now = time.time_ns() // 1000
+    connection.execute("BEGIN IMMEDIATE")
+    connection.executemany(
+        INSERT_MANY,
+        [
+            (n + 1, n + 1, "noop", "default", 0, _args(n), 5, 3, now, now, now, "queued")
+            for n in range(start, start + size)
+        ],
+    )
+    connection.execute("COMMIT")
+
+
+def enqueue(url: str, jobs: int, mode: str, callers: int) -> dict[str, float]:
+    own = threading.local()
+
+    def call(n: int) -> None:
+        if not hasattr(own, "connection"):
+            own.connection = connect(url)
+        own.connection.execute(INSERT, {"args": _args(n), "now": time.time_ns() // 1000})
+
+    return {"seconds": kit.from_threads(callers, jobs, call)}
+
+
+def work(url: str, tally: str, **_: Any) -> None:
+    counts, connection = kit.tally(), connect(url)
+    stopped: list[int] = []
+    signal.signal(signal.SIGTERM, lambda number, _frame: stopped.append(number))
+    rows: list[Any] = []
+    while not stopped or rows:
+        now = time.time_ns() // 1000
+        connection.execute("BEGIN IMMEDIATE")
+        done = _finish(connection, rows, now) if rows else []
+        rows = [] if stopped else _claim(connection, done, now)
+        connection.execute("COMMIT")
+        for row in rows:
+            json.loads(row[6])
+            counts.count()
+        if not rows:
+            time.sleep(EMPTY_SECONDS)
+
+
+def _claim(connection: sqlite3.Connection, done: list[int], now: int) -> list[Any]:
+    return _ask(
+        connection,
+        "claim",
+        {
+            "worker": 1,
+            "limit": BATCH,
+            "now": now,
+            "done": json.dumps(done),
+            "rows": '[["default",0,0]]',
+        },
+    )
+
+
+def _finish(connection: sqlite3.Connection, rows: list[Any], now: int) -> list[int]:
+    """Finish what was claimed; return the claim record that is no longer needed."""
+    ends = [
+        (row[0], row[1], "succeeded", None, "succeeded", None, None, 0, True, 0, 0) for row in rows
+    ]
+    _ask(connection, "finish", {"now": now, "rows": json.dumps(ends)})
+    return [rows[0][-1]]
+
+
+def _ask(connection: sqlite3.Connection, name: str, values: dict[str, Any]) -> list[Any]:
+    rows: list[Any] = []
+    for part in SQL[name]:
+        rows = connection.execute(part, values).fetchall()
+    return rows
+
+
+def left(url: str) -> dict[str, int]:
+    counts = Jobpipe(url).counts()
+    return {"left": sum(n for state, n in counts.items() if state not in FINAL)}
+
+
+def _args(n: int) -> str:
+    return f"[[{n}],{{}}]"
+
+
+kit.run(prepare=prepare, fill=fill, enqueue=enqueue, feed=feed, work=work, left=left)
