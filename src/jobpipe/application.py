@@ -36,8 +36,8 @@ from jobpipe.runtime.supervisor.facts import facts_of
 from jobpipe.runtime.worker import Worker
 from jobpipe.store.ops import inspect
 from jobpipe.store.ops.discard import drop_bench_schema
-from jobpipe.store.ops.enqueue import enqueue, enqueue_plain
-from jobpipe.store.port import Mode, Operation
+from jobpipe.store.ops.enqueue import enqueue, enqueue_plain, lanes_of
+from jobpipe.store.port import Operation
 from jobpipe.tasks.codec import show
 from jobpipe.tasks.hooks import HookDeclarations
 from jobpipe.tasks.job import Job
@@ -66,7 +66,7 @@ class Jobpipe(Verbs, TaskDeclarations, HookDeclarations):
         self.hooks = self.registry.hooks
         self.hub = Hub()
         self._clock = clock
-        self._gatherer = Gatherer(self._store_gathered)
+        self._gatherer = Gatherer(self._store_gathered, self._astore_gathered)
         self._configure({"url": url, **settings})
 
     def configured(self, **overrides: object) -> Self:
@@ -79,6 +79,11 @@ class Jobpipe(Verbs, TaskDeclarations, HookDeclarations):
     def _configure(self, overrides: dict[str, object]) -> None:
         self._overrides = overrides
         self.effective = load_effective(overrides)
+        self._defaults = Defaults(
+            max_attempts=self.settings.max_attempts,
+            timeout_seconds=self.settings.timeout_seconds,
+            max_payload=self.settings.max_payload,
+        )
         self._access = Access(self.settings, self.hub, self._clock)
         self._declare_commands()
         if self.settings.failpoints:
@@ -100,23 +105,27 @@ class Jobpipe(Verbs, TaskDeclarations, HookDeclarations):
     @property
     def defaults(self) -> Defaults:
         """What counts where neither a task nor a call says otherwise."""
-        return Defaults(
-            max_attempts=self.settings.max_attempts,
-            timeout_seconds=self.settings.timeout_seconds,
-            max_payload=self.settings.max_payload,
-        )
+        return self._defaults
 
     # Enqueue
 
     def enqueue_call(self, call: Call[R], on: object | None) -> Job[R]:
         """Store one call, in the caller's transaction if ``on`` is a connection."""
-        answers = self._enqueue([call.new_job(self.defaults)], on)
-        return Job(self, answers[0].id, answers[0].state, signature=call.signature)
+        job = call.new_job(self._defaults)
+        if on is None and self._may_share(job):
+            answer = self._gatherer.enqueue(job)
+        else:
+            (answer,) = self._enqueue([job], on)
+        return Job(self, answer.id, answer.state, signature=call.signature)
 
     async def aenqueue_call(self, call: Call[R], on: object | None) -> Job[R]:
         """Store one call like ``enqueue_call``."""
-        answers = await self._aenqueue([call.new_job(self.defaults)], on)
-        return Job(self, answers[0].id, answers[0].state, signature=call.signature)
+        job = call.new_job(self._defaults)
+        if on is None and self._may_share(job):
+            answer = await self._gatherer.aenqueue(job)
+        else:
+            (answer,) = await self._aenqueue([job], on)
+        return Job(self, answer.id, answer.state, signature=call.signature)
 
     def enqueue_many(self, calls: Iterable[Call[Any]], *, on: object | None = None) -> list[int]:
         """Store many calls, all or none; returns their ids in order."""
@@ -160,29 +169,38 @@ class Jobpipe(Verbs, TaskDeclarations, HookDeclarations):
         operation = self._enqueuing(jobs)
         if on is not None:
             return await self._access.arun_on(on, operation)
-        if len(jobs) == 1 and operation.mode is Mode.ONE:
-            return [await self._gatherer.enqueue(jobs[0])]
         return self._enqueued(jobs, await self._access.arun(operation))
 
     def _enqueuing(self, jobs: Sequence[NewJob]) -> Operation[list[Enqueued]]:
         lanes, bound = self._access.known_lanes, self.settings.max_queued
         return enqueue(jobs, known_lanes=lanes, max_queued=bound)
 
-    async def _store_gathered(self, jobs: Sequence[NewJob]) -> list[Enqueued]:
+    def _may_share(self, job: NewJob) -> bool:
+        """Tell whether the job needs nothing but a row, so that others may share the statement."""
+        if job.idempotency_key is not None or self.settings.max_queued is not None:
+            return False
+        return Lane(job.queue, job.priority) in self._access.known_lanes
+
+    def _store_gathered(self, jobs: Sequence[NewJob]) -> list[Enqueued]:
+        return self._enqueued(jobs, self._access.run(enqueue_plain(jobs)))
+
+    async def _astore_gathered(self, jobs: Sequence[NewJob]) -> list[Enqueued]:
         return self._enqueued(jobs, await self._access.arun(enqueue_plain(jobs)))
 
     def _enqueued(self, jobs: Sequence[NewJob], answers: list[Enqueued]) -> list[Enqueued]:
         """The jobs are committed: their lanes are known now, and workers may look."""
-        lanes: dict[Lane, int] = {}
+        lowest: dict[tuple[str, int], int] = {}
         dues: list[int] = []
         for job, answer in zip(jobs, answers, strict=True):
             if answer.state is State.QUEUED:
-                lane = Lane(job.queue, job.priority)
-                lanes[lane] = min(answer.id, lanes.get(lane, answer.id))
+                lane = (job.queue, job.priority)
+                if answer.id < lowest.get(lane, requests.MAX_ID):
+                    lowest[lane] = answer.id
             else:
                 dues.append(job.delay_us or 0)
-        stored = (Lane(job.queue, job.priority) for job in jobs)
-        self._access.known_lanes = self._access.known_lanes.union(stored)
+        lanes = {Lane(*lane): id for lane, id in lowest.items()}
+        if not lanes.keys() <= self._access.known_lanes or dues:
+            self._access.known_lanes = self._access.known_lanes.union(lanes_of(jobs))
         self.hub.ring(Hint(lanes, min(dues, default=None)))
         return answers
 

@@ -32,7 +32,8 @@ class NotifySender:
         self._process = os.getpid()
         self._lock = threading.Condition()
         self._pending: Hint | None = None
-        self._closed = False
+        self._asleep = False
+        self._closing = threading.Event()
         self._thread: threading.Thread | None = None
 
     def __call__(self, hint: Hint) -> None:
@@ -41,18 +42,22 @@ class NotifySender:
         if self._process != os.getpid():  # the thread stayed with the parent, maybe with the lock
             self._begin()
         with self._lock:
-            self._pending = hint if self._pending is None else joined(self._pending, hint)
+            if self._pending is None:
+                self._pending = hint
+            elif not _says(self._pending, hint):
+                self._pending = joined(self._pending, hint)
             if self._thread is None:
                 self._thread = threading.Thread(
                     target=self._run, name="jobpipe-notify", daemon=True
                 )
                 self._thread.start()
-            self._lock.notify()
+            if self._asleep:  # else it looks by itself when the interval has passed
+                self._lock.notify()
 
     def close(self) -> None:
         """Send what waits, then end the thread."""
         with self._lock:
-            self._closed = True
+            self._closing.set()
             self._lock.notify()
             thread, self._thread = self._thread, None
         if thread is not None:
@@ -61,17 +66,24 @@ class NotifySender:
     def _run(self) -> None:
         while True:
             with self._lock:
-                while self._pending is None and not self._closed:
+                self._asleep = True
+                while self._pending is None and not self._closing.is_set():
                     self._lock.wait()
+                self._asleep = False
                 hint, self._pending = self._pending, None
                 if hint is None:
                     return
             # The store may be away or refuse: whoever listens looks by himself before long.
             with suppress(Exception):
                 self._send(encode(hint))
-            with self._lock:
-                if not self._closed:
-                    self._lock.wait_for(lambda: self._closed, timeout=INTERVAL_SECONDS)
+            self._closing.wait(INTERVAL_SECONDS)
+
+
+def _says(one: Hint, other: Hint) -> bool:
+    """Tell whether the first says already all that the second does."""
+    if other.due_in_us is not None or other.control or not other.lanes:
+        return False
+    return all(one.lanes.get(lane, rank + 1) <= rank for lane, rank in other.lanes.items())
 
 
 def joined(one: Hint, other: Hint) -> Hint:

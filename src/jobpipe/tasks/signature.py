@@ -138,6 +138,13 @@ class Signature:
         return tuple(each.name for each in self.parameters if each.kind is kind)
 
     @cached_property
+    def _places(self) -> tuple[tuple[str, ...], int]:
+        """The parameters by place, and how many arguments a call needs that names none of them."""
+        if not self._plain or not self.required <= {*self._positional}:
+            return (), 1
+        return self._positional, len(self.required)
+
+    @cached_property
     def _order(self) -> tuple[str, ...]:
         return tuple(each.name for each in self.parameters)
 
@@ -145,6 +152,10 @@ class Signature:
         """Return the given arguments by name, in the order of the parameters.
 
         Raises InvalidArguments when they do not fit."""
+        if not kwargs:
+            places, least = self._places
+            if least <= len(args) <= len(places):
+                return dict(zip(places, args, strict=False))
         if self.provided and not self.provided.isdisjoint(kwargs):
             names = ", ".join(sorted(self.provided & kwargs.keys()))
             raise InvalidArguments(

@@ -13,6 +13,8 @@ from datetime import datetime, timedelta
 from functools import update_wrapper
 from typing import Any, Generic, ParamSpec, Protocol, Self, TypeVar, cast
 
+from msgspec import Struct
+
 from jobpipe.errors import ConfigError
 from jobpipe.model.job import NewJob
 from jobpipe.tasks import options as request
@@ -149,8 +151,7 @@ class AsyncTask(AnyTask[P, R]):
         return self.function(*args, **kwargs)
 
 
-@dataclass(frozen=True, slots=True)
-class Call(Generic[R]):
+class Call(Struct, Generic[R], frozen=True):
     """A checked request to run a task, not yet stored."""
 
     spec: TaskSpec
