@@ -9,7 +9,7 @@ with over a million of them at the end. ``HELD_SECONDS`` sets how long such a ca
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from functools import partial
 
@@ -29,6 +29,9 @@ GROWTH = Figure("growth", "x", more_is_better=False, title="store, last minute t
 DEAD = Figure("dead", "rows", more_is_better=False, title="dead rows at the end")
 OFFERED = Figure("offered", "jobs/s", title="jobs enqueued a second")
 
+SERVER = {"store_us", "store_first", "store_last", "growth", "dead"}
+"""Figures of a store that is a server."""
+
 NEEDS = frozenset({"feed", "work", "noop"})
 DECAYING = frozenset({"jobpipe", "pgqueuer", "graphile_worker", "awa"})
 BACKLOG = 5_000
@@ -37,11 +40,16 @@ WARM_JOBS = 2_000
 STEADY_SECONDS = 60.0
 HELD_SECONDS = float(os.environ.get("HELD_SECONDS", "300"))
 DEAD_ENOUGH = 1_000_000
+SHORTER_SECONDS = 1.0
+"""By so much the look ends before the feeder does."""
+LEAST_US = 0.01
 
-Condition = Callable[[str], AbstractContextManager[None]]
+Condition = Callable[[str], AbstractContextManager[object]]
 
 
-def flow(stage: Stage, *, seconds: float, under: Condition = lambda _: nullcontext()) -> Measured:
+def flow(
+    stage: Stage, *, seconds: float, shown: Sequence[Figure], under: Condition = nullcontext
+) -> Measured:
     """Enqueue and run jobs for so long under a condition of the store."""
     seconds = seconds / 6 if stage.quick else seconds
     stage.run("prepare")
@@ -50,37 +58,38 @@ def flow(stage: Stage, *, seconds: float, under: Condition = lambda _: nullconte
             "feed", task="noop", seconds=seconds, backlog=BACKLOG, tally=str(stage.tally)
         )
         stage.until_done(WARM_JOBS, workers)
-        seen = windows.watch(stage, workers, seconds=seconds - 2, every=WINDOW_SECONDS)
+        watched = seconds - SHORTER_SECONDS
+        every = min(WINDOW_SECONDS, watched / 3)
+        seen = windows.watch(stage, workers, seconds=watched, every=every)
         sent = feed.answer()["jobs"]
         dead = postgres.dead_rows(stage.url) if stage.system.store == "postgresql" else 0
+    figures = _figures(seen) | {"offered": sent / seconds, "dead": dead}
+    if not stage.server_pids:
+        figures = {name: n for name, n in figures.items() if name not in SERVER}
+    names = {figure.name for figure in shown}
     return Measured(
-        _figures(seen, has_server=bool(stage.server_pids))
-        | {"offered": sent / seconds, "dead": dead},
+        {name: n for name, n in figures.items() if name in names},
         jobs=together(seen).jobs,
         series={
             "rate": [window.rate for window in seen],
             "store_us": [_us(window.store, window) for window in seen],
         },
-        note="" if dead >= DEAD_ENOUGH else f"{dead:,} dead rows at the end",
+        note=f"only {dead:,} dead rows" if "dead" in names and dead < DEAD_ENOUGH else "",
     )
 
 
-def _figures(seen: list[Window], *, has_server: bool) -> dict[str, float]:
+def _figures(seen: list[Window]) -> dict[str, float]:
     whole, (first, last) = together(seen), minutes(seen)
-    figures = {
+    return {
         "rate": whole.rate,
         "rate_first": first.rate,
         "rate_last": last.rate,
         "worker_us": _us(whole.worker, whole),
+        "store_us": _us(whole.store, whole),
+        "store_first": _us(first.store, first),
+        "store_last": _us(last.store, last),
+        "growth": _us(last.store, last) / max(_us(first.store, first), LEAST_US),
     }
-    if has_server:
-        figures |= {
-            "store_us": _us(whole.store, whole),
-            "store_first": _us(first.store, first),
-            "store_last": _us(last.store, last),
-            "growth": _us(last.store, last) / _us(first.store, first),
-        }
-    return figures
 
 
 def minutes(seen: list[Window]) -> tuple[Window, Window]:
@@ -93,17 +102,24 @@ def _us(seconds: float, window: Window) -> float:
     return seconds / max(1, window.jobs) * 1e6
 
 
+STEADY_FIGURES = (RATE, WORKER, STORE, OFFERED)
 HELD_FIGURES = (LAST, FIRST, GROWTH, STORE_FIRST, STORE_LAST, WORKER, OFFERED, DEAD)
 HELD_GOALS = (
     "database CPU a job in the last minute at most 1.15 x the first, over a million dead rows",
     "jobs a second in the last minute at least 5 x the best peer's",
 )
+
+
+def _held(under: Condition) -> Callable[[Stage], Measured]:
+    return partial(flow, seconds=HELD_SECONDS, shown=HELD_FIGURES, under=under)
+
+
 CASES = (
     Case(
         name="steady",
         title="Enqueue and run at the same time for a minute",
-        figures=(RATE, WORKER, STORE, OFFERED),
-        measure=partial(flow, seconds=STEADY_SECONDS),
+        figures=STEADY_FIGURES,
+        measure=partial(flow, seconds=STEADY_SECONDS, shown=STEADY_FIGURES),
         needs=NEEDS,
         rounds=3,
         drawn="lines",
@@ -112,7 +128,7 @@ CASES = (
         name="held-snapshot",
         title="Enqueue and run while another session holds a snapshot",
         figures=HELD_FIGURES,
-        measure=partial(flow, seconds=HELD_SECONDS, under=postgres.held_snapshot),
+        measure=_held(postgres.held_snapshot),
         needs=NEEDS,
         stores=frozenset({"postgresql"}),
         only=DECAYING,
@@ -124,7 +140,7 @@ CASES = (
         name="autovacuum-off",
         title="Enqueue and run with autovacuum off",
         figures=HELD_FIGURES,
-        measure=partial(flow, seconds=HELD_SECONDS, under=postgres.autovacuum_off),
+        measure=_held(postgres.autovacuum_off),
         needs=NEEDS,
         stores=frozenset({"postgresql"}),
         only=DECAYING,
