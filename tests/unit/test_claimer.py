@@ -106,7 +106,7 @@ class Bench:
             lanes,
             poll_seconds=0.01,
             demand=lambda: Demand(self.slots - len(self.jobs), self.ahead),
-            put=self.jobs.append,
+            put=self.jobs.extend,
         )
 
     def run(self, until: Callable[[], bool]) -> None:
@@ -162,11 +162,11 @@ def test_records_are_done_when_all_their_jobs_have_ended() -> None:
     records = Records()
     records.add([job(1, claim_id=7), job(2, claim_id=7), job(3, queue="b", claim_id=8)])
     assert records.queues == {"a": 2, "b": 1}
-    records.end((1, 1))
-    records.end((1, 1))
-    records.end((3, 9))
+    records.end([(1, 1), (1, 1), (3, 9)])
+    records.end([(1, 1)])
     assert records.take_done() == []
-    records.end((2, 1))
+    assert records.queues == {"a": 1, "b": 1}
+    records.end([(2, 1)])
     assert records.take_done() == [7]
     assert records.take_done() == []
     records.return_done([7])
@@ -197,10 +197,12 @@ def test_giving_back_lowers_the_frontier_and_forgets_the_claims() -> None:
 def test_the_read_ahead_counts_what_was_finished_lately() -> None:
     ahead = ReadAhead()
     assert ahead.room(0.0) == 0
-    ahead.finished(3, 0.0)
-    ahead.finished(2, 0.03)
+    ahead.finished += 3
+    assert ahead.room(0.0) == 3
+    ahead.finished += 2
+    assert ahead.room(0.03) == 5
     assert ahead.room(AHEAD_SECONDS) == 5
     assert ahead.room(AHEAD_SECONDS + 0.01) == 2
     assert ahead.room(1.0) == 0
-    ahead.finished(5 * AHEAD_MAX, 1.0)
+    ahead.finished += 5 * AHEAD_MAX
     assert ahead.room(1.0) == AHEAD_MAX

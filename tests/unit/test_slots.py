@@ -39,7 +39,7 @@ class Bench:
         self._ids += 1
         timeout_us = None if timeout is None else round(timeout * 1e6)
         job = Claimed(self._ids, 1, 1, task, "q", 0, "{}", 3, timeout_us, False, self._ids, 1, None)
-        self.slots.put(msgspec.structs.replace(job, **changed))
+        self.slots.put([msgspec.structs.replace(job, **changed)])
         return self._ids, 1
 
     async def until(self, true: Callable[[], object]) -> None:
@@ -221,7 +221,7 @@ def test_unstarted_attempts_can_be_taken_back(tasks: Tasks) -> None:
         await bench.until(lambda: bench.slots.running)
         bench.put("quick")
         (unstarted,) = bench.slots.take_waiting()
-        assert unstarted.claimed.id == 2
+        assert unstarted.id == 2
         (running,) = bench.slots.running.values()
         bench.slots.interrupt(running, "stop")
         await bench.until(lambda: not bench.slots.is_busy)

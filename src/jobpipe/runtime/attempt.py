@@ -5,9 +5,10 @@ from __future__ import annotations
 import asyncio
 import random
 import time
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
 from functools import partial
+from types import MappingProxyType
 from typing import Any
 
 import msgspec
@@ -37,80 +38,76 @@ AWAITED = (AsyncTask, CommandTask)
 
 
 @dataclass(frozen=True, slots=True)
-class Prepared:
-    """An attempt that can be run."""
+class Callee:
+    """What the attempts of a task call, and how: worked out once, for all of them."""
 
     task: DeclaredTask
-    args: tuple[Any, ...]
-    kwargs: dict[str, Any]
-    is_apart: bool = False
+    function: Callable[..., Any]
+    is_async: bool
+    """A call of it is awaited."""
+    is_apart: bool
     """It runs in a process of its own."""
+    can_be_stopped: bool
+    """The run can be ended from outside: a thread cannot."""
 
-    @property
-    def function(self) -> Callable[..., Any]:
-        """What is to be called."""
-        task = self.task
+    @classmethod
+    def of(cls, task: DeclaredTask) -> Callee:
+        """Return what attempts of the task call."""
+        function: Callable[..., Any] = task.function
         if isinstance(task, CommandTask):
-            return partial(run_command, task.command)
-        return task.function
+            function = partial(run_command, task.command)
+        return cls(
+            task,
+            function,
+            is_async=isinstance(task, AWAITED),
+            is_apart=task.spec.executor == "process",
+            can_be_stopped=task.spec.executor != "thread",
+        )
 
-    @property
-    def is_async(self) -> bool:
-        """Tell whether a call of it is awaited."""
-        return isinstance(self.task, AWAITED)
-
-    @property
-    def can_be_stopped(self) -> bool:
-        """Tell whether the run can be ended from outside: a thread cannot."""
-        return self.is_apart or self.task.spec.executor != "thread"
+    def apart(self) -> Callee:
+        """Return the same in a process of its own."""
+        return replace(self, is_apart=True, can_be_stopped=True)
 
 
 class Attempt:
     """What a worker knows of one claim from the claim to its outcome.
 
     ``settled`` is set once: the first to settle it (its own end, its time-out, the worker's stop)
-    decides, and whatever comes later is dropped.
+    decides, and whatever comes later is dropped. Most attempts never differ from what the class
+    says, so that making one sets next to nothing.
     """
 
-    __slots__ = (
-        "claimed",
-        "concluding",
-        "deadline",
-        "decided",
-        "failure",
-        "job",
-        "settled",
-        "why_stopped",
-    )
+    callee: Callee
+    """Known once the attempt is prepared, like ``args`` and ``kwargs``."""
+    args: tuple[Any, ...] = ()
+    kwargs: Mapping[str, Any] = MappingProxyType({})
+    slot: asyncio.Task[None] | None = None
+    """The task that runs it."""
+    deadline: int | None = None
+    """The ticket of its time-out."""
+    settled = False
+    why_stopped: str | None = None
+    """Set when it is interrupted: ``cancel``, ``timeout``, ``stop`` or ``lease``."""
+    failure: BaseException | None = None
+    """What the outcome is for, unless it is a success."""
+    decided = False
+    """The outcome is certain: hooks hear of it, and no cancel or time-out changes it."""
+    concluding: asyncio.Task[None] | None = None
+    """Tells the hooks of a time-out while its run, which cannot be stopped, goes on."""
 
     def __init__(self, claimed: Claimed, job: RunningJob) -> None:
         self.claimed = claimed
         self.job = job
-        self.deadline: int | None = None
-        """The ticket of its time-out."""
-        self.settled = False
-        self.why_stopped: str | None = None
-        """Set when it is interrupted: ``cancel``, ``timeout``, ``stop`` or ``lease``."""
-        self.failure: BaseException | None = None
-        """What the outcome is for, unless it is a success."""
-        self.decided = False
-        """The outcome is certain: hooks hear of it, and no cancel or time-out changes it."""
-        self.concluding: asyncio.Task[None] | None = None
-        """Tells the hooks of a time-out while its run, which cannot be stopped, goes on."""
+
+    @property
+    def key(self) -> tuple[int, int]:
+        """The (job id, token) that all its writes are guarded by."""
+        return self.claimed.id, self.claimed.token
 
     @property
     def is_stopping(self) -> bool:
         """Tell whether it was interrupted since its worker ends."""
         return self.why_stopped in ("stop", "lease")
-
-    @property
-    def started_ns(self) -> int:
-        """Monotonic clock at its start, 0 before: its job knows it too, to end in time."""
-        return self.job.started_ns
-
-    @started_ns.setter
-    def started_ns(self, at_ns: int) -> None:
-        self.job.started_ns = at_ns
 
 
 class Judge:
@@ -130,30 +127,31 @@ class Judge:
         self._delays = delays
         self._max_payload = max_payload
         self._told: set[tuple[str, Reason | None]] = set()
+        self._callees: dict[str, Callee] = {}
 
-    def prepare(self, attempt: Attempt) -> Prepared | Finish:
-        """Return the call to make, or the outcome of an attempt that cannot start."""
+    def prepare(self, attempt: Attempt) -> Finish | None:
+        """Make the attempt ready for its call; return the outcome of one that cannot start."""
         claimed = attempt.claimed
         if attempt.job.cancel_requested():
-            return self._end(attempt, policy.CANCELLED_UNSTARTED)
+            return self.unstarted(attempt)
         if claimed.expired:
             return self._end(attempt, policy.EXPIRED)
-        if claimed.task not in self._registry:
+        callee = self._callees.get(claimed.task) or self._find(claimed.task)
+        if callee is None:
             message = f"this worker has no task named {claimed.task}"
             return self._park(attempt, policy.UNKNOWN_TASK, "UnknownTask", message)
-        task = self._registry.get(claimed.task)
-        is_apart = task.spec.executor == "process" or claimed.suspect
-        if is_apart and not self._is_apart:
-            return Prepared(task, (), {}, is_apart)  # decoding may be what kills a process
+        attempt.callee = callee = callee.apart() if claimed.suspect else callee
+        if callee.is_apart and not self._is_apart:
+            return None  # decoding may be what kills a process
         try:
-            args, kwargs = decode_args(task.signature, claimed.args)
+            attempt.args, attempt.kwargs = decode_args(callee.task.signature, claimed.args)
         except (Undecodable, ConfigError) as error:
             return self._park(attempt, policy.UNDECODABLE, "Undecodable", str(error))
-        return Prepared(task, args, kwargs, is_apart)
+        return None
 
-    def value(self, attempt: Attempt, task: DeclaredTask, value: Any) -> Finish:
+    def value(self, attempt: Attempt, value: Any) -> Finish:
         """Judge a task that returned."""
-        if not task.spec.store_result or value is None:
+        if value is None or not attempt.callee.task.spec.store_result:
             return self._end(attempt, policy.SUCCEEDED)
         try:
             text = encode_result(value, self._max_payload)
@@ -161,21 +159,25 @@ class Judge:
             return self._end(attempt, policy.UNSTORABLE, error=error)
         return self._end(attempt, policy.SUCCEEDED, result=text)
 
-    def exception(self, attempt: Attempt, task: DeclaredTask, error: BaseException) -> Finish:
+    def exception(self, attempt: Attempt, error: BaseException) -> Finish:
         """Judge a task that raised."""
         if isinstance(error, Unstorable):  # by set_result()
             return self._end(attempt, policy.UNSTORABLE, error)
-        return self._end(attempt, policy.of_exception(error, self._rules(attempt, task)), error)
+        return self._end(attempt, policy.of_exception(error, self._rules(attempt)), error)
 
-    def timeout(self, attempt: Attempt, task: DeclaredTask) -> Finish:
+    def timeout(self, attempt: Attempt) -> Finish:
         """Judge a task that ran into its time-out."""
         seconds = (attempt.claimed.timeout_us or 0) / 1e6
         error = TimeoutError(f"the attempt ran longer than its time-out of {seconds:g} s")
-        return self._end(attempt, policy.of_timeout(self._rules(attempt, task)), error)
+        return self._end(attempt, policy.of_timeout(self._rules(attempt)), error)
 
     def cancelled(self, attempt: Attempt) -> Finish:
         """Judge a task that was stopped because somebody cancelled its job."""
         return self._end(attempt, policy.CANCELLED)
+
+    def unstarted(self, attempt: Attempt) -> Finish:
+        """Judge an attempt that was cancelled before it began."""
+        return self._end(attempt, policy.CANCELLED_UNSTARTED)
 
     def announce(self, attempt: Attempt, finish: Finish) -> None:
         """Tell of an outcome that was judged apart, as if it had been judged here."""
@@ -197,13 +199,20 @@ class Judge:
             self._told.add((task, reason))
             emit(JobParked(job=id, task=task, reason=str(reason)))
 
-    def _rules(self, attempt: Attempt, task: DeclaredTask) -> RetryRules:
+    def _find(self, task: str) -> Callee | None:
+        if task not in self._registry:
+            return None
+        callee = self._callees[task] = Callee.of(self._registry.get(task))
+        return callee
+
+    def _rules(self, attempt: Attempt) -> RetryRules:
+        spec = attempt.callee.task.spec
         return RetryRules(
             attempt=attempt.claimed.attempt,
             max_attempts=attempt.claimed.max_attempts,
-            delays=task.spec.retry_delays or self._delays,
-            retry_on=task.spec.retry_on,
-            give_up_on=task.spec.give_up_on,
+            delays=spec.retry_delays or self._delays,
+            retry_on=spec.retry_on,
+            give_up_on=spec.give_up_on,
             uniform=_uniform,
         )
 
@@ -219,8 +228,8 @@ class Judge:
         error: BaseException | None = None,
         result: str | None = None,
     ) -> Finish:
-        if attempt.job.committed is not None:
-            return self._committed(attempt, attempt.job.committed, error, result)
+        if (committed := attempt.job.committed) is not None:
+            return self._committed(attempt, committed, error, result)
         attempt.failure = error
         text = describe(error, self._max_payload) if error is not None else None
         if verdict.state is State.FAILED and not attempt.settled:
@@ -242,7 +251,7 @@ class Judge:
 
     @staticmethod
     def _write(attempt: Attempt, verdict: Verdict, result: str | None, error: str | None) -> Finish:
-        now = time.monotonic_ns()
+        now, started = time.monotonic_ns(), attempt.job.started_ns
         return Finish(
             id=attempt.claimed.id,
             token=attempt.claimed.token,
@@ -253,7 +262,7 @@ class Judge:
             error=error,
             delay_us=verdict.delay_us,
             charged=verdict.charged,
-            duration_us=(now - attempt.started_ns) // 1000 if attempt.started_ns else 0,
+            duration_us=(now - started) // 1000 if started else 0,
             ended_at_ns=now,
         )
 

@@ -1,4 +1,4 @@
-"""Calls the function of a prepared attempt where it belongs, inside the application's middleware.
+"""Calls the function of an attempt where it belongs, inside the application's middleware.
 
 What is `async def` runs on the event loop, what is `def` in a thread; neighbours of one kind share
 the loop's context or the thread, and each change from one to the other copies the context, so
@@ -7,14 +7,14 @@ that what a middleware sets is seen below it.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable, Mapping
 from contextvars import copy_context
 from functools import partial
 from typing import Any
 
-from jobpipe.runtime.attempt import Attempt, Prepared
+from jobpipe.runtime.attempt import Attempt
 from jobpipe.runtime.below import below
-from jobpipe.runtime.context import running_job
+from jobpipe.runtime.context import RunningJob, running_job
 from jobpipe.runtime.crossing import Crossing
 from jobpipe.runtime.dependencies import Shared, call_with, run_now
 from jobpipe.runtime.executors.async_ import InContext
@@ -44,18 +44,16 @@ class Caller:
         self._middleware = hooks.middleware
         self._end_below = below.begin()
 
-    async def call(self, attempt: Attempt, prepared: Prepared) -> object:
-        """Return what the task's function returns, or raise what it raises."""
-        context = copy_context()
-        context.run(running_job.set, attempt.job)
-        if self._middleware or prepared.task.dependencies is not None:
-            nested = Nested(self, attempt, prepared)
-            return await InContext(nested.on_loop(0), context)
-        function = prepared.function
-        if prepared.is_async:
-            coroutine = context.run(function, *prepared.args, **prepared.kwargs)
-            return await InContext(coroutine, context)
-        return await self.threads.run(context, function, prepared.args, prepared.kwargs)
+    def call(self, attempt: Attempt) -> Awaitable[object]:
+        """Begin the call: what is awaited returns or raises what the task's function does."""
+        context, job, callee = copy_context(), attempt.job, attempt.callee
+        if self._middleware or callee.task.dependencies is not None:
+            nested = Nested(self, attempt)
+            return InContext(context.run(_for_job, job, nested.on_loop, (0,), {}), context)
+        call = (job, callee.function, attempt.args, attempt.kwargs)
+        if callee.is_async:
+            return InContext(context.run(_for_job, *call), context)
+        return self.threads.run(context, _for_job, call, {})
 
     def close(self) -> None:
         """Let idle threads end; busy ones end after their call."""
@@ -69,16 +67,17 @@ class Caller:
 class Nested:
     """One call of a task inside its middleware, layer by layer; the task is the last layer."""
 
-    def __init__(self, caller: Caller, attempt: Attempt, prepared: Prepared) -> None:
+    def __init__(self, caller: Caller, attempt: Attempt) -> None:
         self._caller = caller
         self._job = attempt.job
-        self._prepared = prepared
+        self._attempt = attempt
+        self._callee = attempt.callee
         self._layers = tuple(caller._middleware)
 
     async def on_loop(self, depth: int) -> Any:
         """Call the layers from this one on, being on the loop."""
         if depth == len(self._layers):
-            if self._prepared.is_async:
+            if self._callee.is_async:
                 return await self._task_on_loop()
         elif self._layers[depth].is_async:
             return await self._layers[depth].function(self._job, partial(self.on_loop, depth + 1))
@@ -90,7 +89,7 @@ class Nested:
     def in_thread(self, crossing: Crossing, depth: int) -> Any:
         """Call the layers from this one on, being in a thread."""
         if depth == len(self._layers):
-            if not self._prepared.is_async:
+            if not self._callee.is_async:
                 return self._task_in_thread(crossing)
         elif not self._layers[depth].is_async:
             call_next = partial(self.in_thread, crossing, depth + 1)
@@ -98,13 +97,13 @@ class Nested:
         return crossing.ask(partial(self.on_loop, depth))
 
     async def _task_on_loop(self) -> Any:
-        needs = self._prepared.task.dependencies
+        needs = self._callee.task.dependencies
         if needs is None:
             return await self._task({})
         return await call_with(needs, self._job, self._caller.shared, _here, self._task)
 
     def _task_in_thread(self, crossing: Crossing) -> Any:
-        needs = self._prepared.task.dependencies
+        needs = self._callee.task.dependencies
         if needs is None:
             return self._task({})
         context = copy_context()  # one for all, so that a generator goes on where it began
@@ -121,7 +120,18 @@ class Nested:
 
     def _task(self, values: dict[str, object]) -> Any:
         """Call the function; what it returns is awaited where it is `async def`."""
-        return self._prepared.function(*self._prepared.args, **self._prepared.kwargs, **values)
+        return self._callee.function(*self._attempt.args, **self._attempt.kwargs, **values)
+
+
+def _for_job(
+    job: RunningJob,
+    function: Callable[..., Any],
+    args: tuple[Any, ...],
+    kwargs: Mapping[str, Any],
+) -> Any:
+    """Call the function so that ``current_job()`` is this one from here on."""
+    running_job.set(job)
+    return function(*args, **kwargs)
 
 
 async def _here(awaited: bool, function: Callable[..., Any], *args: Any) -> Any:

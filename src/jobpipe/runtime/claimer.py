@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections import Counter, deque
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from jobpipe.delivery.hub import Hint
@@ -41,14 +41,16 @@ class ReadAhead:
     """Counts what was finished lately: how many more jobs to claim than slots are free."""
 
     def __init__(self) -> None:
+        self.finished = 0
+        """How many have been finished since somebody last asked for the room."""
         self._ends: deque[tuple[float, int]] = deque()
         self._sum = 0
 
-    def finished(self, count: int, now: float) -> None:
-        self._ends.append((now, count))
-        self._sum += count
-
     def room(self, now: float) -> int:
+        if self.finished:
+            self._ends.append((now, self.finished))
+            self._sum += self.finished
+            self.finished = 0
         while self._ends and self._ends[0][0] < now - AHEAD_SECONDS:
             self._sum -= self._ends.popleft()[1]
         return min(self._sum, AHEAD_MAX)
@@ -65,19 +67,19 @@ class Records:
         self._done: list[int] = []
 
     def add(self, jobs: Sequence[Claimed]) -> None:
-        for job in jobs:
-            self.held[job.id, job.token] = job
-            self.queues[job.queue] += 1
-            self._open[job.claim_id] += 1
+        self.held.update({(job.id, job.token): job for job in jobs})
+        self.queues.update([job.queue for job in jobs])
+        self._open.update([job.claim_id for job in jobs])
 
-    def end(self, key: tuple[int, int]) -> None:
-        job = self.held.pop(key, None)
-        if job is not None:
-            self.queues[job.queue] -= 1
-            self._open[job.claim_id] -= 1
-            if not self._open[job.claim_id]:
-                del self._open[job.claim_id]
-                self._done.append(job.claim_id)
+    def end(self, keys: Iterable[tuple[int, int]]) -> None:
+        held = self.held
+        ended = [held.pop(key) for key in keys if key in held]
+        self.queues.subtract(Counter([job.queue for job in ended]))
+        for claim_id, count in Counter([job.claim_id for job in ended]).items():
+            self._open[claim_id] -= count
+            if not self._open[claim_id]:
+                del self._open[claim_id]
+                self._done.append(claim_id)
 
     def take_done(self) -> list[int]:
         done, self._done = self._done, []
@@ -101,7 +103,7 @@ class Demand:
 
 
 class Claimer:
-    """One loop that claims while there is room; ``put`` receives every job."""
+    """One loop that claims while there is room; ``put`` receives what each claim has found."""
 
     def __init__(
         self,
@@ -111,7 +113,7 @@ class Claimer:
         *,
         poll_seconds: float,
         demand: Callable[[], Demand],
-        put: Callable[[Claimed], None],
+        put: Callable[[Sequence[Claimed]], None],
     ) -> None:
         self.records = Records()
         self.frontier = Frontier(poll_seconds)
@@ -156,8 +158,7 @@ class Claimer:
 
     def ended(self, outcomes: Sequence[Finish]) -> None:
         """Forget claims that have been settled."""
-        for end in outcomes:
-            self.records.end((end.id, end.token))
+        self.records.end([(end.id, end.token) for end in outcomes])
 
     async def run(self) -> None:
         """Claim until closed."""
@@ -236,11 +237,12 @@ class Claimer:
             raise
         failpoint("claim.taken")
         self._was_empty = not jobs
-        self.records.add(jobs)
-        self.claims += bool(jobs)
-        for job in jobs:
-            self.frontier.claimed(Lane(job.queue, job.priority), job.rank)
-            self._put(job)
+        if jobs:
+            self.claims += 1
+            self.records.add(jobs)
+            for (queue, priority), rank in _last_ranks(jobs).items():
+                self.frontier.claimed(Lane(queue, priority), rank)
+            self._put(jobs)
         return jobs
 
     async def _reconcile(self) -> bool:
@@ -261,8 +263,7 @@ class Claimer:
         failpoint("give_back.before")
         for queued in await self._store.run(ops.give_back(claims)):
             self.frontier.lower(queued.lane, queued.rank)
-        for held in claims:
-            self.records.end((held.id, held.token))
+        self.records.end([(held.id, held.token) for held in claims])
 
     async def _wait(self) -> None:
         try:
@@ -270,3 +271,8 @@ class Claimer:
                 await self._wake.wait()
         except TimeoutError:
             return
+
+
+def _last_ranks(jobs: Sequence[Claimed]) -> dict[tuple[str, int], int]:
+    """Return the highest rank of each lane: the last one, since a claim lists them by rank."""
+    return {(job.queue, job.priority): job.rank for job in jobs}

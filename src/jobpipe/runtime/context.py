@@ -23,7 +23,19 @@ _making_speech = threading.RLock()  # a finalizer may log while it is held
 
 
 class RunningJob(CurrentJob):
-    """A task's view of its own job; the same object in every thread and task below it."""
+    """A task's view of its own job; the same object in every thread and task below it.
+
+    Most jobs ask it nothing, so that making one is cheap: the rest waits until it is asked for.
+    """
+
+    started_ns = 0
+    """Monotonic clock at the start of the attempt (for the worker)."""
+    _speech: Speech | None = None
+    _is_silent = False
+    _cancel_requested = False
+    _commitment: Commitment | None = None
+    _saved: str | None = None
+    """The state that this attempt has assigned."""
 
     def __init__(
         self,
@@ -32,33 +44,49 @@ class RunningJob(CurrentJob):
         options: SpeechOptions = DEFAULTS,
         transactions: Transactions | None = None,
     ) -> None:
-        self.id: int = claimed.id
-        self.task: str = claimed.task
-        self.queue_name: str = claimed.queue
-        self.priority: int = claimed.priority
-        self.attempt: int = claimed.attempt
-        """Number of this attempt, from 1."""
-        self.max_attempts: int = claimed.max_attempts
-        self.token: int = claimed.token
-        """The fencing number of this attempt: later attempts have higher ones."""
-        self._claimed, self._voice, self._speech_options = claimed, voice, options
-        self._speech: Speech | None = None
-        self._is_silent = False
-        self._meta = claimed.meta
-        self._state = claimed.checkpoint
-        self._cancel_requested = False
-        self.started_ns = 0
-        """Monotonic clock at the start of the attempt (for the worker)."""
+        self._claimed = claimed
+        self._voice = voice
+        self._speech_options = options
         self._transactions = transactions
-        self._commitment: Commitment | None = None
 
     def __repr__(self) -> str:
         return f"<RunningJob {self.id} {self.task} attempt {self.attempt}>"
 
     @property
+    def id(self) -> int:
+        return self._claimed.id
+
+    @property
+    def task(self) -> str:
+        """The name of the task."""
+        return self._claimed.task
+
+    @property
+    def queue_name(self) -> str:
+        return self._claimed.queue
+
+    @property
+    def priority(self) -> int:
+        return self._claimed.priority
+
+    @property
+    def attempt(self) -> int:
+        """Number of this attempt, from 1."""
+        return self._claimed.attempt
+
+    @property
+    def max_attempts(self) -> int:
+        return self._claimed.max_attempts
+
+    @property
+    def token(self) -> int:
+        """The fencing number of this attempt: later attempts have higher ones."""
+        return self._claimed.token
+
+    @property
     def meta(self) -> dict[str, Any]:
         """What was stored with the job by ``using(meta=...)``."""
-        return wire.read(self._meta) if self._meta else {}
+        return wire.read(self._claimed.meta) if self._claimed.meta else {}
 
     @property
     def speech(self) -> Speech:
@@ -92,11 +120,12 @@ class RunningJob(CurrentJob):
         InvalidArguments or PayloadTooLarge when the value cannot be kept, LeaseLost when the
         attempt is over.
         """
-        return None if self._state is None else wire.read(self._state)
+        text = self._saved or self._claimed.checkpoint
+        return None if text is None else wire.read(text)
 
     @state.setter
     def state(self, value: Any) -> None:
-        self._state = self.speech.save(value)
+        self._saved = self.speech.save(value)
 
     def progress(self, done: float, total: float | None = None, note: str | None = None) -> None:
         """Say how far the job is; may be called as often as one likes, from any thread.

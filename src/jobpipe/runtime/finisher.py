@@ -52,9 +52,10 @@ class Finisher:
         if outcome.stored:
             self._written([outcome], [Finished(outcome.id, outcome.state, False)])
             return
+        if not self._pending:
+            self._idle.clear()
+            self._wake.set()
         self._pending.append(outcome)
-        self._idle.clear()
-        self._wake.set()
 
     @property
     def is_full(self) -> bool:

@@ -16,7 +16,7 @@ from jobpipe.delivery.hub import Hint
 from jobpipe.errors import StoreUnavailable
 from jobpipe.model.job import Claimed, Finish
 from jobpipe.model.state import FINAL, Reason
-from jobpipe.runtime.attempt import Attempt, Judge
+from jobpipe.runtime.attempt import Judge
 from jobpipe.runtime.calling import Caller
 from jobpipe.runtime.claimer import Claimer, Demand, ReadAhead
 from jobpipe.runtime.context import RunningJob
@@ -48,7 +48,7 @@ CONTROL_SECONDS = 0.5
 AHEAD_WAIT_SECONDS = 0.2
 """Read-ahead that no slot took for so long is given back: a long job holds it up."""
 
-SHORT_SECONDS = 0.05
+SHORT_US = 50_000
 """Only runs shorter than this count for the read-ahead."""
 
 
@@ -176,7 +176,7 @@ class Incarnation:
         try:
             await self._stop_claiming()
             unstarted = self.slots.take_waiting()
-            given_back += await self._give_back([attempt_of(a) for a in unstarted])
+            given_back += await self._give_back([held_by(claimed) for claimed in unstarted])
             await self._ending.by_themselves(grace_seconds, hurry)
             await self._ending.interrupted("stop")
             await self._outcomes_written()
@@ -198,8 +198,7 @@ class Incarnation:
         self.claimer.close()
         if self._claiming is not None:
             self._claiming.cancel()
-        for attempt in self.slots.take_waiting():
-            attempt.settled = True
+        self.slots.take_waiting()
         await self._ending.interrupted("lease")
         await self._close()
         return [*self.reporter.take_held(), *self.finisher.take_unwritten()]
@@ -256,11 +255,10 @@ class Incarnation:
         ahead = self.slots.take_waiting()
         self._giving_back = True  # until it is done, they are neither here nor in the queue
         try:
-            await self._give_back([attempt_of(attempt) for attempt in ahead])
+            await self._give_back([held_by(claimed) for claimed in ahead])
             self._intake.gave_back(len(ahead))
         except BaseException:  # they are still ours: nobody else would run them
-            for attempt in ahead:
-                self.slots.put(attempt.claimed)
+            self.slots.put(ahead)
             raise
         finally:
             self._giving_back = False
@@ -272,13 +270,13 @@ class Incarnation:
             return Demand(0, 0)
         return self._intake.bound(Demand(self.slots.free, self._ahead.room(time.monotonic())))
 
-    def _put(self, claimed: Claimed) -> None:
-        self._intake.took()
-        self.slots.put(claimed)
+    def _put(self, claims: Sequence[Claimed]) -> None:
+        self._intake.took(len(claims))
+        self.slots.put(claims)
 
     def _settled(self, outcome: Finish) -> None:
-        if outcome.duration_us < SHORT_SECONDS * 1e6:
-            self._ahead.finished(1, time.monotonic())
+        if outcome.duration_us < SHORT_US:
+            self._ahead.finished += 1
         self.reporter.settle(outcome)
 
     def _refused(self, key: Key) -> None:
@@ -368,9 +366,8 @@ class Incarnation:
         await self.slots.close()
 
 
-def attempt_of(attempt: Attempt) -> Held:
-    """Return the claim of an attempt."""
-    claimed = attempt.claimed
+def held_by(claimed: Claimed) -> Held:
+    """Return what the store knows of a claim."""
     return Held(claimed.id, claimed.token, claimed.rank, claimed.claim_id)
 
 

@@ -9,7 +9,7 @@ from jobpipe.errors import ProcessDied
 from jobpipe.model.job import Finish
 from jobpipe.model.signals import Cancel
 from jobpipe.model.state import State
-from jobpipe.runtime.attempt import Attempt, Judge, Prepared
+from jobpipe.runtime.attempt import Attempt, Judge
 from jobpipe.runtime.calling import Caller
 
 
@@ -36,31 +36,29 @@ class Runner:
         if self._caller.processes is not None:
             await self._caller.processes.closed()
 
-    async def run(
-        self, attempt: Attempt, prepared: Prepared, begin: Callable[[], None]
-    ) -> Finish | None:
+    async def run(self, attempt: Attempt, begin: Callable[[Attempt], None]) -> Finish | None:
         """Return the outcome; None when the worker gives the job back, or somebody has decided.
 
-        ``begin`` is called when everything is ready for the call.
+        The attempt is prepared; ``begin`` is called when everything is ready for the call.
         """
         value: object = None
         processes = self._caller.processes
         try:
-            if prepared.is_apart and processes is not None:
+            if attempt.callee.is_apart and processes is not None:
                 # Judged there, and told to the hooks there.
-                finish = await processes.run(attempt, prepared, begin)
+                finish = await processes.run(attempt, begin)
                 if finish is not None:
                     self._judge.announce(attempt, finish)
                 return finish
-            begin()
-            value = await self._caller.call(attempt, prepared)
+            begin(attempt)
+            value = await self._caller.call(attempt)
         except BaseException as error:
-            outcome = self._of_error(attempt, prepared, error)
+            outcome = self._of_error(attempt, error)
         else:
-            outcome = None if attempt.decided else self._of_value(attempt, prepared, value)
+            outcome = None if attempt.decided else self._of_value(attempt, value)
         if outcome is None or attempt.settled:
             return outcome
-        hooks = self.hooks.of(prepared.task, outcome)
+        hooks = self.hooks.of(attempt.callee.task, outcome)
         if hooks:
             attempt.decided = True
             if self._decided is not None:
@@ -69,14 +67,12 @@ class Runner:
             await self.hooks.run(attempt, hooks, about)
         return outcome
 
-    def _of_value(self, attempt: Attempt, prepared: Prepared, value: object) -> Finish:
+    def _of_value(self, attempt: Attempt, value: object) -> Finish:
         if attempt.why_stopped == "timeout":
-            return self._judge.timeout(attempt, prepared.task)
-        return self._judge.value(attempt, prepared.task, value)
+            return self._judge.timeout(attempt)
+        return self._judge.value(attempt, value)
 
-    def _of_error(
-        self, attempt: Attempt, prepared: Prepared, error: BaseException
-    ) -> Finish | None:
+    def _of_error(self, attempt: Attempt, error: BaseException) -> Finish | None:
         why = attempt.why_stopped
         is_cancel = isinstance(error, asyncio.CancelledError)
         if isinstance(error, GeneratorExit) or (is_cancel and self._closing):
@@ -85,17 +81,17 @@ class Runner:
         if attempt.decided and not was_killed:
             return None
         if why == "timeout":
-            return self._judge.timeout(attempt, prepared.task)
+            return self._judge.timeout(attempt)
         if why == "cancel" and (was_killed or not isinstance(error, Exception)):
             return self._judge.cancelled(attempt)
-        if why in ("stop", "lease") and _was_interrupted(prepared, error):
+        if why in ("stop", "lease") and _was_interrupted(attempt, error):
             return None
-        return self._judge.exception(attempt, prepared.task, error)
+        return self._judge.exception(attempt, error)
 
 
-def _was_interrupted(prepared: Prepared, error: BaseException) -> bool:
+def _was_interrupted(attempt: Attempt, error: BaseException) -> bool:
     """Tell whether the run ended because the worker stops, whatever it made of that.
 
     What can be stopped was cancelled; a thread that asks ``cancel_requested()`` raises ``Cancel``.
     """
-    return prepared.can_be_stopped or isinstance(error, Cancel)
+    return attempt.callee.can_be_stopped or isinstance(error, Cancel)

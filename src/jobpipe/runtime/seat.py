@@ -77,11 +77,11 @@ class Intake:
         free = min(demand.free, self._left)
         return Demand(free, min(demand.ahead, self._left - free))
 
-    def took(self) -> None:
-        """A job was claimed."""
+    def took(self, count: int) -> None:
+        """Jobs were claimed."""
         if self._left is None:
             return
-        self._left -= 1
+        self._left -= count
         if self._left <= 0:
             self.retiring.set()
         if self._half is not None and self._left <= self._half:

@@ -1,7 +1,8 @@
 """The slots of a worker: tasks that live as long as it does and take attempts from one line.
 
-An attempt makes no task and no timer of its own. A run that outlives its time-out keeps its slot
-until it ends (a thread cannot be stopped), but its job goes on without it.
+An attempt makes no task and no timer of its own; a slot runs one after the other without going
+back to the loop in between, until its turn is over. A run that outlives its time-out keeps its
+slot until it ends (a thread cannot be stopped), but its job goes on without it.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ from functools import partial
 from typing import Protocol
 
 from jobpipe.model.job import Claimed, Finish
-from jobpipe.runtime.attempt import Attempt, Judge, Prepared
+from jobpipe.runtime.attempt import Attempt, Judge
 from jobpipe.runtime.calling import Caller
 from jobpipe.runtime.context import RunningJob
 from jobpipe.runtime.deadlines import Deadlines
@@ -23,6 +24,9 @@ from jobpipe.tasks.hooks import Hook
 
 CANCEL_GRACE_SECONDS = 5.0
 """How long a run that was stopped may take to end before its job goes on without it."""
+
+TURN_NS = 500_000
+"""How long the slots may begin attempts before the loop looks after everything else."""
 
 Key = tuple[int, int]
 
@@ -38,7 +42,7 @@ class Started(Protocol):
 class Slots:
     """Runs attempts, at most ``count`` at once.
 
-    ``settle`` receives each outcome once; ``freed`` is called when a slot has room again.
+    ``settle`` receives each outcome once; ``freed`` is called when a slot rests, or breathes.
     """
 
     def __init__(
@@ -54,20 +58,22 @@ class Slots:
     ) -> None:
         self.count = count
         self.running: dict[Key, Attempt] = {}
-        self.waiting: deque[Attempt] = deque()
-        self._freed_at = time.monotonic()
+        self.waiting: deque[Claimed] = deque()
+        self._freed_ns = time.monotonic_ns()
         self._judge = judge
         self._settle_outcome = settle
         self._freed = freed
         self._new_job = new_job
         self._started = started
         self._runner = Runner(judge, caller)
-        self._deadlines = Deadlines(asyncio.get_running_loop())
-        self._tasks: dict[Key, tuple[asyncio.Task[None], Prepared]] = {}
+        self._loop = asyncio.get_running_loop()
+        self._deadlines = Deadlines(self._loop)
+        self._turn_ends_ns = 0
+        """When the slots let the loop go on; 0: none has begun an attempt in this turn of it."""
         self._busy = 0
         self._closing = False
         self._stuck = 0
-        self._more = asyncio.Semaphore(0)
+        self._calls = asyncio.Semaphore(0)
         self._slots: set[asyncio.Task[None]] = set()
         for slot in range(count):
             self._open_slot(slot)
@@ -84,16 +90,17 @@ class Slots:
 
     def is_held_up(self, seconds: float) -> bool:
         """Tell whether attempts wait and no slot has become free for so long."""
-        all_taken = self._busy == self.count
-        return all_taken and bool(self.waiting) and time.monotonic() - self._freed_at > seconds
+        if self._busy < self.count or not self.waiting:
+            return False
+        return time.monotonic_ns() - self._freed_ns > seconds * 1e9
 
     @property
     def is_stopping(self) -> bool:
         """Tell whether a run is still under way that can be stopped."""
         return any(
-            prepared.can_be_stopped or self.running[key].decided
-            for key, (_, prepared) in self._tasks.items()
-            if not self.running[key].settled
+            attempt.callee.can_be_stopped or attempt.decided
+            for attempt in self.running.values()
+            if not attempt.settled
         )
 
     @property
@@ -106,27 +113,34 @@ class Slots:
         """How many slots hold a run whose job went on without it."""
         return self._stuck
 
-    def put(self, claimed: Claimed) -> None:
-        """Start the attempt as soon as a slot is free."""
-        self.waiting.append(Attempt(claimed, self._new_job(claimed)))
-        self._more.release()
+    def put(self, claims: Sequence[Claimed]) -> None:
+        """Start attempts as soon as slots are free."""
+        self.waiting.extend(claims)
+        for _ in range(min(len(claims), self.count - self._busy)):
+            self._calls.release()
 
-    def take_waiting(self) -> list[Attempt]:
-        """Return the attempts that have not started; they will not start here any more."""
+    def take_waiting(self) -> list[Claimed]:
+        """Return what has not started; it will not start here any more."""
         unstarted = list(self.waiting)
         self.waiting.clear()
-        for attempt in unstarted:
-            attempt.settled = True
         return unstarted
 
     def request_cancel(self, key: Key) -> None:
         """Cancel the attempt: what can be stopped is; a thread may ask and stop itself."""
-        for attempt in self.waiting:
-            if (attempt.claimed.id, attempt.claimed.token) == key:
-                attempt.job.request_cancel()
-        attempt_running = self.running.get(key)
-        if attempt_running is not None and attempt_running.why_stopped is None:
-            self.interrupt(attempt_running, "cancel")
+        attempt = self.running.get(key)
+        if attempt is None:
+            self._cancel_waiting(key)
+        elif attempt.why_stopped is None:
+            self.interrupt(attempt, "cancel")
+
+    def _cancel_waiting(self, key: Key) -> None:
+        for claimed in self.waiting:
+            if (claimed.id, claimed.token) == key:
+                self.waiting.remove(claimed)
+                attempt = Attempt(claimed, self._new_job(claimed))
+                self._settle(attempt, self._judge.unstarted(attempt))
+                self._freed()
+                return
 
     def interrupt(self, attempt: Attempt, why: str) -> None:
         """Stop the attempt as far as it can be stopped."""
@@ -134,11 +148,10 @@ class Slots:
         if attempt.decided and why in ("cancel", "timeout"):
             return  # too late: hooks hear of the outcome already
         attempt.why_stopped = why
-        found = self._tasks.get((attempt.claimed.id, attempt.claimed.token))
         if attempt.concluding is not None:
             attempt.concluding.cancel()
-        elif found is not None and (found[1].can_be_stopped or attempt.decided):
-            found[0].cancel()
+        elif attempt.slot is not None and (attempt.callee.can_be_stopped or attempt.decided):
+            attempt.slot.cancel()
 
     def abandon(self, attempt: Attempt) -> None:
         """Let the job go on without this run; its slot stays taken until the run ends."""
@@ -171,39 +184,58 @@ class Slots:
 
     async def _serve(self, slot: int) -> None:
         while True:
-            await self._more.acquire()
-            if not self.waiting:
-                continue
-            attempt = self.waiting.popleft()
+            while not self.waiting:
+                await self._calls.acquire()
             self._busy += 1
-            if self._started is not None:  # already decoding its arguments may kill the process
-                self._started.begin(slot, (attempt.claimed.id, attempt.claimed.token))
             try:
-                await self._run(attempt)
+                await self._work(slot)
             finally:
-                if self._started is not None:
-                    self._started.end(slot)
                 self._busy -= 1
-                self._freed_at = time.monotonic()
                 self._freed()
+            if self.waiting:
+                await asyncio.sleep(0)
 
-    async def _run(self, attempt: Attempt) -> None:
-        prepared = self._judge.prepare(attempt)
-        if isinstance(prepared, Finish):
-            self._settle(attempt, prepared)
-            return
-        key = (attempt.claimed.id, attempt.claimed.token)
-        task = asyncio.current_task()
+    async def _work(self, slot: int) -> None:
+        """Run what waits until nothing does, or the loop has to go on."""
+        started, task = self._started, asyncio.current_task()
         assert task is not None
+        now = time.monotonic_ns()
+        while self.waiting and self._is_turn(now):
+            claimed = self.waiting.popleft()
+            key = claimed.id, claimed.token
+            if started is not None:  # already decoding its arguments may kill the process
+                started.begin(slot, key)
+            try:
+                await self._run(Attempt(claimed, self._new_job(claimed)), task)
+            finally:
+                if started is not None:
+                    started.end(slot)
+                now = self._freed_ns = time.monotonic_ns()
+
+    def _is_turn(self, now: int) -> bool:
+        """Tell whether an attempt may begin before the loop has looked after everything else."""
+        if not self._turn_ends_ns:
+            self._turn_ends_ns = now + TURN_NS
+            self._loop.call_soon(self._end_turn)
+        return now < self._turn_ends_ns
+
+    def _end_turn(self) -> None:
+        self._turn_ends_ns = 0
+
+    async def _run(self, attempt: Attempt, task: asyncio.Task[None]) -> None:
+        outcome = self._judge.prepare(attempt)
+        if outcome is not None:
+            self._settle(attempt, outcome)
+            return
+        key, attempt.slot = attempt.key, task
         self.running[key] = attempt
-        self._tasks[key] = (task, prepared)
         try:
-            begin = partial(self._begin, attempt, prepared)
-            outcome = await self._runner.run(attempt, prepared, begin)
+            outcome = await self._runner.run(attempt, self._begin)
             if attempt.concluding is not None:
                 await asyncio.wait([attempt.concluding])
         finally:
-            del self.running[key], self._tasks[key]
+            del self.running[key]
+            attempt.slot = None
             if attempt.deadline is not None:
                 self._deadlines.cancel(attempt.deadline)
             attempt.job.fall_silent()
@@ -222,26 +254,25 @@ class Slots:
             attempt.settled = True
             self._settle_outcome(outcome)
 
-    def _begin(self, attempt: Attempt, prepared: Prepared) -> None:
-        attempt.started_ns = time.monotonic_ns()
+    def _begin(self, attempt: Attempt) -> None:
+        attempt.job.started_ns = time.monotonic_ns()
         if attempt.claimed.timeout_us is not None:
             attempt.deadline = self._deadlines.add(
-                attempt.claimed.timeout_us / 1e6, lambda: self._time_out(attempt, prepared)
+                attempt.claimed.timeout_us / 1e6, partial(self._time_out, attempt)
             )
 
-    def _time_out(self, attempt: Attempt, prepared: Prepared) -> None:
+    def _time_out(self, attempt: Attempt) -> None:
         if attempt.settled or attempt.decided or attempt.why_stopped not in (None, "cancel"):
             return
         self.interrupt(attempt, "timeout")
-        grace = CANCEL_GRACE_SECONDS if prepared.can_be_stopped else 0.0
-        self._deadlines.add(grace, lambda: self._go_on_without(attempt, prepared))
+        grace = CANCEL_GRACE_SECONDS if attempt.callee.can_be_stopped else 0.0
+        self._deadlines.add(grace, partial(self._go_on_without, attempt))
 
-    def _go_on_without(self, attempt: Attempt, prepared: Prepared) -> None:
-        key = (attempt.claimed.id, attempt.claimed.token)
-        if attempt.settled or attempt.decided or key not in self.running:
+    def _go_on_without(self, attempt: Attempt) -> None:
+        if attempt.settled or attempt.decided or attempt.key not in self.running:
             return
-        outcome = self._judge.timeout(attempt, prepared.task)
-        hooks = self._runner.hooks.of(prepared.task, outcome)
+        outcome = self._judge.timeout(attempt)
+        hooks = self._runner.hooks.of(attempt.callee.task, outcome)
         if hooks:
             attempt.decided = True
             attempt.concluding = asyncio.create_task(self._conclude(attempt, hooks, outcome))

@@ -23,23 +23,21 @@ class InContext:
         self._context = context
 
     def __await__(self) -> Generator[Any, Any, Any]:
-        step = self._coroutine.send
+        run, step = self._context.run, self._coroutine.send
         argument: Any = None
-        try:
-            while True:
-                try:
-                    awaited = self._context.run(step, argument)
-                except StopIteration as end:
-                    return end.value
-                except GeneratorExit as error:
-                    # Raised by the task itself; as such it would end the slot's task too.
-                    raise RuntimeError(f"the task raised GeneratorExit: {error}") from error
-                try:
-                    argument = yield awaited
-                    step = self._coroutine.send
-                except GeneratorExit:
-                    raise
-                except BaseException as error:
-                    step, argument = self._coroutine.throw, error
-        finally:
-            self._context.run(self._coroutine.close)
+        while True:
+            try:
+                awaited = run(step, argument)
+            except StopIteration as end:
+                return end.value
+            except GeneratorExit as error:
+                # Raised by the task itself; as such it would end the slot's task too.
+                raise RuntimeError(f"the task raised GeneratorExit: {error}") from error
+            try:
+                argument = yield awaited
+                step = self._coroutine.send
+            except GeneratorExit:
+                run(self._coroutine.close)
+                raise
+            except BaseException as error:
+                step, argument = self._coroutine.throw, error

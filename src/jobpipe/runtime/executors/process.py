@@ -13,7 +13,7 @@ from collections.abc import Callable
 import msgspec
 
 from jobpipe.model.job import Claimed, Finish
-from jobpipe.runtime.attempt import Attempt, Prepared
+from jobpipe.runtime.attempt import Attempt
 from jobpipe.runtime.executors.child import Child
 from jobpipe.runtime.executors.frames import Ended, Hello
 from jobpipe.runtime.options import ChildOptions
@@ -40,19 +40,17 @@ class Processes:
         self._closing = False
         self._retiring: asyncio.TimerHandle | None = None
 
-    async def run(
-        self, attempt: Attempt, prepared: Prepared, begin: Callable[[], None]
-    ) -> Finish | None:
+    async def run(self, attempt: Attempt, begin: Callable[[Attempt], None]) -> Finish | None:
         """Return the outcome, None when the job is to be given back; raises ProcessDied.
 
         ``begin`` is called when the child is ready. Cancelled, it ends the attempt and returns
         or raises what came of that; once closed, it leaves at once.
         """
         is_suspect = attempt.claimed.suspect
-        child = self._take(prepared.task.spec.limits, is_suspect)
+        child = self._take(attempt.callee.task.spec.limits, is_suspect)
         await self._started(child, is_suspect)
-        begin()
-        running = asyncio.create_task(child.run(attempt, self._pulse(prepared, is_suspect)))
+        begin(attempt)
+        running = asyncio.create_task(child.run(attempt, self._pulse(attempt)))
         is_reusable = False
         try:
             was_interrupted = await self._until_done(running, child, attempt)
@@ -62,9 +60,9 @@ class Processes:
         finally:
             self._release(child, is_reusable)
 
-    def _pulse(self, prepared: Prepared, is_suspect: bool) -> float | None:
+    def _pulse(self, attempt: Attempt) -> float | None:
         """A function may hold the interpreter as long as it likes, unless it is under suspicion."""
-        is_watched = is_suspect or isinstance(prepared.task, AsyncTask)
+        is_watched = attempt.claimed.suspect or isinstance(attempt.callee.task, AsyncTask)
         return self._options.pulse_seconds if is_watched else None
 
     def close(self) -> None:

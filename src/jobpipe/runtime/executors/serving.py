@@ -207,7 +207,7 @@ class Serving:
                 pass  # an attempt that has just ended is stopped no more
 
     async def _serve(self, attempt: Attempt) -> None:
-        attempt.started_ns = time.monotonic_ns()
+        attempt.job.started_ns = time.monotonic_ns()
         set_only_job(attempt.job)
         sys.stdout, sys.stderr = self._streams
         confine.limit_cpu(self._hello.cpu_seconds)
@@ -224,10 +224,10 @@ class Serving:
     async def _outcome(self, attempt: Attempt) -> Finish | None:
         bring = self._program.bring
         await self._main.run(copy_context(), bring, (attempt.claimed.task,), {})
-        prepared = self._judge.prepare(attempt)
-        if isinstance(prepared, Finish):
-            return prepared
-        return await self._runner.run(attempt, prepared, lambda: None)
+        unstarted = self._judge.prepare(attempt)
+        if unstarted is not None:
+            return unstarted
+        return await self._runner.run(attempt, _begun)
 
     def _is_worn(self, finish: Finish | None) -> bool:
         short_of_memory = self._hello.memory_bytes is not None and bool(finish and finish.error)
@@ -262,6 +262,10 @@ class Serving:
                 self._channel.sendall(data)
         except OSError:
             os._exit(CUT_OFF)
+
+
+def _begun(_attempt: Attempt) -> None:
+    """It began with its process, and the worker keeps its time-out."""
 
 
 def _flush() -> None:
