@@ -3,7 +3,7 @@
 
 SHELL := /bin/sh
 .DEFAULT_GOAL := help
-.PHONY: help run test lint docs torture soak clean
+.PHONY: help run test lint docs torture soak bench clean
 MINUTES ?= 60
 STORE ?= both
 
@@ -32,6 +32,12 @@ soak: ## Do the JOBS=720000 of a long day at once on STORE=sqlite, and see wheth
 	@python="$$(sh scripts/find_python.sh)" && "$$python" scripts/setup_venv.py --dev
 	@.venv/bin/python scripts/soak.py --jobs $(or $(JOBS),720000) --store $(or $(filter-out both,$(STORE)),sqlite)
 
+bench: ## Measure Jobpipe beside its peers (QUICK=1 in five minutes; CASES, SYSTEMS, ROUNDS, OUT, PLOTS, ADD=1)
+	@python="$$(sh scripts/find_python.sh)" && "$$python" -m bench.harness.venvs
+	@.bench/harness/bin/python -m bench $(if $(QUICK),--quick) $(if $(ADD),--add) \
+	  $(if $(CASES),--cases "$(CASES)") $(if $(SYSTEMS),--systems "$(SYSTEMS)") \
+	  $(if $(ROUNDS),--rounds $(ROUNDS)) $(if $(OUT),--out "$(OUT)") $(if $(PLOTS),--plots "$(PLOTS)")
+
 clean: ## Remove .venv, caches and built files
-	@rm -rf .venv .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache build dist
-	@find src tests examples scripts -type d -name __pycache__ -prune -exec rm -rf {} + 2>/dev/null || true
+	@rm -rf .venv .bench .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache build dist
+	@find src tests examples scripts bench -type d -name __pycache__ -prune -exec rm -rf {} + 2>/dev/null || true

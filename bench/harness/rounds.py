@@ -14,8 +14,7 @@ from bench.harness import meter
 from bench.harness.case import Case, Measured
 from bench.harness.programs import ProgramFailed
 from bench.harness.samples import Sample
-from bench.harness.servers import Unusable
-from bench.harness.system import System
+from bench.harness.system import System, Unusable
 
 FAILURES = (ProgramFailed, Unusable, OSError, ValueError, KeyError, ZeroDivisionError)
 """What spoils one sample and never the run."""

@@ -16,9 +16,9 @@ from bench.harness import venvs
 from bench.harness.case import Case, Measured, Size
 from bench.harness.rounds import Turn, take, turns
 from bench.harness.samples import Sample
-from bench.harness.servers import Servers, Unusable
+from bench.harness.servers import Servers
 from bench.harness.stage import Stage
-from bench.harness.system import System
+from bench.harness.system import System, Unusable
 
 SLOW_SECONDS = 8.0
 """What a sample of a slow system should take at most."""

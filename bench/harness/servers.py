@@ -15,14 +15,14 @@ from pathlib import Path
 from types import TracebackType
 from typing import Protocol, Self
 
+from bench.harness import machine
+from bench.harness.debian import ensure_program
 from bench.harness.rabbitmq import RabbitServer
 from bench.harness.redis import RedisServer
-from bench.harness.system import Store
+from bench.harness.system import Store, Unusable
 from tests.servers.postgres import PostgresServer
 
-
-class Unusable(Exception):
-    """A system cannot be measured here: a server, a language or a package is missing."""
+DEBIAN = Path("/usr/lib/postgresql")
 
 
 class Server(Protocol):
@@ -43,6 +43,11 @@ class Server(Protocol):
 
 class Postgres(PostgresServer):
     """Databases on a cluster of our own, at default settings."""
+
+    def __enter__(self) -> Self:
+        if not shutil.which("postgres") and not any(DEBIAN.glob("*/bin/postgres")):
+            ensure_program("pg_ctlcluster", "postgresql")
+        return super().__enter__()
 
     def fresh(self) -> str:
         return self.create_database()
@@ -108,3 +113,10 @@ class Servers:
                 self._refused[store] = f"{store}: {str(error)[-300:]}"
                 raise Unusable(self._refused[store]) from error
         return self._running[store]
+
+    def facts(self, store: Store) -> dict[str, str]:
+        """Return version and settings of a running server."""
+        server = self.of(store)
+        if isinstance(server, Postgres):
+            return machine.postgres(server.url())
+        return {"version": machine.server_version(store)}

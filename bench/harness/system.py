@@ -8,6 +8,10 @@ from typing import Literal
 Store = Literal["postgresql", "sqlite", "redis", "rabbitmq"]
 
 
+class Unusable(Exception):
+    """A system cannot be measured here: a server, a language or a package is missing."""
+
+
 @dataclass(frozen=True)
 class System:
     """One contestant, or a raw floor: a folder of ``bench/systems`` with a program."""

@@ -1,4 +1,7 @@
-"""Sets up what each system runs in: ``.bench/<folder>``, kept until its requirements change."""
+"""Sets up what each system runs in: ``.bench/<folder>``, kept until its requirements change.
+
+Run as a program by any Python from 3.11 on, with nothing installed, it makes the harness's own.
+"""
 
 from __future__ import annotations
 
@@ -7,10 +10,11 @@ import json
 import os
 import shutil
 import subprocess
+import sys
+from collections.abc import Callable
 from pathlib import Path
 
-from bench.harness.servers import Unusable
-from bench.harness.system import System
+from bench.harness.system import System, Unusable
 
 ROOT = Path(__file__).resolve().parents[2]
 HOME = ROOT / ".bench"
@@ -29,20 +33,20 @@ def command(system: System) -> list[str]:
 
 def set_up(system: System) -> None:
     """Install what the system needs, unless that is done; raises Unusable."""
-    home, folder = _home(system), _needs(system)
-    wanted = _fingerprint(system)
-    mark = home / "installed"
-    if not mark.exists() or mark.read_text() != wanted:
-        print(f"  installing {system.name} ...", flush=True)
-        shutil.rmtree(home, ignore_errors=True)
-        home.mkdir(parents=True)
-        if system.language == "node":
-            _install_node(folder, home)
-        else:
-            _install_python(system, folder, home)
-        mark.write_text(wanted)
+    home, needs = _home(system), _needs(system)
     if system.language == "node":
-        _copy_modules(folder, home)
+        _once(home, needs, "node", lambda: _install_node(needs, home))
+        _copy_modules(SYSTEMS / (system.folder or system.name), home)
+    else:
+        _once(
+            home, needs, system.python, lambda: _install_python(_python(system.python), needs, home)
+        )
+
+
+def set_up_harness() -> None:
+    """Install what the harness itself needs, with the Python that runs us."""
+    home = HOME / "harness"
+    _once(home, ROOT / "bench", "", lambda: _install_python(sys.executable, ROOT / "bench", home))
 
 
 def version(system: System) -> str:
@@ -71,21 +75,28 @@ def _needs(system: System) -> Path:
     return SYSTEMS / (system.venv or system.folder or system.name)
 
 
-def _fingerprint(system: System) -> str:
-    folder = _needs(system)
+def _once(home: Path, needs: Path, language: str, install: Callable[[], None]) -> None:
+    """Install anew when that was not done, or for other requirements."""
     names = ["requirements.txt", "package.json", "package-lock.json"]
-    texts = [(folder / name).read_bytes() for name in names if (folder / name).exists()]
+    texts = [(needs / name).read_bytes() for name in names if (needs / name).exists()]
     if any(b"-e ." in text for text in texts):
         texts.append((ROOT / "pyproject.toml").read_bytes())
-    return hashlib.sha256(b"\n".join([system.python.encode(), *texts])).hexdigest()
+    wanted = hashlib.sha256(b"\n".join([str(home).encode(), language.encode(), *texts])).hexdigest()
+    mark = home / "installed"
+    if not mark.exists() or mark.read_text() != wanted:
+        print(f"  installing {home.name} ...", flush=True)
+        shutil.rmtree(home, ignore_errors=True)
+        home.mkdir(parents=True)
+        install()
+        mark.write_text(wanted)
 
 
-def _install_python(system: System, folder: Path, home: Path) -> None:
-    _run([_python(system.python), "-m", "venv", str(home)], ROOT)
+def _install_python(python: str, needs: Path, home: Path) -> None:
+    _run([python, "-m", "venv", str(home)], ROOT)
     flags = ["-q", "--no-input", "--disable-pip-version-check", "--root-user-action=ignore"]
     pip = [str(home / "bin" / "python"), "-m", "pip", "install", *flags]
     # From the root, so that a requirement "-e ." is this very tree.
-    _run([*pip, "-r", str(folder / "requirements.txt")], ROOT)
+    _run([*pip, "-r", str(needs / "requirements.txt")], ROOT)
 
 
 def _install_node(folder: Path, home: Path) -> None:
@@ -147,3 +158,10 @@ def _run(command: list[str], folder: Path) -> str:
     if done.returncode:
         raise Unusable(f"{' '.join(command[:4])} failed: {(done.stderr or done.stdout)[-400:]}")
     return done.stdout
+
+
+if __name__ == "__main__":
+    try:
+        set_up_harness()
+    except Unusable as error:
+        sys.exit(f"Setting up the harness failed: {error}")

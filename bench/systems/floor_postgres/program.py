@@ -40,18 +40,8 @@ FROM nextval('jobpipe.rank') AS id
 """
 NOW = "CAST(extract(epoch FROM statement_timestamp()) * 1000000 AS bigint)"
 COLUMNS = [
-    "id",
-    "rank",
-    "task",
-    "queue",
-    "priority",
-    "args",
-    "max_attempts",
-    "max_losses",
-    "created_at",
-    "run_at",
-    "queued_at",
-    "state",
+    *("id", "rank", "task", "queue", "priority", "args", "max_attempts", "max_losses"),
+    *("created_at", "run_at", "queued_at", "state"),
 ]
 
 

@@ -33,18 +33,8 @@ SQL = {
 }
 FINAL = ("succeeded", "failed", "cancelled")
 COLUMNS = [
-    "id",
-    "rank",
-    "task",
-    "queue",
-    "priority",
-    "args",
-    "max_attempts",
-    "max_losses",
-    "created_at",
-    "run_at",
-    "queued_at",
-    "state",
+    *("id", "rank", "task", "queue", "priority", "args", "max_attempts", "max_losses"),
+    *("created_at", "run_at", "queued_at", "state"),
 ]
 INSERT = (
     f"INSERT INTO jobpipe_job ({', '.join(COLUMNS)}) SELECT id, id, 'noop', 'default', 0, :args,"

@@ -58,8 +58,9 @@ async def _enqueue_async(jobs: int, callers: int) -> dict[str, float]:
 
 
 async def pace(url: str, jobs: int, gap_ms: float) -> dict[str, float]:
-    from tasks import stamp
+    from tasks import jp, stamp
 
+    await jp.acounts()  # opens the connection
     return {"seconds": await kit.paced(jobs, gap_ms, stamp.aenqueue)}
 
 
@@ -72,9 +73,13 @@ async def feed(url: str, task: str, seconds: float, backlog: int, tally: str) ->
     return {"jobs": await kit.fed(tally, seconds, backlog, call)}
 
 
-def work(url: str, tally: str, kind: str = "noop", **_: Any) -> None:
+def work(url: str, tally: str, kind: str = "noop", statements: str = "", **_: Any) -> None:
+    """Become a worker; ``statements`` is a file that grows by a byte for each that SQLite runs."""
     os.environ["BENCH_TALLY"] = tally
     os.environ["PYTHONPATH"] = str(FOLDER)
+    if statements:
+        os.environ["BENCH_STATEMENTS"] = statements
+        os.environ["PYTHONPATH"] += f"{os.pathsep}{FOLDER / 'traced'}"
     worker = Path(sys.executable).with_name("jobpipe")
     slots = str(SLOTS.get(kind, 100))
     os.execv(worker, [str(worker), "worker", "tasks:jp", "-c", slots, "--log-level", "warning"])
