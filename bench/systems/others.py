@@ -64,4 +64,36 @@ SYSTEMS = (
         keeps_history=False,
         durable=False,
     ),
+    System(
+        name="celery_redis",
+        folder="celery",
+        variant="redis",
+        title="celery, Redis",
+        store="redis",
+        package="celery",
+        settings=(
+            "pool solo (half the CPU of prefork), prefetch 64, results only of the 1 KiB jobs, no"
+            " gossip, mingle and heartbeat events, hiredis; confirms before it runs (its default),"
+            " so a crash loses jobs; Redis keeps nothing on disk"
+        ),
+        abilities=VERBS | TASKS | {"noop_sync"},
+        keeps_history=False,
+        durable=False,
+    ),
+    System(
+        name="celery_rabbitmq",
+        folder="celery",
+        variant="rabbitmq",
+        title="celery, RabbitMQ",
+        store="rabbitmq",
+        package="celery",
+        settings=(
+            "pool solo (half the CPU of prefork), prefetch 64, no results, no gossip, mingle and"
+            " heartbeat events; confirms before it runs, and publishes without a wait for the"
+            " broker's confirmation (its defaults)"
+        ),
+        abilities=VERBS | TASKS | {"noop_sync"},
+        keeps_history=False,
+        durable=False,
+    ),
 )
