@@ -17,10 +17,7 @@ from bench.harness.stage import Stage
 STATEMENTS = Figure("statements", "/s", more_is_better=False, title="statements a second")
 VERSIONS = Figure("versions", "/s", more_is_better=False, title="looks at SQLite's data_version")
 CPU = Figure("cpu_ms", "ms/s", more_is_better=False, title="CPU of the worker a second")
-STORE_VERSIONS = Figure(
-    "versions", "/s", more_is_better=False, title="looks at SQLite's data_version"
-)
-CPU = Figure("store_ms", "ms/s", more_is_better=False, title="CPU of the server a second")
+STORE_CPU = Figure("store_ms", "ms/s", more_is_better=False, title="CPU of the server a second")
 
 TRACED = frozenset({"jobpipe_sqlite"})
 """On SQLite: whose program can report its statements."""
