@@ -53,7 +53,10 @@ def sqlite_parameters(statement: Statement, names: Iterable[str], now: int) -> d
 
 
 def array_parameters(statement: Statement) -> dict[str, Any]:
-    """Return the parameters with the batch turned into one list a column."""
+    """Return the parameters with the batch turned into one list a column, empty where it is plain.
+
+    An array costs its sender for each element, also for each NULL.
+    """
     values = {
         name: list(value) if isinstance(value, tuple) else value
         for name, value in statement.params.items()
@@ -61,6 +64,7 @@ def array_parameters(statement: Statement) -> dict[str, Any]:
     batch = statement.batch
     if batch is not None:
         columns = zip(*batch.rows, strict=True) if batch.rows else (() for _ in batch.columns)
-        for name, column in zip(batch.columns, columns, strict=True):
-            values[name] = list(column)
+        plain = batch.plain or (None,) * len(batch.columns)
+        for name, column, value in zip(batch.columns, columns, plain, strict=True):
+            values[name] = [] if column.count(value) == len(column) else list(column)
     return values

@@ -11,7 +11,7 @@ beginning, which is why it is handed over as a recipe (``start``).
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import Enum
 from functools import wraps
@@ -27,6 +27,8 @@ class Row(Protocol):
 
     def __getitem__(self, column: str, /) -> Any: ...
 
+    def __iter__(self) -> Iterator[Any]: ...
+
 
 Rows: TypeAlias = Sequence[Row]
 
@@ -37,11 +39,14 @@ class Batch:
 
     The statement sees them under the names in ``columns``. PostgreSQL gets one array a column
     (``:task`` is ``text[]``), SQLite one JSON array of rows (``:rows``, in the order of
-    ``columns``).
+    ``columns``). A column that holds nothing but its value in ``plain`` (None without that) may
+    be left out: PostgreSQL gets an empty array, which ``unnest`` fills up with NULL, and its
+    statement knows what that stands for.
     """
 
     columns: tuple[str, ...]
     rows: Sequence[tuple[Any, ...]]
+    plain: tuple[Any, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

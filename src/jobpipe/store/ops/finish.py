@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from operator import attrgetter
 
 from msgspec import Struct
 
@@ -24,6 +25,12 @@ COLUMNS = (
     "duration_us",
     "age_us",
 )
+
+
+PLAIN = (None, None, State.SUCCEEDED, None, "succeeded", None, None, None, True, None, None)
+"""What most attempts come to, as far as it is the same for all of them."""
+
+STATES = {state.value: state for state in State}
 
 
 class Finished(Struct, frozen=True):
@@ -55,11 +62,11 @@ def finish(outcomes: Sequence[Finish], now_ns: int) -> Op[list[Finished]]:
             end.duration_us,
             max(0, (now_ns - end.ended_at_ns) // 1000),
         )
-        for end in sorted(outcomes, key=lambda end: end.id)
+        for end in sorted(outcomes, key=attrgetter("id"))
     ]
-    written = yield Statement("finish", batch=Batch(COLUMNS, batch))
+    written = yield Statement("finish", batch=Batch(COLUMNS, batch, PLAIN))
     return [
-        Finished(row["id"], State(row["state"]), bool(row["cancel_requested"])) for row in written
+        Finished(row["id"], STATES[row["state"]], bool(row["cancel_requested"])) for row in written
     ]
 
 
