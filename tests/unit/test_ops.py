@@ -45,13 +45,22 @@ def run(operation: Operation[T], script: Script) -> T:
     return step(operation, script)
 
 
+def given_ids(statement: Statement) -> list[int | None]:
+    """Return one entry a job that the statement stores: its id, or None to draw one."""
+    if statement.name == "enqueue_one":
+        return [statement.params["id"]]
+    if statement.name == "enqueue_alike":
+        return [None] * len(statement.params["args"])
+    assert statement.batch is not None
+    return [row[0] for row in statement.batch.rows]
+
+
 def ids_from(first: int) -> Any:
     count = [first]
 
     def answer(statement: Statement) -> list[dict[str, Any]]:
-        batch, rows = statement.batch, []
-        given = [row[0] for row in batch.rows] if batch else [None] * len(statement.params["args"])
-        for id in given:
+        rows = []
+        for id in given_ids(statement):
             rows.append({"id": id or count[0], "state": "queued"})
             count[0] += 1
         return rows[::-1]
@@ -68,6 +77,16 @@ def test_a_plain_enqueue_is_one_statement() -> None:
         Enqueued(8, State.QUEUED, created=True),
     ]
     assert script.names == ["enqueue_alike"]
+
+
+def test_one_job_binds_no_array() -> None:
+    script = Script(enqueue_one=ids_from(7))
+    operation = enqueue([JOB], known_lanes=[LANE])
+    assert operation.mode is Mode.ONE
+    assert run(operation, script) == [Enqueued(7, State.QUEUED, created=True)]
+    (asked,) = script.asked
+    assert asked.batch is None
+    assert not any(isinstance(value, list | tuple) for value in asked.params.values())
 
 
 def test_jobs_that_differ_in_their_arguments_alone_say_the_rest_once() -> None:
@@ -113,12 +132,13 @@ def test_a_new_lane_is_noted_first_and_once() -> None:
 
 
 def test_more_than_a_chunk_goes_in_several_statements_of_one_transaction() -> None:
-    script = Script(note_lanes=[], enqueue_alike=ids_from(1))
+    ids = ids_from(1)
+    script = Script(note_lanes=[], enqueue_alike=ids, enqueue_one=ids)
     operation = enqueue([JOB] * (CHUNK + 1))
     assert operation.mode is Mode.TRANSACTION
     answers = run(operation, script)
     assert [answer.id for answer in answers] == list(range(1, CHUNK + 2))
-    assert script.names == ["note_lanes", "enqueue_alike", "enqueue_alike"]
+    assert script.names == ["note_lanes", "enqueue_alike", "enqueue_one"]
 
 
 def test_a_full_queue_is_found_before_anything_is_inserted() -> None:

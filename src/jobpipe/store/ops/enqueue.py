@@ -143,15 +143,21 @@ def _hold_keys(
 def _insert(jobs: Sequence[NewJob], ids: Sequence[int | None] | None = None) -> Op[list[Enqueued]]:
     answers: list[Enqueued] = []
     for start in range(0, len(jobs), CHUNK):
-        part = slice(start, start + CHUNK)
-        rows = [astuple(job) for job in jobs[part]]
-        if ids is None and _are_alike(rows):
+        rows = [astuple(job) for job in jobs[start : start + CHUNK]]
+        given = [None] * len(rows) if ids is None else ids[start : start + CHUNK]
+        if len(rows) == 1:
+            answers += yield from _insert_one(rows[0], given[0])
+        elif ids is None and _are_alike(rows):
             answers += yield from _insert_alike(rows)
         else:
-            answers += yield from _insert_any(
-                rows, [None] * len(rows) if ids is None else ids[part]
-            )
+            answers += yield from _insert_any(rows, given)
     return answers
+
+
+def _insert_one(row: tuple[Any, ...], id: int | None) -> Op[list[Enqueued]]:
+    params = dict(zip(NewJob.__struct_fields__, row, strict=True), id=id)
+    (found,) = yield Statement("enqueue_one", params)
+    return [Enqueued(found["id"], State(found["state"]), True)]
 
 
 def _are_alike(rows: Sequence[tuple[Any, ...]]) -> bool:

@@ -12,7 +12,7 @@ from functools import partial
 from typing import Any, Literal, TypeVar
 
 import psycopg
-from psycopg.rows import dict_row
+from psycopg.rows import dict_row, tuple_row
 from psycopg.types.string import TextLoader
 
 from jobpipe.failpoint import failpoint
@@ -46,6 +46,8 @@ class PostgresStore:
         self._connect_seconds = connect_seconds
         self._migrations = load(PACKAGE, schema_prefix(dialect.schema))
         self._pool = Pool(self._connect, size)
+        self._columns: dict[str, tuple[str, ...]] = {}
+        """What the columns of a statement's answer are called, so that it is asked but once."""
 
     @property
     def capabilities(self) -> Capabilities:
@@ -124,13 +126,20 @@ class PostgresStore:
         return result
 
     def _executor(self, connection: Connection) -> Callable[[Statement], Rows]:
-        dialect = self.dialect
-        cursor = connection.cursor()
+        dialect, columns = self.dialect, self._columns
+        cursor = psycopg.RawCursor(connection, row_factory=tuple_row)
 
         def execute(statement: Statement) -> Rows:
-            sql = dialect.percent[statement.name].sql
-            cursor.execute(sql.encode(), dialect.values(statement))
-            return cursor.fetchall() if cursor.description else ()
+            prepared = dialect.dollar[statement.name]
+            values = dialect.values(statement)
+            cursor.execute(prepared.sql.encode(), [values[name] for name in prepared.parameters])
+            names = columns.get(statement.name)
+            if names is None:
+                names = tuple(column.name for column in cursor.description or ())
+                columns[statement.name] = names
+            if not names:
+                return ()
+            return [dict(zip(names, row, strict=True)) for row in cursor.fetchall()]
 
         return execute
 

@@ -36,6 +36,17 @@ class Held:
     connection: Connection
     generation: int
     idle_since: float = 0.0
+    ear: select.poll | None = None
+    """Tells what can be read without asking the connection for its number each time."""
+
+    def has_input(self) -> bool:
+        """Tell whether the server has hung up, or said something that nobody asked for."""
+        if self.connection.closed:
+            return True
+        if self.ear is None:
+            self.ear = select.poll()
+            self.ear.register(self.connection.fileno(), select.POLLIN)
+        return bool(self.ear.poll(0))
 
 
 class Pool:
@@ -67,7 +78,7 @@ class Pool:
     def give(self, held: Held) -> None:
         """Take back a connection for the next user."""
         connection = held.connection
-        usable = connection.info.transaction_status is TransactionStatus.IDLE
+        usable = connection.pgconn.transaction_status == TransactionStatus.IDLE
         if usable and held.generation == self._generation:
             held.idle_since = time.monotonic()
             self._idle.append(held)
@@ -99,7 +110,7 @@ class Pool:
             except IndexError:
                 return None
             fresh = time.monotonic() - held.idle_since < LONGEST_IDLE_SECONDS
-            if fresh and not _has_input(held.connection):
+            if fresh and not held.has_input():
                 return held
             hang_up(held.connection)
 
@@ -117,11 +128,3 @@ def _close_all(idle: list[Held], pid: int) -> None:
         except IndexError:
             return
         hang_up(held.connection)
-
-
-def _has_input(connection: Connection) -> bool:
-    if connection.closed:
-        return True
-    poll = select.poll()
-    poll.register(connection.fileno(), select.POLLIN)
-    return bool(poll.poll(0))

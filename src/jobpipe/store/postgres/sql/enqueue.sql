@@ -89,6 +89,29 @@ FROM (
 ) AS given
 RETURNING id, state
 
+-- name: enqueue_one
+INSERT INTO {p}job (
+    id, task, queue, priority, args, max_attempts, max_losses, timeout_us, idempotency_key,
+    tags, meta, created_at, run_at, expires_at, state, rank, queued_at, due_at
+)
+SELECT
+    id, CAST(:task AS text), CAST(:queue AS text), CAST(:priority AS smallint),
+    CAST(:args AS json), CAST(:max_attempts AS integer), CAST(:max_losses AS integer),
+    CAST(:timeout_us AS bigint), CAST(:idempotency_key AS text), CAST(:tags AS json),
+    CAST(:meta AS json), now, run_at, now + CAST(:expires_in_us AS bigint),
+    CASE WHEN run_at > now THEN 'scheduled' ELSE 'queued' END,
+    CASE WHEN run_at > now THEN NULL ELSE id END,
+    CASE WHEN run_at > now THEN NULL ELSE now END,
+    CASE WHEN run_at > now THEN least(run_at, now + CAST(:expires_in_us AS bigint)) END
+FROM (
+    SELECT id, now, coalesce(CAST(:run_at AS bigint), now + CAST(:delay_us AS bigint)) AS run_at
+    FROM (
+        SELECT coalesce(CAST(:id AS bigint), nextval('{p}rank')) AS id, :now AS now
+        OFFSET 0
+    ) AS timed
+) AS given
+RETURNING id, state
+
 -- name: enqueue_alike
 -- Jobs that differ in nothing but their arguments: one array instead of one a column.
 INSERT INTO {p}job (

@@ -74,6 +74,24 @@ FROM (
 )
 RETURNING id, state
 
+-- name: enqueue_one
+INSERT INTO {p}job (
+    id, task, queue, priority, args, max_attempts, max_losses, timeout_us, idempotency_key,
+    tags, meta, created_at, run_at, expires_at, state, rank, queued_at, due_at
+)
+SELECT
+    id, :task, :queue, :priority, :args, :max_attempts, :max_losses, :timeout_us,
+    :idempotency_key, :tags, :meta, :now, run_at, :now + :expires_in_us,
+    iif(run_at > :now, 'scheduled', 'queued'),
+    iif(run_at > :now, NULL, id),
+    iif(run_at > :now, NULL, :now),
+    iif(run_at > :now, min(run_at, coalesce(:now + :expires_in_us, run_at)), NULL)
+FROM (
+    SELECT coalesce(:id, max(seq) + 1, 1) AS id, coalesce(:run_at, :now + :delay_us) AS run_at
+    FROM sqlite_sequence WHERE name = '{p}job'
+)
+RETURNING id, state
+
 -- name: enqueue_alike
 -- Jobs that differ in nothing but their arguments.
 INSERT INTO {p}job (
