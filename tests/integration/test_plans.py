@@ -18,14 +18,14 @@ import pytest
 from psycopg import sql
 
 import jobpipe.store
-from jobpipe.model.job import Lane, NewJob
+from jobpipe.model.job import Claimed, Lane, NewJob
 from jobpipe.model.worker import NewWorker
 from jobpipe.store import statements
 from jobpipe.store.binding import sqlite_parts
 from jobpipe.store.ops.claim import claim
 from jobpipe.store.ops.enqueue import enqueue
 from jobpipe.store.ops.worker import register
-from jobpipe.store.port import Statement
+from jobpipe.store.port import Batch, Statement
 from jobpipe.store.postgres import dialect
 from jobpipe.store.postgres.driver import PostgresStore
 from jobpipe.store.sqlite.driver import SqliteStore
@@ -85,6 +85,7 @@ LARGE = {"job", "log", "progress", "checkpoint", "attempt"}
 """The tables that are never read as a whole."""
 
 NONE = [None] * len(BATCH)
+LANE_BATCH = Batch(("queue", "priority", "after"), [("default", 0, 0)])
 LANES = {"queue": ["mail", "default"], "priority": [10, 0], "after": [0, 0]}
 HELD = {"id": BATCH, "token": [1] * len(BATCH)}
 SAID = {"job_id": BATCH, "token": [1] * len(BATCH)}
@@ -316,6 +317,19 @@ def executor(connection: psycopg.Connection[Any]) -> Any:
             return cursor.execute(query, POSTGRESQL.values(statement)).fetchall()
 
     return execute
+
+
+def test_a_claim_answers_the_fields_in_their_order(
+    connection: psycopg.Connection[Any], sqlite_store: sqlite3.Connection
+) -> None:
+    values = POSTGRESQL.values(
+        Statement("claim", {"limit": 1, "worker": 1, "done": []}, LANE_BATCH)
+    )
+    answer = connection.execute(POSTGRESQL.percent["claim"].sql.encode(), values)
+    assert [column.name for column in answer.description or ()] == list(Claimed.__struct_fields__)
+    nothing = dict.fromkeys(PARAMETER.findall(SQLITE["claim"]))
+    last = sqlite_store.execute(sqlite_parts(SQLITE["claim"])[-1], nothing)
+    assert [column[0] for column in last.description] == list(Claimed.__struct_fields__)
 
 
 SQLITE_INDEXES: dict[LiteralString, set[str]] = {

@@ -9,23 +9,8 @@ from jobpipe.store.port import Row
 
 
 def claimed(row: Row) -> Claimed:
-    return Claimed(
-        row["id"],
-        row["token"],
-        row["attempt"],
-        row["task"],
-        row["queue"],
-        row["priority"],
-        row["args"],
-        row["max_attempts"],
-        row["timeout_us"],
-        bool(row["expired"]),
-        row["rank"],
-        row["claim_id"],
-        row["meta"],
-        bool(row["suspect"]),
-        row["checkpoint"],
-    )
+    """The columns stand in the order of the fields; psycopg alone gives them as a dict."""
+    return Claimed(*(row.values() if isinstance(row, dict) else row))
 
 
 def job(row: Row) -> JobRecord:

@@ -7,7 +7,10 @@ import sqlite3
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from typing import TypeVar
+
+import msgspec
 
 from jobpipe.store.binding import sqlite_parameters, sqlite_parts
 from jobpipe.store.port import Statement
@@ -27,6 +30,14 @@ LOG_BYTES_KEPT = 1024 * 1024
 
 SHORTEST_PAUSE, LONGEST_PAUSE = 0.0005, 0.02
 """Bounds of the jittered pause between two tries for the write lock, in seconds."""
+
+
+GATHERED = "SELECT json_group_array("
+"""How a part begins that answers many rows as one: each of its columns is a JSON array. Fetching a
+row lets the interpreter go and asks for it again, and while the loop is busy each time may take
+milliseconds."""
+
+_array = msgspec.json.Decoder(list[object])
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,12 +90,21 @@ def commit(connection: sqlite3.Connection) -> None:
 def execute(
     connection: sqlite3.Connection, script: Script, statement: Statement, now: int
 ) -> list[sqlite3.Row]:
-    """Run every part of the statement; the rows are the last part's."""
+    """Run every part of the statement; the rows are those of the parts that answer any."""
     parameters = sqlite_parameters(statement, script.names, now)
-    rows: list[sqlite3.Row] = []
+    answer: list[sqlite3.Row] = []
     for part in script.parts:
-        rows = connection.execute(part, parameters).fetchall()
-    return rows
+        cursor = connection.execute(part, parameters)
+        rows = cursor.fetchall()
+        if rows:
+            answer += _spread(cursor, rows[0]) if part.startswith(GATHERED) else rows
+    return answer
+
+
+def _spread(cursor: sqlite3.Cursor, gathered: sqlite3.Row) -> list[sqlite3.Row]:
+    """Return the rows that a gathered answer stands for."""
+    columns = map(_array.decode, gathered)
+    return list(map(partial(sqlite3.Row, cursor), zip(*columns, strict=True)))
 
 
 def patiently(action: Callable[[], T]) -> T:

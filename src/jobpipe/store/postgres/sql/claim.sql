@@ -55,7 +55,10 @@ recorded AS (
     HAVING count(*) > 0
     RETURNING id
 )
-SELECT taken.*, picked.rank, recorded.id AS claim_id
+SELECT
+    taken.id, taken.token, taken.attempt, taken.task, taken.queue, taken.priority, taken.args,
+    taken.max_attempts, taken.timeout_us, taken.expired, picked.rank, recorded.id AS claim_id,
+    taken.meta, taken.suspect, taken.checkpoint
 FROM taken
 FULL JOIN picked ON picked.id = taken.id
 CROSS JOIN recorded

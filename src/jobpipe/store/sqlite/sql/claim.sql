@@ -7,10 +7,11 @@ CROSS JOIN {p}job AS j INDEXED BY {p}job_claim
 LIMIT 1
 
 -- name: claim
--- The loops give the order (lanes as asked, then rank) and stop at the limit: no sort.
+-- The loops give the order (lanes as asked, then rank) and stop at the limit: no sort. The answer is
+-- one row with an array a column: every row that is fetched would hand the interpreter over twice.
 DELETE FROM {p}claim WHERE id IN (SELECT value FROM json_each(:done));
-INSERT INTO {p}claim (worker_id, jobs)
-SELECT :worker, json_group_array(json_array(id, token + 1, rank))
+INSERT INTO {p}claim (worker_id, job_ids, tokens, ranks)
+SELECT :worker, json_group_array(id), json_group_array(token + 1), json_group_array(rank)
 FROM (
     SELECT j.id, j.token, j.rank
     FROM json_each(:rows) AS lane
@@ -23,26 +24,38 @@ UPDATE {p}job
 SET state = 'running', rank = NULL, waiting_key = NULL, token = token + 1,
     attempt = attempt + 1, worker_id = :worker, started_at = :now
 WHERE id IN (
-    SELECT held.value ->> 0
-    FROM {p}claim AS c, json_each(c.jobs) AS held
+    SELECT held.value
+    FROM {p}claim AS c, json_each(c.job_ids) AS held
     WHERE c.id = last_insert_rowid() AND changes() = 1
 );
-SELECT
-    j.id, j.token, j.attempt, j.task, j.queue, j.priority, j.args, j.max_attempts, j.timeout_us,
-    j.meta, coalesce(j.expires_at <= :now, false) AS expired,
-    coalesce(j.suspect, false) AS suspect,
-    iif(j.token > 1, (SELECT state FROM {p}checkpoint WHERE job_id = j.id), NULL) AS checkpoint,
-    held.value ->> 2 AS rank, c.id AS claim_id
-FROM {p}claim AS c, json_each(c.jobs) AS held
-CROSS JOIN {p}job AS j ON j.id = held.value ->> 0
+SELECT json_group_array(j.id) AS id,
+    c.tokens AS token,
+    json_group_array(j.attempt) AS attempt,
+    json_group_array(j.task) AS task,
+    json_group_array(j.queue) AS queue,
+    json_group_array(j.priority) AS priority,
+    json_group_array(j.args) AS args,
+    json_group_array(j.max_attempts) AS max_attempts,
+    json_group_array(j.timeout_us) AS timeout_us,
+    json_group_array(iif(j.expires_at <= :now, json('true'), json('false'))) AS expired,
+    c.ranks AS rank,
+    json_group_array(c.id) AS claim_id,
+    json_group_array(j.meta) AS meta,
+    json_group_array(iif(j.suspect, json('true'), json('false'))) AS suspect,
+    json_group_array(
+        iif(j.token > 1, (SELECT state FROM {p}checkpoint WHERE job_id = j.id), NULL)
+    ) AS checkpoint
+FROM {p}claim AS c, json_each(c.job_ids) AS held
+CROSS JOIN {p}job AS j ON j.id = held.value
 WHERE c.id = last_insert_rowid() AND changes() > 0
+HAVING count(*) > 0
 
 -- name: held
 -- What the records say this worker holds and has not ended: (job, token, old rank).
-SELECT j.id, j.token, held.value ->> 2 AS rank, c.id AS claim_id
-FROM {p}claim AS c, json_each(c.jobs) AS held
-CROSS JOIN {p}job AS j ON j.id = held.value ->> 0
-WHERE c.worker_id = :worker AND j.token = held.value ->> 1 AND j.state = 'running'
+SELECT j.id, j.token, c.ranks ->> held.key AS rank, c.id AS claim_id
+FROM {p}claim AS c, json_each(c.job_ids) AS held
+CROSS JOIN {p}job AS j ON j.id = held.value
+WHERE c.worker_id = :worker AND j.token = c.tokens ->> held.key AND j.state = 'running'
 
 -- name: give_back
 -- Uncharged, at its old rank; a job that was to be cancelled is cancelled instead. Who was a suspect

@@ -28,9 +28,9 @@ WHERE late_us IS NOT NULL
 -- name: busy
 -- How many running jobs each worker holds: the claim records, as in counts.
 SELECT c.worker_id AS worker, count(*) AS n
-FROM {p}claim AS c, json_each(c.jobs) AS held
-CROSS JOIN {p}job AS j ON j.id = held.value ->> 0
-WHERE j.token = held.value ->> 1 AND j.state = 'running'
+FROM {p}claim AS c, json_each(c.job_ids) AS held
+CROSS JOIN {p}job AS j ON j.id = held.value
+WHERE j.token = c.tokens ->> held.key AND j.state = 'running'
 GROUP BY c.worker_id
 
 -- name: task_runs
@@ -47,8 +47,8 @@ FROM (
     UNION
     SELECT j.id, j.task, j.state, coalesce(j.finished_at, :now) - j.started_at
     FROM (
-        SELECT held.value ->> 0 AS id
-        FROM {p}claim AS c, json_each(c.jobs) AS held LIMIT :scan
+        SELECT held.value AS id
+        FROM {p}claim AS c, json_each(c.job_ids) AS held LIMIT :scan
     ) AS held
     CROSS JOIN {p}job AS j ON j.id = held.id
     WHERE j.started_at IS NOT NULL AND (j.state = 'running' OR j.finished_at >= :now - :span_us)

@@ -50,7 +50,7 @@ UNION ALL
 SELECT id FROM (SELECT id FROM {p}job WHERE due_at IS NOT NULL AND :state <> 'queued' LIMIT :bound)
 
 -- name: running_ids
-SELECT held.value ->> 0 AS id FROM {p}claim AS c, json_each(c.jobs) AS held
+SELECT held.value AS id FROM {p}claim AS c, json_each(c.job_ids) AS held
 
 -- name: jobs_by_id
 SELECT
@@ -89,9 +89,9 @@ SELECT queue, shelf, count(*) FROM (
 ) GROUP BY queue, shelf
 UNION ALL
 SELECT j.queue, 'running', count(*)
-FROM {p}claim AS c, json_each(c.jobs) AS held
-CROSS JOIN {p}job AS j ON j.id = held.value ->> 0
-WHERE j.token = held.value ->> 1 AND j.state = 'running'
+FROM {p}claim AS c, json_each(c.job_ids) AS held
+CROSS JOIN {p}job AS j ON j.id = held.value
+WHERE j.token = c.tokens ->> held.key AND j.state = 'running'
 GROUP BY j.queue
 
 -- name: queues

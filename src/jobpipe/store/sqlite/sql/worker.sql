@@ -38,11 +38,11 @@ ORDER BY id
 -- name: inventory
 -- Like held, with what a judgement needs.
 SELECT
-    j.id, j.token, held.value ->> 2 AS rank, c.id AS claim_id, j.task, j.attempt,
+    j.id, j.token, c.ranks ->> held.key AS rank, c.id AS claim_id, j.task, j.attempt,
     j.max_attempts, j.suspect, j.cancel_requested_at IS NOT NULL AS cancel_requested
-FROM {p}claim AS c, json_each(c.jobs) AS held
-CROSS JOIN {p}job AS j ON j.id = held.value ->> 0
-WHERE c.worker_id = :worker AND j.token = held.value ->> 1 AND j.state = 'running'
+FROM {p}claim AS c, json_each(c.job_ids) AS held
+CROSS JOIN {p}job AS j ON j.id = held.value
+WHERE c.worker_id = :worker AND j.token = c.tokens ->> held.key AND j.state = 'running'
 
 -- name: orphans
 SELECT c.id FROM {p}claim AS c JOIN {p}worker AS w ON w.id = c.worker_id
@@ -64,9 +64,9 @@ LIMIT :limit
 DELETE FROM {p}claim
 WHERE worker_id = :worker AND NOT EXISTS (
     SELECT 1
-    FROM json_each(jobs) AS held
-    CROSS JOIN {p}job AS j ON j.id = held.value ->> 0
-    WHERE j.token = held.value ->> 1 AND j.state = 'running'
+    FROM json_each(job_ids) AS held
+    CROSS JOIN {p}job AS j ON j.id = held.value
+    WHERE j.token = tokens ->> held.key AND j.state = 'running'
 );
 UPDATE {p}worker SET ended_at = coalesce(ended_at, :now) WHERE id = :worker RETURNING id
 
@@ -77,15 +77,15 @@ INSERT INTO {p}attempt (
 )
 SELECT
     j.id, j.token, j.attempt, 'lost', 'lost', w.name, w.host, w.pid, j.started_at, :now, :error
-FROM {p}claim AS c, json_each(c.jobs) AS held
-CROSS JOIN {p}job AS j ON j.id = held.value ->> 0
+FROM {p}claim AS c, json_each(c.job_ids) AS held
+CROSS JOIN {p}job AS j ON j.id = held.value
 LEFT JOIN {p}worker AS w ON w.id = c.worker_id
-WHERE c.worker_id = :worker AND j.token = held.value ->> 1 AND j.state = 'running';
+WHERE c.worker_id = :worker AND j.token = c.tokens ->> held.key AND j.state = 'running';
 INSERT INTO {p}tally (queue, state, n)
 SELECT j.queue, iif(j.cancel_requested_at IS NULL, 'failed', 'cancelled'), count(*)
-FROM {p}claim AS c, json_each(c.jobs) AS held
-CROSS JOIN {p}job AS j ON j.id = held.value ->> 0
-WHERE c.worker_id = :worker AND j.token = held.value ->> 1 AND j.state = 'running'
+FROM {p}claim AS c, json_each(c.job_ids) AS held
+CROSS JOIN {p}job AS j ON j.id = held.value
+WHERE c.worker_id = :worker AND j.token = c.tokens ->> held.key AND j.state = 'running'
     AND (j.cancel_requested_at IS NOT NULL OR j.losses + 1 >= j.max_losses)
 GROUP BY 1, 2;
 DELETE FROM {p}cancel_request WHERE worker_id = :worker;
@@ -109,8 +109,8 @@ SET state = CASE
     losses = losses + 1,
     attempt = attempt - 1
 FROM (
-    SELECT h.value ->> 0 AS id, h.value ->> 1 AS token, h.value ->> 2 AS rank
-    FROM {p}claim AS c, json_each(c.jobs) AS h
+    SELECT h.value AS id, c.tokens ->> h.key AS token, c.ranks ->> h.key AS rank
+    FROM {p}claim AS c, json_each(c.job_ids) AS h
     WHERE c.worker_id = :worker
 ) AS held
 WHERE {p}job.id = held.id AND {p}job.token = held.token AND {p}job.state = 'running'

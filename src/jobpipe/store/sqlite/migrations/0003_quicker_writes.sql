@@ -21,3 +21,15 @@ WHEN OLD.state <> NEW.state AND NOT (
 BEGIN
     SELECT RAISE(ABORT, 'jobpipe: this change of state is not legal');
 END;
+
+-- The record of a claim as one array a column: a number in it is found without parsing a row of
+-- its own.
+ALTER TABLE {p}claim RENAME COLUMN jobs TO job_ids;
+ALTER TABLE {p}claim ADD COLUMN tokens TEXT NOT NULL DEFAULT '[]';
+ALTER TABLE {p}claim ADD COLUMN ranks TEXT NOT NULL DEFAULT '[]';
+UPDATE {p}claim
+SET (job_ids, tokens, ranks) = (
+    SELECT
+        json_group_array(value ->> 0), json_group_array(value ->> 1), json_group_array(value ->> 2)
+    FROM json_each(job_ids)
+);
