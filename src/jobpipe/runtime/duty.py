@@ -14,10 +14,10 @@ AFTER_FAILURE_SECONDS = 1.0
 class Duty:
     """Runs ``once`` until cancelled; it returns the seconds until it wants to run again.
 
-    ``soon()`` cuts the wait short.
+    ``soon()`` cuts the wait short; None waits for it.
     """
 
-    def __init__(self, name: str, once: Callable[[], Awaitable[float]]) -> None:
+    def __init__(self, name: str, once: Callable[[], Awaitable[float | None]]) -> None:
         self.name = name
         self._once = once
         self._wake = asyncio.Event()

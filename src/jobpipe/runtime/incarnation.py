@@ -29,13 +29,10 @@ from jobpipe.runtime.hearing import Hearing
 from jobpipe.runtime.lanes import LaneChoice
 from jobpipe.runtime.listening import listening
 from jobpipe.runtime.options import WorkerKit, WorkerOptions
-from jobpipe.runtime.promoter import Promoter
-from jobpipe.runtime.pruner import Pruner, Rollup
 from jobpipe.runtime.reporter import Reporter
 from jobpipe.runtime.seat import Seat, Terms, described, tick_seconds
 from jobpipe.runtime.slots import Key, Slots
-from jobpipe.runtime.sweeper import Sweeper
-from jobpipe.runtime.unparker import Unparker
+from jobpipe.runtime.upkeep import Upkeep
 from jobpipe.store.ops import claim, steer
 from jobpipe.store.ops import worker as ops
 from jobpipe.store.ops.claim import Held
@@ -44,6 +41,9 @@ from jobpipe.telemetry.events import StoreLost, emit
 
 CONTROL_SECONDS = 0.5
 """How often cancels, lanes and pauses are read, so that a cancel arrives within a second."""
+
+IDLE_CONTROL_SECONDS = 1.0
+"""How often while nothing runs."""
 
 AHEAD_WAIT_SECONDS = 0.2
 """Read-ahead that no slot took for so long is given back: a long job holds it up."""
@@ -70,6 +70,7 @@ class Incarnation:
         self._ahead = ReadAhead()
         self._changed = asyncio.Event()
         self._giving_back = False
+        self._looks_often = True
         self.finisher = Finisher(kit.store, self._written)
         self.reporter = Reporter(kit.store, self.finisher.put, self._refused)
         self.slots = self._new_slots(seat, shared)
@@ -82,13 +83,12 @@ class Incarnation:
             demand=self._demand,
             put=self._put,
         )
-        self._promoter = Promoter(kit.store, options.poll_seconds, self._ring)
         self._lease = seat.lease(
             Terms(worker_id, kit, options, self._tell_lost, self._published_frontier)
         )
-        self._promotion = Duty("promoting", self._promoter.once)
+        self._upkeep = Upkeep(kit, options, self._lease, self._ring)
         self._control = Duty("reading control", self._read_control)
-        self._duties = [self._control, self._promotion, *self._upkeep()]
+        self._duties = [self._control, *self._upkeep.duties]
         self._hearing = Hearing(kit, self._take_hint)
         self._claiming: asyncio.Task[None] | None = None
         self._finishing: asyncio.Task[None] | None = None
@@ -144,9 +144,8 @@ class Incarnation:
                 continue
             await self._drained()
             claims = self.claimer.claims
-            for bring_back in self._bring_back:
-                while await bring_back() == 0.0:
-                    continue
+            await self._read_control()
+            await self._upkeep.bring_back()
             self.claimer.look_fully()
             await self.claimer.idle.wait()
             if not self._is_busy() and self.claimer.claims == claims:
@@ -203,25 +202,6 @@ class Incarnation:
         await self._close()
         return [*self.reporter.take_held(), *self.finisher.take_unwritten()]
 
-    def _upkeep(self) -> list[Duty]:
-        kit, options = self._kit, self._options
-        sweeper = Sweeper(
-            kit.store,
-            self.worker_id,
-            is_dead_by_lock=kit.locks.is_dead if kit.locks else _is_unknown,
-            forget_lock=kit.locks.forget if kit.locks else _forget_nothing,
-            heartbeat_was_late=self._lease.was_late,
-            ring=self._ring,
-        )
-        unparker = Unparker(kit.store, kit.registry, self._ring)
-        self._bring_back = (self._promoter.once, sweeper.once, unparker.once)
-        return [
-            Duty("sweeping", sweeper.once),
-            Duty("unparking", unparker.once),
-            Duty("pruning", Pruner(kit.store, options.retention).once),
-            Duty("folding counters", Rollup(kit.store).once),
-        ]
-
     def _spawn(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
         task = asyncio.create_task(work)
         task.add_done_callback(self._part_ended)
@@ -249,7 +229,15 @@ class Incarnation:
             self.stuck.set()
         if self.slots.is_held_up(AHEAD_WAIT_SECONDS):
             await self._give_back_ahead()
-        return CONTROL_SECONDS
+        self._upkeep.looked(control)
+        self._looks_often = self.slots.is_busy
+        return CONTROL_SECONDS if self._looks_often else IDLE_CONTROL_SECONDS
+
+    def _look_often(self) -> None:
+        """Something runs again, and may have to be cancelled before the next look is due."""
+        if not self._looks_often:
+            self._looks_often = True
+            self._loop.call_later(CONTROL_SECONDS, self._control.soon)
 
     async def _give_back_ahead(self) -> None:
         ahead = self.slots.take_waiting()
@@ -272,6 +260,7 @@ class Incarnation:
 
     def _put(self, claims: Sequence[Claimed]) -> None:
         self._intake.took(len(claims))
+        self._look_often()
         self.slots.put(claims)
 
     def _settled(self, outcome: Finish) -> None:
@@ -293,8 +282,8 @@ class Incarnation:
     def _written(self, batch: Sequence[Finish], taken: Sequence[Finished]) -> None:
         self.claimer.ended(batch)
         delays = [end.delay_us for end in batch if end.delay_us is not None]
-        if delays and self._promoter.note(min(delays)):
-            self._promotion.soon()
+        if delays:
+            self._upkeep.falls_due(min(delays))
         for end in taken:
             if end.cancel_requested and end.state not in FINAL:
                 cancelling = asyncio.create_task(self._cancel(end.id))
@@ -313,8 +302,8 @@ class Incarnation:
     def _take_hint(self, hint: Hint) -> None:
         if hint.control:
             self._control.soon()
-        if hint.due_in_us is not None and self._promoter.note(hint.due_in_us):
-            self._promotion.soon()
+        if hint.due_in_us is not None:
+            self._upkeep.falls_due(hint.due_in_us)
         if hint.is_look:
             self.claimer.look(hint)
 
@@ -369,11 +358,3 @@ class Incarnation:
 def held_by(claimed: Claimed) -> Held:
     """Return what the store knows of a claim."""
     return Held(claimed.id, claimed.token, claimed.rank, claimed.claim_id)
-
-
-def _is_unknown(_worker_id: int) -> bool:
-    return False
-
-
-def _forget_nothing(_worker_id: int) -> None:
-    """Where there are no lock files, none is left behind."""

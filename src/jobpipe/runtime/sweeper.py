@@ -7,7 +7,7 @@ it itself), on SQLite when nobody holds its lock file.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from jobpipe.delivery.hub import Hint
 from jobpipe.failpoint import failpoint
@@ -18,16 +18,13 @@ from jobpipe.store.ops import worker as ops
 from jobpipe.store.port import AsyncStore
 from jobpipe.telemetry.events import WorkerSwept, emit
 
-EVERY_SECONDS = 0.5
-
 
 class Sweeper:
-    """Looks at the other workers twice a second."""
+    """Judges the other workers at each look, and sweeps when one is dead."""
 
     def __init__(
         self,
         store: AsyncStore,
-        worker_id: int,
         *,
         is_dead_by_lock: Callable[[int], bool],
         forget_lock: Callable[[int], None],
@@ -35,28 +32,34 @@ class Sweeper:
         ring: Callable[[Hint], None],
     ) -> None:
         self._store = store
-        self._worker_id = worker_id
         self._host = identity.host()
         self._is_dead_by_lock = is_dead_by_lock
         self._forget_lock = forget_lock
         self._heartbeat_was_late = heartbeat_was_late
         self._ring = ring
+        self._dead: list[int] = []
+        self._expired = False
+        self._is_due = False
 
-    async def once(self) -> float:
-        others = [w for w in await self._store.run(ops.workers()) if w.id != self._worker_id]
-        known_dead = [other.id for other in others if self._is_dead(other)]
-        expired = any(other.expired for other in others) and not self._heartbeat_was_late()
-        if known_dead or expired or await self._store.run(ops.has_orphans()):
-            failpoint("sweep.before")
-            only_known = not expired
-            for swept in await self._store.run(ops.sweep(known_dead, only_known=only_known)):
-                emit(
-                    WorkerSwept(worker=swept.worker, queued=len(swept.queued), failed=swept.failed)
-                )
-                self._forget_lock(swept.worker_id)
-                if swept.queued:
-                    self._ring(hint_of(list(swept.queued)))
-        return EVERY_SECONDS
+    def note(self, others: Sequence[WorkerRecord], has_orphans: bool) -> bool:
+        """Take over what a look has found; tell whether there is something to sweep."""
+        self._dead = [other.id for other in others if self._is_dead(other)]
+        self._expired = any(other.expired for other in others) and not self._heartbeat_was_late()
+        self._is_due = bool(self._dead) or self._expired or has_orphans
+        return self._is_due
+
+    async def once(self) -> None:
+        """Sweep what was noted, if anything was; then wait for the next look."""
+        if not self._is_due:
+            return
+        failpoint("sweep.before")
+        only_known = not self._expired
+        for swept in await self._store.run(ops.sweep(self._dead, only_known=only_known)):
+            emit(WorkerSwept(worker=swept.worker, queued=len(swept.queued), failed=swept.failed))
+            self._forget_lock(swept.worker_id)
+            if swept.queued:
+                self._ring(hint_of(list(swept.queued)))
+        self._is_due = False
 
     def _is_dead(self, other: WorkerRecord) -> bool:
         if self._is_dead_by_lock(other.id):

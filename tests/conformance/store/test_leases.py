@@ -167,12 +167,13 @@ def test_a_claim_that_comes_in_after_the_sweep_is_found(lab: Lab) -> None:
     lab.new()
     worker = lab.worker()
     lab.run(ops.sweep([worker]))
-    assert not lab.run(ops.has_orphans())
+    other = lab.worker("other", 60 * MINUTE)
+    assert not lab.run(ops.control(other)).has_orphans
     (job,) = lab.claim(worker)
-    assert lab.run(ops.has_orphans())
+    assert lab.run(ops.control(other)).has_orphans
     (swept,) = lab.run(ops.sweep([], only_known=True))
     assert [back.id for back in swept.queued] == [job.id]
-    assert not lab.run(ops.has_orphans())
+    assert not lab.run(ops.control(other)).has_orphans
     assert lab.finish(job) == []
 
 
@@ -204,6 +205,20 @@ def test_control_tells_cancels_lanes_pauses_and_frontiers(lab: Lab) -> None:
     assert lab.run(ops.control(holder.id)).cancels == {(job.id, job.token)}
     lab.run(ops.end_worker(other))
     assert lab.run(ops.control(one)).frontier == {}
+
+
+def test_control_tells_of_the_other_workers_and_of_parked_jobs(lab: Lab) -> None:
+    one, short, long = lab.worker("one"), lab.worker("short", SECOND), lab.worker("long", MINUTE)
+    gone = lab.worker("gone")
+    lab.run(ops.end_worker(gone))
+    lab.clock.advance(2 * SECOND)
+    known = {each.id: each for each in lab.run(ops.workers())}
+    control = lab.run(ops.control(one))
+    assert sorted(control.others, key=lambda each: each.id) == [known[short], known[long]]
+    assert [each.expired for each in control.others if each.id == short] == [True]
+    assert not control.has_parked
+    lab.finish(lab.claimed(), State.PARKED, reason=Reason.UNKNOWN_TASK)
+    assert lab.run(ops.control(one)).has_parked
 
 
 @pytest.mark.parametrize("state", [State.RETRYING, State.SCHEDULED])

@@ -28,6 +28,11 @@ class Control(Struct, frozen=True):
     paused: frozenset[str]
     frontier: Frontier
     """The highest ranks that other workers have seen claimed."""
+    others: tuple[WorkerRecord, ...] = ()
+    """The other workers that have not ended."""
+    has_orphans: bool = False
+    """A worker that has ended holds a record: its claim came in after the sweep."""
+    has_parked: bool = False
 
 
 class Swept(Struct, frozen=True):
@@ -79,8 +84,9 @@ def renew(worker: int, lease_us: int, frontier: Mapping[Lane, int]) -> Op[bool]:
 
 @operation(Mode.READ)
 def control(worker: int) -> Op[Control]:
-    """Read cancels for this worker, lanes, paused queues and the others' frontiers."""
+    """Read cancels for this worker, lanes, paused queues, and what may have to be brought back."""
     found = yield Statement("control", {"worker": worker})
+    kinds = {row["kind"] for row in found}
     frontier: Frontier = {}
     for row in found:
         if row["kind"] == "frontier":
@@ -92,6 +98,13 @@ def control(worker: int) -> Op[Control]:
         lanes=frozenset(Lane(row["name"], row["a"]) for row in found if row["kind"] == "lane"),
         paused=frozenset(row["name"] for row in found if row["kind"] == "paused"),
         frontier=frontier,
+        others=tuple(
+            msgspec.json.decode(row["name"], type=WorkerRecord)
+            for row in found
+            if row["kind"] == "worker"
+        ),
+        has_orphans="orphan" in kinds,
+        has_parked="parked" in kinds,
     )
 
 
@@ -137,12 +150,6 @@ def inventory(worker: int) -> Op[list[HeldJob]]:
         )
         for row in found
     ]
-
-
-@operation(Mode.READ)
-def has_orphans() -> Op[bool]:
-    """Tell whether a worker that has ended holds a record: its claim came in after the sweep."""
-    return bool((yield Statement("orphans")))
 
 
 @operation(Mode.TRANSACTION)

@@ -29,6 +29,21 @@ UNION ALL
 SELECT 'frontier', CAST(frontier AS text), 0, 0
 FROM {p}worker
 WHERE ended_at IS NULL AND frontier IS NOT NULL AND id <> CAST(:worker AS bigint)
+UNION ALL
+SELECT 'worker', CAST(json_build_object(
+    'id', id, 'name', name, 'host', host, 'pid', pid, 'pid_started', pid_started,
+    'slots', slots, 'queues', CAST(queues AS text), 'started_at', started_at,
+    'seen_at', seen_at, 'lease_until', lease_until, 'expired', lease_until < :now,
+    'supervisor_pid', supervisor_pid, 'supervisor_started', coalesce(supervisor_started, '')
+) AS text), 0, 0
+FROM {p}worker WHERE ended_at IS NULL AND id <> CAST(:worker AS bigint)
+UNION ALL
+(
+    SELECT 'orphan', '', c.id, 0 FROM {p}claim AS c JOIN {p}worker AS w ON w.id = c.worker_id
+    WHERE w.ended_at IS NOT NULL LIMIT 1
+)
+UNION ALL
+(SELECT 'parked', '', 0, 0 FROM {p}job WHERE shelf = 'parked' LIMIT 1)
 
 -- name: workers
 SELECT
@@ -52,10 +67,6 @@ CROSS JOIN LATERAL (
 ) AS found
 WHERE c.worker_id = CAST(:worker AS bigint)
     AND found.token = held.token AND found.state = 'running'
-
--- name: orphans
-SELECT c.id FROM {p}claim AS c JOIN {p}worker AS w ON w.id = c.worker_id
-WHERE w.ended_at IS NOT NULL LIMIT 1
 
 -- name: dead_workers
 -- Also those that have ended and yet hold records: a claim that came in after the sweep. A worker

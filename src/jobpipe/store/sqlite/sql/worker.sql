@@ -26,6 +26,22 @@ SELECT 'paused', name, 0, 0 FROM {p}queue WHERE paused_at IS NOT NULL
 UNION ALL
 SELECT 'frontier', frontier, 0, 0
 FROM {p}worker WHERE ended_at IS NULL AND frontier IS NOT NULL AND id <> :worker
+UNION ALL
+SELECT 'worker', json_object(
+    'id', id, 'name', name, 'host', host, 'pid', pid, 'pid_started', pid_started,
+    'slots', slots, 'queues', queues, 'started_at', started_at,
+    'seen_at', seen_at, 'lease_until', lease_until,
+    'expired', json(iif(lease_until < :now, 'true', 'false')),
+    'supervisor_pid', supervisor_pid, 'supervisor_started', coalesce(supervisor_started, '')
+), 0, 0
+FROM {p}worker WHERE ended_at IS NULL AND id <> :worker
+UNION ALL
+SELECT * FROM (
+    SELECT 'orphan', '', c.id, 0 FROM {p}claim AS c JOIN {p}worker AS w ON w.id = c.worker_id
+    WHERE w.ended_at IS NOT NULL LIMIT 1
+)
+UNION ALL
+SELECT * FROM (SELECT 'parked', '', 0, 0 FROM {p}job WHERE shelf = 'parked' LIMIT 1)
 
 -- name: workers
 SELECT
@@ -43,10 +59,6 @@ SELECT
 FROM {p}claim AS c, json_each(c.job_ids) AS held
 CROSS JOIN {p}job AS j ON j.id = held.value
 WHERE c.worker_id = :worker AND j.token = c.tokens ->> held.key AND j.state = 'running'
-
--- name: orphans
-SELECT c.id FROM {p}claim AS c JOIN {p}worker AS w ON w.id = c.worker_id
-WHERE w.ended_at IS NOT NULL LIMIT 1
 
 -- name: dead_workers
 -- Also those that have ended and yet hold records: a claim that came in after the sweep.

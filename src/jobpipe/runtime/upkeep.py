@@ -1,0 +1,74 @@
+"""The duties that any one worker does for all: promote, sweep, unpark, prune, fold the counters.
+
+What is to be swept or unparked shows in the answer to a worker's look, so an idle store is asked
+once for all of them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+
+from jobpipe.delivery.hub import Hint
+from jobpipe.runtime.duty import Duty
+from jobpipe.runtime.options import WorkerKit, WorkerOptions
+from jobpipe.runtime.promoter import Promoter
+from jobpipe.runtime.pruner import Pruner, Rollup
+from jobpipe.runtime.seat import Lease
+from jobpipe.runtime.sweeper import Sweeper
+from jobpipe.runtime.unparker import Unparker
+from jobpipe.store.ops.worker import Control
+
+
+class Upkeep:
+    """All of these duties of one incarnation."""
+
+    def __init__(
+        self, kit: WorkerKit, options: WorkerOptions, lease: Lease, ring: Callable[[Hint], None]
+    ) -> None:
+        self._promoter = Promoter(kit.store, options.poll_seconds, ring)
+        self._sweeper = Sweeper(
+            kit.store,
+            is_dead_by_lock=kit.locks.is_dead if kit.locks else _is_unknown,
+            forget_lock=kit.locks.forget if kit.locks else _forget_nothing,
+            heartbeat_was_late=lease.was_late,
+            ring=ring,
+        )
+        self._unparker = Unparker(kit.store, kit.registry, ring)
+        self._promoting = Duty("promoting", self._promoter.once)
+        self._sweeping = Duty("sweeping", self._sweeper.once)
+        self._unparking = Duty("unparking", self._unparker.once)
+        self.duties = [
+            self._promoting,
+            self._sweeping,
+            self._unparking,
+            Duty("pruning", Pruner(kit.store, options.retention).once),
+            Duty("folding counters", Rollup(kit.store).once),
+        ]
+
+    def looked(self, control: Control) -> None:
+        """Take over what a look has found."""
+        if self._sweeper.note(control.others, control.has_orphans):
+            self._sweeping.soon()
+        if self._unparker.note(control.has_parked):
+            self._unparking.soon()
+
+    def falls_due(self, in_us: int) -> None:
+        """A job was stored that starts so much later."""
+        if self._promoter.note(in_us):
+            self._promoting.soon()
+
+    async def bring_back(self) -> None:
+        """Queue everything that may run now and is not queued, as of the last look."""
+        turns: tuple[Callable[[], Awaitable[float | None]], ...]
+        turns = (self._promoter.once, self._sweeper.once, self._unparker.once)
+        for turn in turns:
+            while await turn() == 0.0:
+                continue
+
+
+def _is_unknown(_worker_id: int) -> bool:
+    return False
+
+
+def _forget_nothing(_worker_id: int) -> None:
+    """Where there are no lock files, none is left behind."""
