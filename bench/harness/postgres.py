@@ -54,3 +54,10 @@ def analyze(url: str, *tables: str) -> None:
     with closing(psycopg.connect(url, autocommit=True)) as connection:
         for table in tables:
             connection.execute(sql.SQL("ANALYZE {}").format(sql.Identifier(*table.split("."))))
+
+
+def leave_alone(url: str, table: str) -> None:
+    """Keep autovacuum, and with it ANALYZE, away from a table."""
+    name = sql.Identifier(*table.split("."))
+    with closing(psycopg.connect(url, autocommit=True)) as connection:
+        connection.execute(sql.SQL("ALTER TABLE {} SET (autovacuum_enabled = off)").format(name))

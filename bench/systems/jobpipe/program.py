@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -91,4 +92,20 @@ def left(url: str) -> dict[str, int]:
     return {"left": sum(n for state, n in jp.counts().items() if state not in FINAL)}
 
 
-kit.run(prepare=prepare, fill=fill, enqueue=enqueue, pace=pace, feed=feed, work=work, left=left)
+def probe(verb: str, **given: Any) -> Any:
+    """Do what only the cases of Jobpipe itself ask for."""
+    import probes
+
+    return probes.VERBS[verb](**given)
+
+
+kit.run(
+    prepare=prepare,
+    fill=fill,
+    enqueue=enqueue,
+    pace=pace,
+    feed=feed,
+    work=work,
+    left=left,
+    **{verb: partial(probe, verb) for verb in ("clone", "claims", "worked")},
+)
