@@ -5,6 +5,7 @@ from __future__ import annotations
 from bench.harness.system import System
 
 VERBS = frozenset({"fill", "enqueue.sync", "pace", "feed", "work", "left"})
+AWAITED = VERBS - {"enqueue.sync"} | {"enqueue.async"}
 TASKS = frozenset({"noop", "kib", "flaky", "stamp"})
 
 SYSTEMS = (
@@ -95,5 +96,36 @@ SYSTEMS = (
         abilities=VERBS | TASKS | {"noop_sync"},
         keeps_history=False,
         durable=False,
+    ),
+    System(
+        name="taskiq_redis",
+        folder="taskiq",
+        variant="redis",
+        title="taskiq, Redis",
+        store="redis",
+        package="taskiq",
+        settings=(
+            "RedisStreamBroker, 100 at a time, prefetch 100, no parsing of arguments, uvloop,"
+            " hiredis; results only of the 1 KiB jobs; bulk is 100 calls side by side; Redis keeps"
+            " nothing on disk"
+        ),
+        abilities=AWAITED | TASKS | {"noop_sync"},
+        keeps_history=False,
+        durable=False,
+    ),
+    System(
+        name="taskiq_rabbitmq",
+        folder="taskiq",
+        variant="rabbitmq",
+        title="taskiq, RabbitMQ",
+        store="rabbitmq",
+        package="taskiq",
+        settings=(
+            "classic durable queue, every message confirmed by the broker, 100 at a time, prefetch"
+            " 100, no parsing of arguments, uvloop; no results; bulk is 100 calls side by side"
+        ),
+        abilities=AWAITED | TASKS | {"noop_sync"},
+        keeps_history=False,
+        durable=True,
     ),
 )
