@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import sys
+import time
 from collections.abc import Iterable, Mapping
 from contextlib import ExitStack
 from datetime import UTC, datetime
@@ -44,6 +45,7 @@ def main() -> int:
 def _measure(
     given: argparse.Namespace, results: Results, cases: list[Case], systems: list[System]
 ) -> None:
+    ends = time.monotonic() + given.minutes * 60
     results.forget([case.name for case in cases], [system.name for system in systems])
     kept = list(results.samples)
     with ExitStack() as stack:
@@ -59,7 +61,7 @@ def _measure(
             results.write(given.out)
 
         print("Measuring", flush=True)
-        runner.run(cases, usable, given.rounds, seconds=given.minutes * 60, keep=keep)
+        runner.run(cases, usable, given.rounds, ends=ends, keep=keep)
 
 
 def _about(given: argparse.Namespace) -> dict[str, str]:
@@ -106,14 +108,14 @@ def _parse() -> argparse.Namespace:
     parser.add_argument("--cases", default="", help="names, or beginnings of names")
     parser.add_argument("--systems", default="", help="names, or beginnings of names")
     parser.add_argument("--rounds", type=int, help="how often each case asks each system")
-    parser.add_argument("--minutes", type=float, help="no round but the first begins after them")
+    parser.add_argument("--minutes", type=float, help="no further round that would pass them")
     parser.add_argument("--out", type=Path, default=OUT, help="the JSON file (and .md) to write")
     parser.add_argument("--plots", type=Path, help="the folder of the pictures")
     parser.add_argument("--add", action="store_true", help="keep what else the file holds")
     parser.add_argument("--show", action="store_true", help="only tell and draw what it holds")
     given = parser.parse_args()
     given.rounds = given.rounds or (3 if given.quick else 7)
-    given.minutes = given.minutes or (4 if given.quick else 600)
+    given.minutes = given.minutes or (4.7 if given.quick else 600)
     return given
 
 

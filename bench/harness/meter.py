@@ -21,16 +21,30 @@ class Cpu:
 
     total: int
     steal: int
+    busy: int
 
     def steal_since(self, before: Cpu) -> float:
         """Return the share of time that the host took away in between, in percent."""
         return 100 * (self.steal - before.steal) / max(1, self.total - before.total)
 
+    def others_since(self, before: Cpu, ours: float) -> float:
+        """Return the share of time that processes had in between which are not ours, in percent.
+
+        ``ours`` is what our own have used, in seconds.
+        """
+        others = self.busy - before.busy - ours * TICKS
+        return max(0.0, 100 * others / max(1, self.total - before.total))
+
 
 def machine_cpu() -> Cpu:
     """Read the machine's clock ticks."""
     ticks = [int(n) for n in (PROC / "stat").read_text().split("\n", 1)[0].split()[1:9]]
-    return Cpu(sum(ticks), ticks[7])
+    user, nice, system, idle, waiting, *interrupts, steal = ticks
+    return Cpu(
+        user + nice + system + idle + waiting + sum(interrupts) + steal,
+        steal,
+        user + nice + system + sum(interrupts),
+    )
 
 
 def tree(roots: Iterable[int]) -> dict[int, list[str]]:

@@ -29,14 +29,20 @@ class Program:
     """One verb of one system's program while it runs."""
 
     def __init__(
-        self, command: list[str], verb: str, given: Mapping[str, Any], folder: Path
+        self,
+        command: list[str],
+        verb: str,
+        given: Mapping[str, Any],
+        folder: Path,
+        *,
+        answers: bool = True,
     ) -> None:
         self.verb = verb
         self._log = tempfile.TemporaryFile()  # noqa: SIM115 - it is closed with us
         self._process = subprocess.Popen(
             [*command, verb, json.dumps(given)],
             stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
+            stdout=subprocess.PIPE if answers else self._log,
             stderr=self._log,
             cwd=folder,
             start_new_session=True,

@@ -8,7 +8,7 @@ from statistics import median
 from typing import Any
 
 from bench.harness.results import Results
-from bench.harness.samples import Spread, ratio, spread, values
+from bench.harness.samples import Spread, in_short, ratio, spread, values
 
 OURS = {"postgresql": "jobpipe", "sqlite": "jobpipe_sqlite"}
 """Which of ours a system is compared with; those on brokers with the one without a server."""
@@ -27,6 +27,7 @@ class Standing:
     """How many times as good as it ours is; None for ours."""
     jobs: int
     steal: float
+    others: float
 
     @property
     def is_peer(self) -> bool:
@@ -53,7 +54,7 @@ def standings(results: Results, case: str) -> list[Standing]:
 
 def markdown(results: Results) -> str:
     """Return the whole report."""
-    parts = [_head(results), _systems(results)]
+    parts = [_head(results), _in_short(results), _systems(results)]
     parts += [_case(results, case) for case in results.cases if _sampled(results, case)]
     parts += [_failures(results)]
     return "\n\n".join(part for part in parts if part) + "\n"
@@ -93,6 +94,7 @@ def _standing(results: Results, case: str, system: str) -> Standing | None:
         against=_against(results, case, system, figures[0]),
         jobs=max(sample.jobs for sample in samples),
         steal=median(sample.steal for sample in samples),
+        others=median(sample.others for sample in samples),
     )
 
 
@@ -114,6 +116,34 @@ def _head(results: Results) -> str:
         lines.append(f"- {NAMES[store]}: {told}")
     lines += [f"- not measured: {name}: {why}" for name, why in results.missing.items()]
     return "\n".join(lines)
+
+
+def _in_short(results: Results) -> str:
+    """Return one line a case and store of ours: the figure, the best peer's, and the ratios."""
+    rows = []
+    for case, about in results.cases.items():
+        found = standings(results, case)
+        figure = about["figures"][0]
+        for store, name in OURS.items():
+            ours = next((s for s in found if s.system == name), None)
+            if ours is None:
+                continue
+            peer, floor = best_peer(found, [store]), _floor(found, store)
+            rows.append(
+                [
+                    f"{case}, {NAMES[store]}",
+                    f"{number(ours.figures[figure['name']].median)} {figure['unit']}",
+                    f"{peer.title} {number(peer.figures[figure['name']].median)}" if peer else "",
+                    f"{peer.against:.2f} x" if peer and peer.against else "",
+                    f"{100 * floor.against:.0f} %" if floor and floor.against else "",
+                ]
+            )
+    head = ["case", "Jobpipe", "best peer on this store", "Jobpipe is", "of the raw floor"]
+    return _table(head, rows, right=0) if rows else ""
+
+
+def _floor(found: Sequence[Standing], store: str) -> Standing | None:
+    return next((s for s in found if s.system.startswith("floor") and s.store == store), None)
 
 
 def _systems(results: Results) -> str:
@@ -143,11 +173,13 @@ def _case(results: Results, case: str) -> str:
             f"{standing.against:.2f} x" if standing.against else "",
             f"{standing.jobs:,}",
             f"{standing.steal:.0f} %",
+            f"{standing.others:.0f} %",
         ]
         for standing in found
     ]
-    head = ["system", *units, "Jobpipe is", "jobs", "steal"]
+    head = ["system", *units, "Jobpipe is", "jobs", "steal", "others"]
     lines = [f"## {about['title']} (`{case}`)", "", _table(head, rows, right=1), ""]
+    lines += _notes(results, case)
     lines += [line for store in OURS if (line := _summary(results, found, store))]
     lines += [f"- goal: {goal}" for goal in about["goals"]]
     return "\n".join(lines).strip()
@@ -161,25 +193,28 @@ def _summary(results: Results, found: Sequence[Standing], store: str) -> str:
     peer = best_peer(found, [store])
     if peer and peer.against:
         told.append(f"{peer.against:.2f} x the best peer ({peer.title})")
-    floor = next((s for s in found if s.system.startswith("floor") and s.store == store), None)
+    floor = _floor(found, store)
     if floor and floor.against:
         told.append(f"{100 * floor.against:.0f} % of the raw floor")
     return f"- {results.systems[OURS[store]]['title']}: {', '.join(told)}" if told else ""
 
 
+def _notes(results: Results, case: str) -> list[str]:
+    told = [
+        f"- {results.systems[sample.system]['title']}: {sample.note}"
+        for sample in results.samples
+        if sample.case == case and sample.note
+    ]
+    return list(dict.fromkeys(told))
+
+
 def _failures(results: Results) -> str:
     lines = [
-        f"- {sample.case}, {sample.system}, round {sample.round + 1}: {_short(sample.failure)}"
+        f"- {sample.case}, {sample.system}, round {sample.round + 1}: {in_short(sample.failure)}"
         for sample in results.samples
         if sample.failure
     ]
     return "\n".join(["## What failed", "", *lines]) if lines else ""
-
-
-def _short(failure: str) -> str:
-    """Return what went wrong and the last thing the program said."""
-    lines = [line.strip() for line in failure.splitlines() if line.strip()]
-    return " ... ".join(dict.fromkeys([lines[0], lines[-1][:300]]))
 
 
 def _sampled(results: Results, case: str) -> bool:

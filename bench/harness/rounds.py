@@ -6,6 +6,7 @@ In every round each case asks all its systems in turn, and the order turns aroun
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -50,12 +51,13 @@ def rounds_of(case: Case, rounds: int, *, quick: bool) -> int:
 
 def take(turn: Turn, measure: Callable[[Turn], Measured]) -> Sample:
     """Measure, whatever happens: a failure is told in the sample."""
-    before, began = meter.machine_cpu(), time.monotonic()
+    began, before, ours = time.monotonic(), meter.machine_cpu(), meter.cpu_seconds([os.getpid()])
     failure, measured = "", Measured({})
     try:
         measured = measure(turn)
     except FAILURES as error:
         failure = f"{type(error).__name__}: {error}"
+    after, ours = meter.machine_cpu(), meter.cpu_seconds([os.getpid()]) - ours
     return Sample(
         case=turn.case.name,
         system=turn.system.name,
@@ -64,7 +66,8 @@ def take(turn: Turn, measure: Callable[[Turn], Measured]) -> Sample:
         jobs=measured.jobs,
         series=measured.series,
         note=measured.note,
-        steal=round(meter.machine_cpu().steal_since(before), 2),
+        steal=round(after.steal_since(before), 1),
+        others=round(after.others_since(before, ours), 1),
         seconds=round(time.monotonic() - began, 2),
         failure=failure,
     )

@@ -10,12 +10,13 @@ import json
 import time
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
+from itertools import groupby
 from pathlib import Path
 
 from bench.harness import venvs
 from bench.harness.case import Case, Measured, Size
 from bench.harness.rounds import Turn, take, turns
-from bench.harness.samples import Sample
+from bench.harness.samples import Sample, in_short
 from bench.harness.servers import Servers
 from bench.harness.stage import Stage
 from bench.harness.system import System, Unusable
@@ -59,6 +60,7 @@ class Runner:
         self.servers = Servers(stack)
         self._rates = rates
         self._quick = quick
+        self._jobs: dict[tuple[str, str], int] = {}
 
     def set_up(self, systems: Sequence[System]) -> list[System]:
         """Install what the systems need and start their servers; return those that are usable."""
@@ -79,17 +81,26 @@ class Runner:
         systems: Sequence[System],
         rounds: int,
         *,
-        seconds: float,
+        ends: float,
         keep: Callable[[], None],
     ) -> None:
-        """Take all samples; after ``seconds`` no further round begins. ``keep`` follows each."""
-        ends = time.monotonic() + seconds
-        for turn in turns(cases, systems, rounds, quick=self._quick):
-            if turn.round and time.monotonic() > ends:
-                print("  out of time: the remaining rounds are left out", flush=True)
+        """Take all samples; ``keep`` follows each.
+
+        A further round begins only when one like the last would end before ``ends`` (monotonic).
+        """
+        took = 0.0
+        every = turns(cases, systems, rounds, quick=self._quick)
+        for number, of_round in groupby(every, key=lambda turn: turn.round):
+            began = time.monotonic()
+            if number and began + took > ends:
+                print(f"  out of time after {number} of {rounds} rounds", flush=True)
                 return
-            if self._failures(turn) >= GIVE_UP_AFTER:
-                continue
+            for turn in of_round:
+                self._turn(turn, keep)
+            took = time.monotonic() - began
+
+    def _turn(self, turn: Turn, keep: Callable[[], None]) -> None:
+        if self._failures(turn) < GIVE_UP_AFTER:
             sample = take(turn, self._measure)
             self.samples.append(sample)
             print(f"  {_line(turn, sample)}", flush=True)
@@ -99,14 +110,21 @@ class Runner:
         size = turn.case.size
         if size is None:
             return self._sample(turn, 0)
+        key = turn.case.name, turn.system.name
+        if key not in self._jobs:
+            self._jobs[key] = self._jobs_of(turn, size)
+        measured = self._sample(turn, self._jobs[key])
+        self._rates.note(size, turn.system, measured.figures["rate"])
+        return measured
+
+    def _jobs_of(self, turn: Turn, size: Size) -> int:
+        """Return the size of all samples of this run, after a pilot where nothing is known."""
         jobs = self._rates.jobs(size, turn.system, quick=self._quick)
         if jobs is None:
             pilot = self._sample(turn, PILOT_JOBS)
             self._rates.note(size, turn.system, pilot.figures["rate"])
-            jobs = self._rates.jobs(size, turn.system, quick=self._quick) or PILOT_JOBS
-        measured = self._sample(turn, jobs)
-        self._rates.note(size, turn.system, measured.figures["rate"])
-        return measured
+            jobs = self._rates.jobs(size, turn.system, quick=self._quick)
+        return jobs or PILOT_JOBS
 
     def _sample(self, turn: Turn, jobs: int) -> Measured:
         system = turn.system
@@ -132,7 +150,7 @@ def _round(jobs: float) -> int:
 def _line(turn: Turn, sample: Sample) -> str:
     head = f"{turn.round + 1} {turn.case.name:<16} {turn.system.name:<18}"
     if sample.failure:
-        return f"{head} failed: {sample.failure}"
+        return f"{head} failed: {in_short(sample.failure)}"
     figures = [
         f"{name} {value:,.1f}" if value < 100 else f"{name} {value:,.0f}"
         for name, value in sample.figures.items()

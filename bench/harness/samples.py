@@ -7,6 +7,8 @@ from dataclasses import asdict, dataclass, field
 from statistics import median
 from typing import Any
 
+FAILURE_KEPT = 300
+
 
 @dataclass(frozen=True)
 class Sample:
@@ -21,6 +23,8 @@ class Sample:
     note: str = ""
     steal: float = 0.0
     """Percent of the machine's time that its host took away meanwhile."""
+    others: float = 0.0
+    """Percent of the machine's time that went to processes which are not of the benchmark."""
     seconds: float = 0.0
     """How long the sample took with all that belongs to it."""
     failure: str = ""
@@ -67,3 +71,9 @@ def percentile(values: Sequence[float], percent: float) -> float:
     ordered = sorted(values)
     place = -(-len(ordered) * percent // 100)
     return ordered[max(0, int(place) - 1)]
+
+
+def in_short(failure: str) -> str:
+    """Return what went wrong and the last thing that a program said of it."""
+    lines = [line.strip() for line in failure.splitlines() if line.strip()]
+    return " ... ".join(dict.fromkeys([lines[0][:FAILURE_KEPT], lines[-1][:FAILURE_KEPT]]))

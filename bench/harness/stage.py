@@ -71,10 +71,15 @@ class Stage:
 
     def start(self, verb: str, **given: Any) -> Program:
         """Start a verb beside us; it is stopped at the end of the sample at the latest."""
+        return self._start(verb, given, answers=True)
+
+    def _start(self, verb: str, given: dict[str, Any], *, answers: bool) -> Program:
         given = {"url": self.url, **given}
         if self.system.variant:
             given["variant"] = self.system.variant
-        return self._stack.enter_context(Program(self._command, verb, given, self.folder))
+        return self._stack.enter_context(
+            Program(self._command, verb, given, self.folder, answers=answers)
+        )
 
     def run(self, verb: str, **given: Any) -> dict[str, Any]:
         """Run a verb to its end and return its answer; raises ProgramFailed."""
@@ -92,11 +97,9 @@ class Stage:
         makes them itself in one program; of any other so many programs are started.
         """
         apart = "processes" not in self.system.abilities
-        given = {} if apart else {"processes": count}
-        begun = [
-            self.start("work", tally=str(self.tally), kind=kind, **given)
-            for _ in range(count if apart else 1)
-        ]
+        given: dict[str, Any] = {"tally": str(self.tally), "kind": kind}
+        given |= {} if apart else {"processes": count}
+        begun = [self._start("work", given, answers=False) for _ in range(count if apart else 1)]
         try:
             yield begun
         finally:
