@@ -99,7 +99,9 @@ class Program:
         self._process.communicate()
 
     def tail(self) -> str:
-        """Return the last of what it said on the standard error."""
+        """Return the last of what it said on the standard error; nothing once it is closed."""
+        if self._log.closed:
+            return ""
         self._log.seek(0)
         return self._log.read().decode(errors="replace")[-LOG_TAIL:].strip()
 
@@ -113,6 +115,7 @@ class Program:
         trace: TracebackType | None,
     ) -> None:
         self.stop()
+        self._log.close()
 
 
 def _environment() -> dict[str, str]:

@@ -115,7 +115,7 @@ def _head(results: Results) -> str:
         told = ", ".join(f"{name} {value}" for name, value in about.items() if value)
         lines.append(f"- {NAMES[store]}: {told}")
     lines += [f"- not measured: {name}: {why}" for name, why in results.missing.items()]
-    return "\n".join(lines)
+    return "\n".join(lines).strip()
 
 
 def _in_short(results: Results) -> str:

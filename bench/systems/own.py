@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from bench.harness.system import System
 
-VERBS = frozenset({"fill", "enqueue.sync", "enqueue.async", "pace", "feed", "work", "left"})
+VERBS = frozenset(
+    {"fill", "enqueue.sync", "enqueue.async", "pace", "feed", "work", "left", "processes"}
+)
 TASKS = frozenset({"noop", "noop_sync", "kib", "flaky", "stamp"})
 FLOOR = frozenset({"fill", "enqueue.sync", "feed", "work", "left", "noop"})
 
@@ -14,7 +16,10 @@ SYSTEMS = (
         title="Jobpipe, PostgreSQL",
         store="postgresql",
         package="jobpipe",
-        settings="jobpipe worker -c 100 (threads: -c 10), log level warning, all else as it comes",
+        settings=(
+            "jobpipe worker -c 100 (threads: -c 10), two processes by --processes 2, log level"
+            " warning, all else as it comes"
+        ),
         abilities=VERBS | TASKS,
         keeps_history=True,
         durable=True,

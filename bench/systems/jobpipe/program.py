@@ -74,7 +74,9 @@ async def feed(url: str, task: str, seconds: float, backlog: int, tally: str) ->
     return {"jobs": await kit.fed(tally, seconds, backlog, call)}
 
 
-def work(url: str, tally: str, kind: str = "noop", statements: str = "", **_: Any) -> None:
+def work(
+    url: str, tally: str, kind: str = "noop", processes: int = 1, statements: str = "", **_: Any
+) -> None:
     """Become a worker; ``statements`` is a file that grows by a byte for each that SQLite runs."""
     os.environ["BENCH_TALLY"] = tally
     os.environ["PYTHONPATH"] = str(FOLDER)
@@ -82,8 +84,13 @@ def work(url: str, tally: str, kind: str = "noop", statements: str = "", **_: An
         os.environ["BENCH_STATEMENTS"] = statements
         os.environ["PYTHONPATH"] += f"{os.pathsep}{FOLDER / 'traced'}"
     worker = Path(sys.executable).with_name("jobpipe")
-    slots = str(SLOTS.get(kind, 100))
-    os.execv(worker, [str(worker), "worker", "tasks:jp", "-c", slots, "--log-level", "warning"])
+    flags = {
+        "--concurrency": SLOTS.get(kind, 100),
+        "--processes": processes,
+        "--log-level": "warning",
+    }
+    given = [str(text) for flag in flags.items() for text in flag]
+    os.execv(worker, [str(worker), "worker", "tasks:jp", *given])
 
 
 def left(url: str) -> dict[str, int]:
