@@ -128,4 +128,43 @@ SYSTEMS = (
         keeps_history=False,
         durable=True,
     ),
+    System(
+        name="arq",
+        title="arq, Redis",
+        store="redis",
+        package="arq",
+        settings=(
+            "100 at a time, idle look every 10 ms (default 0.5 s), uvloop, hiredis; results only"
+            " of the 1 KiB jobs; bulk is 100 calls side by side; Redis keeps nothing on disk"
+        ),
+        abilities=AWAITED | TASKS | {"noop_sync"},
+        keeps_history=False,
+        durable=False,
+    ),
+    System(
+        name="saq",
+        title="saq, Redis",
+        store="redis",
+        package="saq",
+        settings=(
+            "50 at a time (at 100 it runs out of connections), uvloop, hiredis; results only of"
+            " the 1 KiB jobs; bulk is 50 calls side by side; Redis keeps nothing on disk"
+        ),
+        abilities=AWAITED | TASKS | {"noop_sync"},
+        keeps_history=False,
+        durable=False,
+    ),
+    System(
+        name="rq",
+        title="rq, Redis",
+        store="redis",
+        package="rq",
+        settings=(
+            "SimpleWorker, which does not fork for each job, hiredis; bulk by enqueue_many of"
+            " 1,000; results kept for 500 s; Redis keeps nothing on disk"
+        ),
+        abilities=VERBS | TASKS | {"noop_sync"},
+        keeps_history=False,
+        durable=False,
+    ),
 )
