@@ -20,8 +20,8 @@ from jobpipe.store.postgres.driver import PostgresStore
 KNOWN = dialect.load("jobpipe")
 FEW, MANY = 2_000, 20_000
 LIVE = 500
-GROWTH, SLACK_PAGES = 1.25, 12
-"""A tree that is a level deeper costs a page a descent; a walk over the dead costs thousands."""
+GROWTH, SLACK_PAGES = 1.25, 100
+"""A deeper tree or another way along it costs some; a walk over the dead costs thousands."""
 
 SCHEMA: LiteralString = """
 ALTER TABLE jobpipe.job SET (autovacuum_enabled = false);
@@ -86,11 +86,11 @@ def questions(last: int) -> dict[str, dict[str, Any]]:
         "claim": {
             **lane,
             "after": [last],
-            "until": [2**62],
             "limit": 100,
             "worker": 1,
             "done": [1, 2],
         },
+        "left_behind": {**lane, "after": [0], "until": [FEW], "limit": 100},
         "finish": {
             "id": ids,
             "token": [1] * len(ids),

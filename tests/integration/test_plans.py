@@ -35,6 +35,7 @@ from jobpipe.store.stepping import step
 SQLITE = statements.load("jobpipe.store.sqlite", "jobpipe_")
 POSTGRESQL = dialect.load("jobpipe")
 ONLY_POSTGRESQL = {
+    "left_behind",
     "notify",
     "store_exists",
     "lock_schema",
@@ -95,6 +96,7 @@ CASES: dict[str, tuple[dict[str, Any], set[str]]] = {
         {"job_claim", "job_pkey", "checkpoint_pkey"},
     ),
     "peek": (LANES, {"job_claim"}),
+    "left_behind": ({**LANES, "until": [50_000, 50_000], "limit": 500}, {"job_claim"}),
     "finish": (
         {
             **HELD,

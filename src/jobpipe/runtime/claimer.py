@@ -16,10 +16,11 @@ from jobpipe.delivery.hub import Hint
 from jobpipe.errors import StoreUnavailable
 from jobpipe.failpoint import failpoint
 from jobpipe.model.job import Claimed, Finish, Lane
-from jobpipe.policy.frontier import Frontier, Walk
+from jobpipe.policy.frontier import Frontier, Spans, Walk
 from jobpipe.runtime.lanes import LaneChoice
 from jobpipe.store.ops import claim as ops
 from jobpipe.store.ops.claim import Held
+from jobpipe.store.ops.left_behind import left_behind
 from jobpipe.store.port import AsyncStore
 from jobpipe.telemetry.events import StoreBack, StoreLost, emit
 
@@ -216,12 +217,29 @@ class Claimer:
             return await self._take(lanes, limit, {})
         began = time.monotonic()
         walk = self.frontier.next_walk(lanes, began)
+        if walk is Walk.FULL and (spans := self.frontier.next_slice(lanes)):
+            jobs = await self._look_back(lanes, spans, limit)
+            if jobs:
+                return jobs
+            walk, began = Walk.NEAR, time.monotonic()
         jobs = await self._take(lanes, limit, self.frontier.starts(walk, began))
         if not jobs and walk is Walk.NEAR:
             walk = Walk.LAGGED
             jobs = await self._take(lanes, limit, self.frontier.starts(walk, began))
         if walk is Walk.FULL:
             self.frontier.walked_fully(lanes, began, time.monotonic())
+        return jobs
+
+    async def _look_back(self, lanes: Sequence[Lane], spans: Spans, limit: int) -> list[Claimed]:
+        """Claim what all claims have passed, as far as a slice of a full walk goes."""
+        began = time.monotonic()
+        left = await self._store.run(left_behind(spans, limit))
+        jobs: list[Claimed] = []
+        if left:
+            limit = min(limit, sum(found.count for found in left.values()))
+            after = {lane: left[lane].rank - 1 for lane in lanes if lane in left}
+            jobs = await self._take(list(after), limit, after)
+        self.frontier.walked_slice(lanes, {} if left else spans, began, time.monotonic())
         return jobs
 
     async def _take(

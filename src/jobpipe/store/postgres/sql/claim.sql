@@ -63,6 +63,23 @@ FROM taken
 FULL JOIN picked ON picked.id = taken.id
 CROSS JOIN recorded
 
+-- name: left_behind
+-- What is queued in a span of each lane's ranks that all claims have passed: per lane the first
+-- rank, and how many there are. The span bounds the walk, also over entries that are dead.
+SELECT lane.queue, lane.priority, min(found.rank) AS rank, count(*) AS n
+FROM unnest(
+    CAST(:queue AS text[]), CAST(:priority AS smallint[]), CAST(:after AS bigint[]),
+    CAST(:until AS bigint[])
+) AS lane (queue, priority, after, until)
+CROSS JOIN LATERAL (
+    SELECT j.rank FROM {p}job AS j
+    WHERE j.queue = lane.queue AND j.priority = lane.priority
+        AND j.rank > lane.after AND j.rank <= lane.until
+    ORDER BY j.rank
+    LIMIT CAST(:limit AS bigint)
+) AS found
+GROUP BY lane.queue, lane.priority
+
 -- name: held
 -- What the records say this worker holds and has not ended: (job, token, old rank).
 SELECT held.id, held.token, held.rank, c.id AS claim_id
