@@ -17,6 +17,9 @@ from jobpipe.delivery.hub import LOOK, Hint
 from jobpipe.model.job import Lane
 
 INTERVAL_SECONDS = 0.005
+CROWD, CROWDED_SECONDS = 10, 0.02
+"""After this many hints in one interval the next one is longer: where so much is stored, whoever
+listens is busy, and each message costs as much as storing a job."""
 LANES_MAX = 50
 """Most lanes named in a message (PostgreSQL allows 8,000 bytes); beyond it, it says "look"."""
 
@@ -33,6 +36,7 @@ class NotifySender:
         self._lock = threading.Condition()
         self._pending: Hint | None = None
         self._asleep = False
+        self._hints = 0
         self._closing = threading.Event()
         self._thread: threading.Thread | None = None
 
@@ -42,6 +46,7 @@ class NotifySender:
         if self._process != os.getpid():  # the thread stayed with the parent, maybe with the lock
             self._begin()
         with self._lock:
+            self._hints += 1
             if self._pending is None:
                 self._pending = hint
             elif not _says(self._pending, hint):
@@ -71,12 +76,13 @@ class NotifySender:
                     self._lock.wait()
                 self._asleep = False
                 hint, self._pending = self._pending, None
+                hints, self._hints = self._hints, 0
                 if hint is None:
                     return
             # The store may be away or refuse: whoever listens looks by himself before long.
             with suppress(Exception):
                 self._send(encode(hint))
-            self._closing.wait(INTERVAL_SECONDS)
+            self._closing.wait(CROWDED_SECONDS if hints >= CROWD else INTERVAL_SECONDS)
 
 
 def _says(one: Hint, other: Hint) -> bool:

@@ -141,6 +141,17 @@ class _ThreadLine:
         self._led = False
 
     def enqueue(self, job: NewJob) -> Enqueued:
+        with self._gate:
+            if is_alone := not self._led:
+                self._led = True
+        if is_alone:
+            try:
+                return self._store_jobs([job])[0]
+            finally:
+                self._pass_on()
+        return self._enqueue_with_others(job)
+
+    def _enqueue_with_others(self, job: NewJob) -> Enqueued:
         seat = _Seat(job)
         try:
             with self._gate:
@@ -162,9 +173,14 @@ class _ThreadLine:
         with self._gate:
             if seat in self._waiting:
                 self._waiting.remove(seat)
-            if not seat.leads:
-                return
-            seat.leads, self._led = False, bool(self._waiting)
+            is_leader, seat.leads = seat.leads, False
+        if is_leader:
+            self._pass_on()
+
+    def _pass_on(self) -> None:
+        """Let another thread lead, the one that has waited longest."""
+        with self._gate:
+            self._led = bool(self._waiting)
             if self._waiting:
                 self._waiting[0].leads = True
                 self._waiting[0].turn.release()

@@ -46,6 +46,11 @@ class Dialect:
         values["clock_shift"] = self.clock_shift()
         return values
 
+    def arguments(self, statement: Statement, prepared: Prepared) -> list[Any]:
+        """Return the values of the statement's parameters, in the order of their numbers."""
+        values = self.values(statement)
+        return [values[name] for name in prepared.parameters]
+
 
 def schema_prefix(schema: str) -> str:
     """Return what stands before every table's name."""

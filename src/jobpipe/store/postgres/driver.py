@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from dataclasses import dataclass
 from functools import partial
 from typing import Any, Literal, TypeVar
 
@@ -23,10 +24,24 @@ from jobpipe.store.postgres.address import Address
 from jobpipe.store.postgres.attempts import Attempts, Connecting
 from jobpipe.store.postgres.capabilities import CAPABILITIES
 from jobpipe.store.postgres.dialect import PACKAGE, Dialect, schema_prefix
-from jobpipe.store.postgres.pool import Connection, Pool
+from jobpipe.store.postgres.pool import Connection, Held, Pool
 from jobpipe.store.stepping import step
 
 T = TypeVar("T")
+
+
+KEPT_ROWS = 10
+"""Most rows of an answer that may lie in a cursor until its next use; none of those who read, as
+their rows may be long."""
+
+
+@dataclass(slots=True)
+class _Sent:
+    """A statement as it goes to the server: always the same object, which psycopg knows again."""
+
+    text: bytes
+    columns: tuple[str, ...] | None = None
+    """What the columns of its answer are called, once one has come."""
 
 
 class PostgresStore:
@@ -46,8 +61,7 @@ class PostgresStore:
         self._connect_seconds = connect_seconds
         self._migrations = load(PACKAGE, schema_prefix(dialect.schema))
         self._pool = Pool(self._connect, size)
-        self._columns: dict[str, tuple[str, ...]] = {}
-        """What the columns of a statement's answer are called, so that it is asked but once."""
+        self._known: dict[str, _Sent] = {}
 
     @property
     def capabilities(self) -> Capabilities:
@@ -59,7 +73,7 @@ class PostgresStore:
         while True:
             held = self._pool.take()
             try:
-                result = self._perform(held.connection, operation, attempts)
+                result = self._perform(held, operation, attempts)
             except Exception as error:
                 lost = held.connection.broken or errors.is_lost(error)
                 if lost or errors.sqlstate(error) == errors.STALE_PLAN:
@@ -110,11 +124,11 @@ class PostgresStore:
         finally:
             connection.close()
 
-    def _perform(self, connection: Connection, operation: Operation[T], attempts: Attempts) -> T:
-        execute = self._executor(connection)
+    def _perform(self, held: Held, operation: Operation[T], attempts: Attempts) -> T:
+        execute = self._executor(held, keep=operation.mode is Mode.ONE)
         if operation.mode is Mode.TRANSACTION:
             attempts.may_be_stored = False
-            with connection.transaction():
+            with held.connection.transaction():
                 result = step(operation, execute)
                 failpoint(operation.name, "before_commit")
                 attempts.may_be_stored = True
@@ -125,21 +139,24 @@ class PostgresStore:
         failpoint(operation.name, "after_commit")
         return result
 
-    def _executor(self, connection: Connection) -> Callable[[Statement], Rows]:
-        dialect, columns = self.dialect, self._columns
-        cursor = psycopg.RawCursor(connection, row_factory=tuple_row)
+    def _executor(self, held: Held, *, keep: bool) -> Callable[[Statement], Rows]:
+        dialect, known = self.dialect, self._known
 
         def execute(statement: Statement) -> Rows:
-            prepared = dialect.dollar[statement.name]
-            values = dialect.values(statement)
-            cursor.execute(prepared.sql.encode(), [values[name] for name in prepared.parameters])
-            names = columns.get(statement.name)
-            if names is None:
-                names = tuple(column.name for column in cursor.description or ())
-                columns[statement.name] = names
-            if not names:
-                return ()
-            return [dict(zip(names, row, strict=True)) for row in cursor.fetchall()]
+            name = statement.name
+            cursor = held.cursor or psycopg.RawCursor(held.connection, row_factory=tuple_row)
+            held.cursor = None
+            sent = known.get(name)
+            if sent is None:
+                sent = known[name] = _Sent(dialect.dollar[name].sql.encode())
+            cursor.execute(sent.text, dialect.arguments(statement, dialect.dollar[name]))
+            if sent.columns is None:
+                sent.columns = tuple(column.name for column in cursor.description or ())
+            columns = sent.columns
+            rows = cursor.fetchall() if columns else []
+            if keep and len(rows) <= KEPT_ROWS:
+                held.cursor = cursor
+            return [dict(zip(columns, row, strict=True)) for row in rows]
 
         return execute
 

@@ -8,8 +8,8 @@ connections are never touched, not even closed, as that would end the parent's s
 from __future__ import annotations
 
 import os
+import queue
 import select
-import threading
 import time
 import weakref
 from collections.abc import Callable
@@ -36,6 +36,8 @@ class Held:
     connection: Connection
     generation: int
     idle_since: float = 0.0
+    cursor: psycopg.RawCursor[tuple[Any, ...]] | None = None
+    """Kept for the next statement, since making one costs as much as a tenth of a statement."""
     ear: select.poll | None = None
     """Tells what can be read without asking the connection for its number each time."""
 
@@ -65,14 +67,16 @@ class Pool:
             self._inherited += self._idle  # kept, so that they are never closed from here
             self._end_at_exit.detach()
             self._begin()
-        if not self._room.acquire(timeout=WAIT_SECONDS):
+        try:
+            self._room.get(timeout=WAIT_SECONDS)
+        except queue.Empty:
             raise StoreUnavailable(
                 f"all {self._size} connections were in use for {WAIT_SECONDS:.0f} s"
-            )
+            ) from None
         try:
             return self._idle_one() or Held(self._connect(), self._generation)
         except BaseException:
-            self._room.release()
+            self._room.put(None)
             raise
 
     def give(self, held: Held) -> None:
@@ -84,12 +88,12 @@ class Pool:
             self._idle.append(held)
         else:
             hang_up(connection)
-        self._room.release()
+        self._room.put(None)
 
     def drop(self, held: Held) -> None:
         """End a connection that is of no more use."""
         hang_up(held.connection)
-        self._room.release()
+        self._room.put(None)
 
     def forget_idle(self) -> None:
         """Close every idle connection now, and those in use when they come back."""
@@ -99,7 +103,9 @@ class Pool:
 
     def _begin(self) -> None:
         self._pid = os.getpid()
-        self._room = threading.Semaphore(self._size)
+        self._room: queue.SimpleQueue[None] = queue.SimpleQueue()
+        for _ in range(self._size):
+            self._room.put(None)
         self._idle: list[Held] = []
         self._end_at_exit = weakref.finalize(self, _close_all, self._idle, self._pid)
 

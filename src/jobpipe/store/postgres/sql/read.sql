@@ -133,5 +133,8 @@ SELECT id FROM {p}store
 SELECT :now AS now
 
 -- name: notify
--- Only a hint: sent outside of hot transactions, since it makes commits wait for each other.
-SELECT pg_notify(CAST(:channel AS text), CAST(:payload AS text))
+-- Only a hint: sent outside of hot transactions, since it makes commits wait for each other, and
+-- nobody waits for the disk on its account: a crash that loses it ends whoever listens, too.
+SELECT
+    set_config('synchronous_commit', 'off', true),
+    pg_notify(CAST(:channel AS text), CAST(:payload AS text))
