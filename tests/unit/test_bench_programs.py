@@ -13,6 +13,7 @@ from bench.harness.programs import Program, ProgramFailed
 from bench.harness.stage import Stage
 from bench.harness.system import System
 from bench.systems import kit
+from tests.waiting import is_alive, until
 
 SYSTEMS = Path(kit.__file__).parent
 BODY = f"""
@@ -33,7 +34,7 @@ def fail(url):
 
 def work(url, tally, kind, processes=1):
     child = subprocess.Popen(["sleep", "60"])
-    print(child.pid, file=open(tally + "/child", "w"), flush=True)
+    kit.Path(tally, f"{child.pid}.child").touch()
     for _ in range(300 * processes):
         kit.tally().stamp(time.monotonic_ns() - 5_000_000)
     kit.tally().flush()
@@ -110,9 +111,10 @@ def test_workers_count_and_stamp_and_end_with_their_children(command: list[str])
         with ground.workers(2) as workers:
             ground.until_done(600, workers, seconds=20)
             assert len(workers) == 2
-            child = int((ground.tally / "child").read_text())
+            children = [int(file.stem) for file in ground.tally.glob("*.child")]
         assert all(worker.ended for worker in workers)
-        assert not alive(child)
+        assert len(children) == 2
+        until(lambda: not any(map(is_alive, children)))
         assert ground.done() == 600
         assert len(ground.stamps_ms()) == 600
         assert min(ground.stamps_ms()) >= 5
@@ -157,11 +159,3 @@ def test_a_tally_is_one_file_a_process(tmp_path: Path) -> None:
 
 def test_one_of_twenty_flaky_jobs_fails_once() -> None:
     assert [n for n in range(60) if kit.is_flaky(n)] == [0, 20, 40]
-
-
-def alive(pid: int) -> bool:
-    try:
-        state = Path(f"/proc/{pid}/stat").read_text().rpartition(") ")[2].split()[0]
-    except FileNotFoundError:
-        return False
-    return state != "Z"
