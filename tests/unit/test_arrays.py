@@ -6,9 +6,9 @@ from typing import Any
 
 from jobpipe.model.job import Finish
 from jobpipe.model.state import Reason, State
-from jobpipe.store.binding import array_parameters
+from jobpipe.store.binding import array_parameters, sqlite_parameters
 from jobpipe.store.ops.finish import finish
-from jobpipe.store.port import Batch, Statement
+from jobpipe.store.port import VARIES, Batch, Statement
 
 
 def sent(*outcomes: Finish) -> dict[str, Any]:
@@ -30,15 +30,14 @@ def test_a_column_of_nulls_is_left_out() -> None:
 
 
 def test_a_column_of_what_goes_without_saying_is_left_out() -> None:
-    batch = Batch(("id", "state"), [(1, "a"), (2, "a")], plain=(None, "a"))
+    batch = Batch(("id", "state"), [(1, "a"), (2, "a")], plain=(VARIES, "a"))
     assert array_parameters(Statement("x", batch=batch)) == {"id": [1, 2], "state": []}
 
 
-def test_plain_successes_are_told_by_four_arrays() -> None:
+def test_plain_successes_are_told_by_three_arrays() -> None:
     values = sent(success(2), success(1, ended_at_ns=2_000))
     assert {name: value for name, value in values.items() if value} == {
         "id": [1, 2],
-        "token": [1, 1],
         "duration_us": [5, 5],
         "age_us": [7, 9],
     }
@@ -52,3 +51,23 @@ def test_one_that_differs_is_told_in_full() -> None:
     assert values["outcome"] == ["succeeded", "failed"]
     assert values["error"] == [None, "{}"]
     assert values["result"] == values["delay_us"] == values["charged"] == []
+
+
+def test_sqlite_gets_plain_successes_apart_and_short() -> None:
+    failed = success(2, state=State.FAILED, reason=Reason.FATAL, outcome="failed", error="{}")
+    again = success(3, token=2, result='"x"')
+    statement = next(finish((success(1, result="7"), failed, again), 9_000).start())
+    values = sqlite_parameters(statement, ("now", "rows", "plain", "plain_ids"), 4)
+    assert values == {
+        "now": 4,
+        "plain": '[[1,"7",5,9]]',
+        "plain_ids": "[1]",
+        "rows": '[[2,1,"failed","fatal","failed",null,"{}",null,true,5,9],'
+        '[3,2,"succeeded",null,"succeeded","\\"x\\"",null,null,true,5,9]]',
+    }
+
+
+def test_a_script_that_does_not_part_its_batch_gets_all_rows() -> None:
+    batch = Batch(("id", "state"), [(1, "a"), (2, "b")], plain=(VARIES, "a"))
+    values = sqlite_parameters(Statement("x", batch=batch), ("rows",), 4)
+    assert values == {"rows": '[[1,"a"],[2,"b"]]'}

@@ -33,15 +33,21 @@ class Row(Protocol):
 Rows: TypeAlias = Sequence[Row]
 
 
+VARIES = object()
+"""Stands in ``Batch.plain`` for a value of the row's own."""
+
+
 @dataclass(frozen=True, slots=True)
 class Batch:
     """Many rows for one statement, which reads them as arrays (``unnest``, ``json_each``).
 
     The statement sees them under the names in ``columns``. PostgreSQL gets one array a column
     (``:task`` is ``text[]``), SQLite one JSON array of rows (``:rows``, in the order of
-    ``columns``). A column that holds nothing but its value in ``plain`` (None without that) may
-    be left out: PostgreSQL gets an empty array, which ``unnest`` fills up with NULL, and its
-    statement knows what that stands for.
+    ``columns``). A column that holds nothing but its value in ``plain`` (None without that, or
+    where it varies) may be left out: PostgreSQL gets an empty array, which ``unnest`` fills up with
+    NULL, and its statement knows what that stands for. On SQLite a statement that names ``:plain``
+    gets the rows that agree with ``plain`` there, cut to the columns that vary, the first of these
+    alone in ``:plain_ids``, and the other rows in ``:rows``.
     """
 
     columns: tuple[str, ...]

@@ -12,9 +12,9 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import TypeVar
 
-from jobpipe.store.binding import sqlite_parameters, sqlite_parts
 from jobpipe.store.callers.caller import Placeholder, Statements, already_open, unavailable
 from jobpipe.store.port import Mode, Operation, Rows, Statement
+from jobpipe.store.script import execute, script
 from jobpipe.store.stepping import step
 
 T = TypeVar("T")
@@ -49,18 +49,14 @@ class Sqlite3Caller:
         cursor = _cursor(connection)
         cursor.row_factory = sqlite3.Row
 
-        def execute(statement: Statement) -> Rows:
-            prepared = statements[statement.name]
-            values = sqlite_parameters(statement, prepared.parameters, clock())
-            for part in sqlite_parts(prepared.sql):
-                cursor.execute(part, values)
-            return cursor.fetchall()
+        def run(statement: Statement) -> Rows:
+            return execute(cursor, script(statements[statement.name].sql), statement, clock())
 
         try:
             if operation.mode is Mode.READ:
-                return step(operation, execute)
+                return step(operation, run)
             with _undone_together(connection):
-                return step(operation, execute)
+                return step(operation, run)
         except sqlite3.OperationalError as error:
             # The low byte is the kind, the rest says more about it.
             if (error.sqlite_errorcode & 0xFF) in BUSY_CODES:

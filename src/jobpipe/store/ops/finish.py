@@ -10,7 +10,7 @@ from msgspec import Struct
 from jobpipe.errors import LeaseLost
 from jobpipe.model.job import Finish
 from jobpipe.model.state import State
-from jobpipe.store.port import Batch, Mode, Op, Statement, operation
+from jobpipe.store.port import VARIES, Batch, Mode, Op, Statement, operation
 
 COLUMNS = (
     "id",
@@ -27,8 +27,11 @@ COLUMNS = (
 )
 
 
-PLAIN = (None, None, State.SUCCEEDED, None, "succeeded", None, None, None, True, None, None)
-"""What most attempts come to, as far as it is the same for all of them."""
+PLAIN = (
+    *(VARIES, 1, State.SUCCEEDED, None, "succeeded"),
+    *(VARIES, None, None, True, VARIES, VARIES),
+)
+"""What most attempts come to, success at the first try, as far as it is the same for all."""
 
 STATES = {state.value: state for state in State}
 

@@ -1,21 +1,14 @@
-"""Opens connections to one database file, and runs one statement on one of them."""
+"""Opens connections to one database file, and takes its write lock."""
 
 from __future__ import annotations
 
 import random
 import sqlite3
 import time
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
-from functools import partial
+from collections.abc import Callable
 from typing import TypeVar
 
-import msgspec
-
-from jobpipe.store.binding import sqlite_parameters, sqlite_parts
-from jobpipe.store.port import Statement
 from jobpipe.store.sqlite.errors import is_busy
-from jobpipe.store.statements import PARAMETER
 
 T = TypeVar("T")
 
@@ -30,30 +23,6 @@ LOG_BYTES_KEPT = 1024 * 1024
 
 SHORTEST_PAUSE, LONGEST_PAUSE = 0.0005, 0.02
 """Bounds of the jittered pause between two tries for the write lock, in seconds."""
-
-
-GATHERED = "SELECT json_group_array("
-"""How a part begins that answers many rows as one: each of its columns is a JSON array. Fetching a
-row lets the interpreter go and asks for it again, and while the loop is busy each time may take
-milliseconds."""
-
-_array = msgspec.json.Decoder(list[object])
-
-
-@dataclass(frozen=True, slots=True)
-class Script:
-    """One statement of the dialect: the parts that run in turn and the parameters they name."""
-
-    parts: tuple[str, ...]
-    names: tuple[str, ...]
-
-
-def scripts(texts: Mapping[str, str]) -> dict[str, Script]:
-    """Split every statement of the dialect once."""
-    return {
-        name: Script(sqlite_parts(sql), tuple(dict.fromkeys(PARAMETER.findall(sql))))
-        for name, sql in texts.items()
-    }
 
 
 def connect(path: str, *, read_only: bool = False) -> sqlite3.Connection:
@@ -85,26 +54,6 @@ def begin_write(connection: sqlite3.Connection) -> None:
 def commit(connection: sqlite3.Connection) -> None:
     """Commit, waiting as ``begin_write`` does (recovery of the log may keep it busy)."""
     patiently(lambda: connection.execute("COMMIT"))
-
-
-def execute(
-    connection: sqlite3.Connection, script: Script, statement: Statement, now: int
-) -> list[sqlite3.Row]:
-    """Run every part of the statement; the rows are those of the parts that answer any."""
-    parameters = sqlite_parameters(statement, script.names, now)
-    answer: list[sqlite3.Row] = []
-    for part in script.parts:
-        cursor = connection.execute(part, parameters)
-        rows = cursor.fetchall()
-        if rows:
-            answer += _spread(cursor, rows[0]) if part.startswith(GATHERED) else rows
-    return answer
-
-
-def _spread(cursor: sqlite3.Cursor, gathered: sqlite3.Row) -> list[sqlite3.Row]:
-    """Return the rows that a gathered answer stands for."""
-    columns = map(_array.decode, gathered)
-    return list(map(partial(sqlite3.Row, cursor), zip(*columns, strict=True)))
 
 
 def patiently(action: Callable[[], T]) -> T:

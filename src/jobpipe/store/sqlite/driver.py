@@ -16,11 +16,13 @@ from functools import partial
 from typing import Any, TypeVar
 
 from jobpipe.clock import Clock, wall_clock
-from jobpipe.store.migrations import Migration, SchemaStatus, compare, load, script
+from jobpipe.store.migrations import Migration, SchemaStatus, compare, load
+from jobpipe.store.migrations import script as migration_script
 from jobpipe.store.port import Capabilities, Mode, Operation
+from jobpipe.store.script import execute, script
 from jobpipe.store.sqlite import schema
 from jobpipe.store.sqlite.checkpoint import Checkpointer
-from jobpipe.store.sqlite.connection import connect, execute, patiently, scripts
+from jobpipe.store.sqlite.connection import connect, patiently
 from jobpipe.store.sqlite.errors import translate
 from jobpipe.store.sqlite.locks import WorkerLocks
 from jobpipe.store.sqlite.writer import Writer
@@ -52,7 +54,7 @@ class SqliteStore:
             shared=path != MEMORY,
         )
         self.worker_locks = WorkerLocks(self.path) if path != MEMORY else None
-        self._statements = scripts(self.texts)
+        self._statements = {name: script(sql) for name, sql in self.texts.items()}
         self._migrations = load(PACKAGE, table_prefix)
         self._clock = clock
         self._gate = threading.Lock()
@@ -125,7 +127,7 @@ class SqliteStore:
     def schema_sql(self) -> str:
         """Return what ``migrate`` would run on an empty store."""
         now = {"now": str(self._clock())}
-        return script(self.texts, ["create_migrations"], self._migrations, now)
+        return migration_script(self.texts, ["create_migrations"], self._migrations, now)
 
     def check(self) -> list[str]:
         """Return what SQLite's own integrity check finds; empty when all is well."""
@@ -145,8 +147,8 @@ class SqliteStore:
 
     def _drive(self, connection: sqlite3.Connection, operation: Operation[Any]) -> Any:
         now = self._clock()
-        statements = self._statements
-        return step(operation, lambda s: execute(connection, statements[s.name], s, now))
+        cursor, statements = connection.cursor(), self._statements
+        return step(operation, lambda s: execute(cursor, statements[s.name], s, now))
 
     def _open(self) -> sqlite3.Connection:
         connection = connect(self.path)

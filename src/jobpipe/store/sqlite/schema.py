@@ -7,7 +7,8 @@ from collections.abc import Mapping
 
 from jobpipe.store.binding import sqlite_parts
 from jobpipe.store.migrations import Migration, SchemaStatus, compare, refuse_newer
-from jobpipe.store.sqlite.connection import Script, begin_write, commit, patiently
+from jobpipe.store.script import Script
+from jobpipe.store.sqlite.connection import begin_write, commit, patiently
 
 
 def status(
@@ -43,7 +44,7 @@ def migrate(
             for part in sqlite_parts(step.sql):
                 connection.execute(part)
             noted = {"version": step.version, "name": step.name, "now": now}
-            connection.execute(statements["note_migration"].parts[0], noted)
+            connection.execute(statements["note_migration"].parts[0].sql, noted)
     except BaseException:
         connection.execute("ROLLBACK")
         raise
@@ -54,4 +55,4 @@ def migrate(
 def _run(
     connection: sqlite3.Connection, statements: Mapping[str, Script], name: str
 ) -> list[sqlite3.Row]:
-    return connection.execute(statements[name].parts[0]).fetchall()
+    return connection.execute(statements[name].parts[0].sql).fetchall()

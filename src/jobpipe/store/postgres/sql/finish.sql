@@ -6,7 +6,7 @@
 -- What all have in common with a plain success comes as an empty array.
 WITH ended AS MATERIALIZED (
     SELECT
-        id, token, coalesce(state, 'succeeded') AS state, reason,
+        id, coalesce(token, 1) AS token, coalesce(state, 'succeeded') AS state, reason,
         coalesce(outcome, 'succeeded') AS outcome, result, error, delay_us,
         coalesce(charged, true) AS charged, duration_us, age_us
     FROM unnest(
