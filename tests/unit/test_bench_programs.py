@@ -34,7 +34,7 @@ def fail(url):
 
 def work(url, tally, kind, processes=1):
     child = subprocess.Popen(["sleep", "60"])
-    kit.Path(tally, f"{child.pid}.child").touch()
+    kit.Path(tally, str(child.pid) + ".child").touch()
     for _ in range(300 * processes):
         kit.tally().stamp(time.monotonic_ns() - 5_000_000)
     kit.tally().flush()
