@@ -93,7 +93,14 @@ class Store:
 class Bench:
     """A claimer with so many slots, which the test frees."""
 
-    def __init__(self, store: Store, slots: int, queues: str = "*", ahead: int = 0) -> None:
+    def __init__(
+        self,
+        store: Store,
+        slots: int,
+        queues: str = "*",
+        ahead: int = 0,
+        poll_seconds: float = 0.01,
+    ) -> None:
         self.store = store
         self.slots, self.ahead = slots, ahead
         self.jobs: list[Claimed] = []
@@ -104,7 +111,7 @@ class Bench:
             store,  # type: ignore[arg-type]
             5,
             lanes,
-            poll_seconds=0.01,
+            poll_seconds=poll_seconds,
             demand=lambda: Demand(self.slots - len(self.jobs), self.ahead),
             put=self.jobs.extend,
         )
@@ -206,3 +213,37 @@ def test_the_read_ahead_counts_what_was_finished_lately() -> None:
     assert ahead.room(1.0) == 0
     ahead.finished += 5 * AHEAD_MAX
     assert ahead.room(1.0) == AHEAD_MAX
+
+
+@pytest.mark.parametrize("frontier", [False, True])
+def test_what_is_left_of_the_room_says_that_nothing_is_left_to_claim(frontier: bool) -> None:
+    bench = Bench(Store(frontier, a=3), slots=4, poll_seconds=60.0)
+    bench.run(bench.claimer.idle.is_set)
+    assert bench.store.limits == [4]
+    bench.jobs.pop()
+    bench.claimer.look_for_more()  # a slot is free, but there was nothing left to put in it
+    assert bench.claimer.idle.is_set()
+    bench.claimer.look(Hint({A: 4}))
+    assert not bench.claimer.idle.is_set()
+
+
+def test_a_free_slot_claims_while_more_may_be_queued() -> None:
+    bench = Bench(Store(True, a=5), slots=4, poll_seconds=60.0)
+
+    def freed() -> bool:
+        if len(bench.jobs) == 4:
+            bench.jobs.clear()
+            bench.claimer.look_for_more()
+        return bench.claimer.idle.is_set()
+
+    bench.run(freed)
+    assert bench.store.limits == [4, 4]
+    assert len(bench.jobs) == 1
+
+
+def test_what_was_given_back_is_claimed_when_a_slot_is_free() -> None:
+    bench = Bench(Store(True, a=1), slots=4, poll_seconds=60.0)
+    bench.run(bench.claimer.idle.is_set)
+    asyncio.run(bench.claimer.give_back([Held(1, 1, 1, 1)]))
+    bench.claimer.look_for_more()
+    assert not bench.claimer.idle.is_set()

@@ -119,7 +119,7 @@ class Claimer:
         self.records = Records()
         self.frontier = Frontier(poll_seconds)
         self.idle = asyncio.Event()
-        """Set when a claim that began after the last hint found nothing."""
+        """Set when a claim that began after the last hint has found all there was."""
         self.claims = 0
         """How many claims have found something."""
         self._store = store
@@ -130,17 +130,26 @@ class Claimer:
         self._put = put
         self._wake = asyncio.Event()
         self._closing = False
-        self._was_empty = True
+        self._was_short = True
+        """The last answer was shorter than the claim asked for."""
+        self._is_exhausted = False
+        """The last look has found less than there was room for, and no hint has come since."""
         self._doubts: list[float] = []
 
     def look(self, hint: Hint | None = None) -> None:
-        """Claim soon: something may have been queued, or a slot is free."""
+        """Claim soon: something may have been queued."""
         if hint is not None:
             self._lanes.add(hint.lanes)
             for lane, rank in hint.lanes.items():
                 self.frontier.lower(lane, rank)
+        self._is_exhausted = False
         self.idle.clear()
         self._wake.set()
+
+    def look_for_more(self) -> None:
+        """Claim soon, unless there was nothing left: a slot is free."""
+        if not self._is_exhausted:
+            self.look()
 
     def look_fully(self) -> None:
         """Claim soon, and look at everything that is queued."""
@@ -167,7 +176,7 @@ class Claimer:
         while not self._closing:
             self._wake.clear()
             try:
-                found = await self._round()
+                may_have_more = await self._round()
             except StoreUnavailable as error:
                 if pause == SHORTEST_PAUSE:
                     emit(StoreLost(doing="claiming", why=str(error)))
@@ -181,37 +190,44 @@ class Claimer:
                 continue
             if self._doubts and time.monotonic() >= self._doubts[0] and await self._reconcile():
                 self._doubts.pop(0)
-            if not found:
+            if not may_have_more:
                 await self._wait()
 
     async def _round(self) -> bool:
-        """Make the claims that are due; tell whether anything was found."""
+        """Make the claims that are due; tell whether more may be claimed at once.
+
+        An answer shorter than the claim asked for says that nothing is left. What it may have
+        missed has a hint of its own, or is found by a later walk.
+        """
+        self._is_exhausted = False
         demand = self._demand()
         room = demand.room
         if room <= 0:
             return False
-        found = False
+        is_held_up = may_have_more = False
         for ask in self._lanes.asks():
             wanted = min(room, CLAIM_MAX)
             left = self._lanes.slots_left(ask, self.records.queues)
             if left is not None:
                 wanted = min(wanted, demand.free, left)
             if wanted <= 0:
+                is_held_up = True
                 continue
             jobs = await self._claim(ask.lanes, wanted)
-            found = found or bool(jobs)
+            may_have_more = may_have_more or not self._was_short
             room -= len(jobs)
             demand = Demand(demand.free - len(jobs), demand.ahead)
             if room <= 0:
                 break
-        if not found and room > 0 and not self._wake.is_set():
+        if not may_have_more and room > 0 and not self._wake.is_set():
+            self._is_exhausted = not is_held_up
             self.idle.set()
-        return found
+        return may_have_more and room > 0
 
     async def _claim(self, lanes: Sequence[Lane], limit: int) -> list[Claimed]:
-        if self._store.capabilities.peek and self._was_empty:
-            self._was_empty = not await self._store.run(ops.peek(lanes))
-            if self._was_empty:
+        if self._store.capabilities.peek and self._was_short:
+            self._was_short = not await self._store.run(ops.peek(lanes))
+            if self._was_short:
                 return []
         if not self._store.capabilities.frontier:
             return await self._take(lanes, limit, {})
@@ -254,7 +270,7 @@ class Claimer:
             self.records.return_done(done)
             raise
         failpoint("claim.taken")
-        self._was_empty = not jobs
+        self._was_short = len(jobs) < limit
         if jobs:
             self.claims += 1
             self.records.add(jobs)
@@ -281,6 +297,7 @@ class Claimer:
         failpoint("give_back.before")
         for queued in await self._store.run(ops.give_back(claims)):
             self.frontier.lower(queued.lane, queued.rank)
+        self._is_exhausted = False
         self.records.end([(held.id, held.token) for held in claims])
 
     async def _wait(self) -> None:

@@ -277,7 +277,7 @@ class Incarnation:
         self._changed.set()
         demand = self._demand()
         if not self.slots.waiting or demand.room > (self.slots.count + demand.ahead) // 2:
-            self.claimer.look()
+            self.claimer.look_for_more()
 
     def _written(self, batch: Sequence[Finish], taken: Sequence[Finished]) -> None:
         self.claimer.ended(batch)
