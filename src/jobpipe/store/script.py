@@ -1,8 +1,8 @@
 """Runs a statement of the SQLite dialect, which is a script: its parts in turn on one cursor.
 
-What a script answers are the rows of all its parts. A part that begins with ``GATHERED`` answers
-many rows as one, a JSON array a column: fetching a row lets the interpreter go and asks for it
-again, and beside a busy loop each time may take milliseconds.
+What a script answers are the rows of all its parts. A part whose first column is ``GATHERED``
+answers many rows as one, a JSON array a column: fetching a row lets the interpreter go and asks for
+it again, and beside a busy loop each time may take milliseconds.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from jobpipe.store.binding import PLAIN, ROWS, sqlite_parameters, sqlite_parts
 from jobpipe.store.port import Statement
 from jobpipe.store.statements import PARAMETER
 
-GATHERED = "SELECT json_group_array("
+GATHERED = "json_group_array("
 
 _array = msgspec.json.Decoder(list[object])
 
@@ -47,7 +47,11 @@ def script(sql: str) -> Script:
     is_parted = PLAIN in names
     return Script(
         tuple(
-            Part(text, text.startswith(GATHERED), _half(text) if is_parted else None)
+            Part(
+                text,
+                text.partition(" ")[2].startswith(GATHERED),
+                _half(text) if is_parted else None,
+            )
             for text in sqlite_parts(sql)
         ),
         names,
