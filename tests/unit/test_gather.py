@@ -131,7 +131,7 @@ def test_a_thread_alone_makes_a_statement_a_job_and_waits_for_nobody() -> None:
 
 
 def test_callers_of_one_loop_share_a_statement_and_one_alone_makes_no_task() -> None:
-    store = Store()
+    store, everybody = Store(), [str(number) for number in range(1, CALLERS + 1)]
     store.gate.set()
 
     async def main() -> list[int]:
@@ -140,13 +140,11 @@ def test_callers_of_one_loop_share_a_statement_and_one_alone_makes_no_task() -> 
         alone = asyncio.create_task(gathers.aenqueue(job("0")))
         await alone
         assert len(asyncio.all_tasks()) == before
-        for _ in range(2):
-            calls = [gathers.aenqueue(job(str(number))) for number in range(1, CALLERS + 1)]
-            answers = await asyncio.gather(*calls)
+        await asyncio.gather(*(gathers.aenqueue(job(name)) for name in everybody))
+        answers = await asyncio.gather(*(gathers.aenqueue(job(name)) for name in everybody))
         return [answer.id for answer in answers]
 
     assert asyncio.run(main()) == list(range(1, CALLERS + 1))
-    everybody = [str(number) for number in range(1, CALLERS + 1)]
     # Nobody knows of a crowd before it has come: its first one goes ahead, the next time he waits.
     assert store.groups == [["0"], ["1"], everybody[1:], everybody]
 
