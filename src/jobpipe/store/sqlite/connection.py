@@ -56,6 +56,12 @@ def commit(connection: sqlite3.Connection) -> None:
     patiently(lambda: connection.execute("COMMIT"))
 
 
+def data_version(connection: sqlite3.Connection) -> int:
+    """Return a number that is another one when another connection has committed in between."""
+    version: int = connection.execute("PRAGMA data_version").fetchone()[0]
+    return version
+
+
 def patiently(action: Callable[[], T]) -> T:
     """Run the action, trying again with jitter for LOCK_SECONDS while the database is busy."""
     deadline = time.monotonic() + LOCK_SECONDS

@@ -25,7 +25,8 @@ from jobpipe.store.sqlite.checkpoint import Checkpointer
 from jobpipe.store.sqlite.connection import connect, patiently
 from jobpipe.store.sqlite.errors import translate
 from jobpipe.store.sqlite.locks import WorkerLocks
-from jobpipe.store.sqlite.writer import Writer
+from jobpipe.store.sqlite.watch import DataVersion
+from jobpipe.store.sqlite.writer import Pulse, Writer
 from jobpipe.store.statements import load as load_statements
 from jobpipe.store.stepping import step
 
@@ -102,8 +103,8 @@ class SqliteStore:
             return self._writer
 
     def watch(self) -> DataVersion:
-        """Return a probe that tells whether another connection has committed since it looked."""
-        return DataVersion(connect(self.path, read_only=True))
+        """Return a probe that tells whether another process has committed since it looked."""
+        return DataVersion(connect(self.path, read_only=True), self._pulse)
 
     def schema_status(self) -> SchemaStatus:
         """Tell how far the schema is, without changing it (no file is made)."""
@@ -166,6 +167,10 @@ class SqliteStore:
         except sqlite3.Error as error:
             raise translate(error, self.path) from error
 
+    def _pulse(self) -> Pulse:
+        writer = self._writer
+        return writer.pulse if writer is not None else Pulse(0, 0)
+
     def _reader(self) -> sqlite3.Connection:
         try:
             return self._readers.get_nowait()
@@ -179,26 +184,6 @@ class SqliteStore:
             self._inherited = (self._writer, self._readers)
             self._writer, self._readers = None, queue.SimpleQueue()
             self._gate = threading.Lock()
-
-
-class DataVersion:
-    """A connection of its own, asked again and again; used by one thread."""
-
-    def __init__(self, connection: sqlite3.Connection) -> None:
-        self._connection = connection
-        self._seen = self._read()
-
-    def has_changed(self) -> bool:
-        """Tell whether another connection committed since the last call."""
-        before, self._seen = self._seen, self._read()
-        return before != self._seen
-
-    def close(self) -> None:
-        self._connection.close()
-
-    def _read(self) -> int:
-        version: int = self._connection.execute("PRAGMA data_version").fetchone()[0]
-        return version
 
 
 class SqliteAsyncStore:

@@ -12,12 +12,12 @@ import sqlite3
 import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future
-from typing import Any, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 from jobpipe.errors import StoreUnavailable
 from jobpipe.failpoint import failpoint
 from jobpipe.store.port import Operation
-from jobpipe.store.sqlite.connection import begin_write, commit
+from jobpipe.store.sqlite.connection import begin_write, commit, data_version
 from jobpipe.store.sqlite.errors import poisons_connection, translate
 
 T = TypeVar("T")
@@ -27,6 +27,15 @@ GROUP_MAX = 200
 
 Run = Callable[[sqlite3.Connection, Operation[Any]], Any]
 Action = Callable[[sqlite3.Connection], Any]
+
+
+class Pulse(NamedTuple):
+    """What whoever watches the database need not find out by himself."""
+
+    commits: int
+    """How many transactions this writer has begun."""
+    others: int
+    """Another number since the last time: another connection had committed in between."""
 
 
 class _Work:
@@ -53,6 +62,7 @@ class Writer:
         run: Run,
         after_commit: Callable[[sqlite3.Connection], None],
     ) -> None:
+        self.pulse = Pulse(0, 0)
         self._path = path
         self._open = open_connection
         self._run = run
@@ -136,6 +146,7 @@ class Writer:
             self._connection = self._open()
         connection = self._connection
         begin_write(connection)
+        self.pulse = Pulse(self.pulse.commits + 1, data_version(connection))
         done = [work for work in group if self._attempt(connection, work)]
         for work in done:
             failpoint(work.operation.name, "before_commit")
