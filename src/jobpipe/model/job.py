@@ -1,7 +1,8 @@
 """A job as the rooms hand it to each other: asked for, claimed, ended, and as the store tells it.
 
 Times are whole microseconds since 1970 in UTC (``_us`` marks a span of time, also microseconds);
-payloads (``args``, ``result``, ``error``, ``tags``, ``meta``) are JSON texts.
+payloads (``args``, ``result``, ``error``, ``tags``, ``meta``) are JSON texts. What a worker holds
+by the thousand holds nothing but texts and numbers, so the garbage collector need not look at it.
 """
 
 from __future__ import annotations
@@ -52,7 +53,7 @@ class Lane(Struct, frozen=True, order=True):
     priority: int
 
 
-class Claimed(Struct, frozen=True):
+class Claimed(Struct, frozen=True, gc=False):
     """One attempt that a worker holds: all it needs to run the job."""
 
     id: int
@@ -74,7 +75,7 @@ class Claimed(Struct, frozen=True):
     """What an earlier attempt left for this one to go on from, as a JSON text."""
 
 
-class Finish(Struct, frozen=True, kw_only=True):
+class Finish(Struct, frozen=True, kw_only=True, gc=False):
     """How an attempt ended, ready to be written: guarded by (id, token)."""
 
     id: int

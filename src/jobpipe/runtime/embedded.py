@@ -7,6 +7,7 @@ alone tells the others.
 from __future__ import annotations
 
 import asyncio
+import gc
 import os
 import signal
 import threading
@@ -134,6 +135,7 @@ def as_program(make: MakeWorker, listener: Listener | None = None) -> int:
 
     SIGTERM or SIGINT stops in good order (0), a second one at once (128 + its number).
     """
+    gc.freeze()  # what is loaded by now stays: the collector need not look at it again and again
     with asyncio.Runner(loop_factory=SteadyLoop) as runner:
         main = runner.get_loop().create_task(_program(make, listener))
         try:

@@ -13,6 +13,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import msgspec
+from msgspec import UNSET
 
 from jobpipe.errors import InvalidArguments, PayloadTooLarge
 from jobpipe.tasks import wire
@@ -73,13 +74,13 @@ def decode_args(signature: Signature, text: str) -> tuple[tuple[Any, ...], dict[
         raise Undecodable(
             f"task {signature.task}: the arguments do not fit: {_brief(error)}"
         ) from None
-    unset = msgspec.UNSET
-    bound = {
-        name: value
-        for field, name in signature.names
-        if (value := getattr(values, field)) is not unset
-    }
-    if not signature.required <= bound.keys():
+    names = signature.names
+    bound: dict[str, Any] = {}
+    for field, name in names:
+        value = getattr(values, field)
+        if value is not UNSET:
+            bound[name] = value
+    if len(bound) < len(names) and not signature.required <= bound.keys():
         missing = ", ".join(sorted(signature.required - bound.keys()))
         raise Undecodable(f"task {signature.task}: the arguments lack {missing}")
     return signature.spread(bound)

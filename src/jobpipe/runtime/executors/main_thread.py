@@ -9,7 +9,7 @@ import asyncio
 import queue
 import signal
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from contextvars import Context
 from types import FrameType
@@ -40,12 +40,12 @@ class MainThread(Threads):
         context: Context,
         function: Callable[..., Any],
         args: tuple[Any, ...],
-        kwargs: dict[str, Any],
+        kwargs: Mapping[str, Any],
     ) -> asyncio.Future[Any]:
         """Call the function on the main thread if it is free, or else in another."""
         if not self._free.acquire(blocking=False):
             return super().run(context, function, args, kwargs)
-        work = Work.on_this_loop(context, function, args, kwargs)
+        work = Work(context, function, args, kwargs)
         self._calls.put(work)
         return work.future
 

@@ -6,42 +6,44 @@ import asyncio
 import queue
 import threading
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from contextvars import Context
-from dataclasses import dataclass
 from typing import Any
 
 
-@dataclass(frozen=True, slots=True)
 class Work:
-    """A call to make, and the future of the loop that waits for it."""
+    """A call to make, and the future of the running loop that waits for it."""
 
-    context: Context
-    function: Callable[..., Any]
-    args: tuple[Any, ...]
-    kwargs: dict[str, Any]
-    loop: asyncio.AbstractEventLoop
-    future: asyncio.Future[Any]
+    __slots__ = ("args", "context", "function", "future", "kwargs")
 
-    @classmethod
-    def on_this_loop(
-        cls,
+    def __init__(
+        self,
         context: Context,
         function: Callable[..., Any],
         args: tuple[Any, ...],
-        kwargs: dict[str, Any],
-    ) -> Work:
-        """Return the work of a call whose future belongs to the running loop."""
-        loop = asyncio.get_running_loop()
-        return cls(context, function, args, kwargs, loop, loop.create_future())
+        kwargs: Mapping[str, Any],
+    ) -> None:
+        self.context = context
+        self.function = function
+        self.args = args
+        self.kwargs = kwargs
+        self.future: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
 
 
 class Threads:
-    """Threads made as they are needed and kept; as many as there are calls at once."""
+    """Threads made as they are needed and kept; as many as there are calls at once.
+
+    A thread makes all the calls that wait, one after the other, and wakes the next thread before
+    each: while calls are short that one finds nothing left, and when one is long it goes on.
+    """
 
     def __init__(self) -> None:
-        self._work: queue.SimpleQueue[Work | None] = queue.SimpleQueue()
+        self._work: deque[Work] = deque()
+        self._wake: queue.SimpleQueue[bool] = queue.SimpleQueue()
+        """What wakes one thread; False ends it."""
+        self._is_waking = False
+        """A thread was woken that has not looked yet."""
         self._lock = threading.Lock()
         self._idle = 0
         self._made = 0
@@ -53,10 +55,11 @@ class Threads:
         context: Context,
         function: Callable[..., Any],
         args: tuple[Any, ...],
-        kwargs: dict[str, Any],
+        kwargs: Mapping[str, Any],
     ) -> asyncio.Future[Any]:
         """Call the function in a thread, in the context; the future belongs to this loop."""
-        work = Work.on_this_loop(context, function, args, kwargs)
+        work = Work(context, function, args, kwargs)
+        self._work.append(work)
         with self._lock:
             if self._idle == 0:
                 self._made += 1
@@ -64,34 +67,62 @@ class Threads:
                 threading.Thread(target=self._serve, name=name, daemon=True).start()
             else:
                 self._idle -= 1
-        self._work.put(work)
+        self._wake_one()
         return work.future
 
     def close(self) -> None:
         """Let idle threads end; busy ones end after their call."""
         for _ in range(self._made):
-            self._work.put(None)
+            self._wake.put(False)
+
+    def _wake_one(self) -> None:
+        if not self._is_waking:
+            self._is_waking = True
+            self._wake.put(True)
 
     def _serve(self) -> None:
-        while (work := self._work.get()) is not None:
-            try:
-                value, error = work.context.run(work.function, *work.args, **work.kwargs), None
-            except BaseException as raised:  # a task may even raise SystemExit
-                value, error = None, raised
-            with self._lock:
-                self._idle += 1
-            self.report(work, value, error)
-            del work, value, error
+        while self._wake.get():
+            self._is_waking = False
+            self._tell()
+            while (work := self._next()) is not None:
+                try:
+                    value, error = work.context.run(work.function, *work.args, **work.kwargs), None
+                except BaseException as raised:  # a task may even raise SystemExit
+                    value, error = None, raised
+                with self._lock:
+                    self._idle += 1
+                self.report(work, value, error)
+                del work, value, error
+
+    def _next(self) -> Work | None:
+        try:
+            work = self._work.popleft()
+        except IndexError:  # another thread was faster
+            return None
+        if self._work:
+            self._wake_one()
+        return work
 
     def report(self, work: Work, value: Any, error: BaseException | None) -> None:
-        """Hand the end to the loop; ends that come close together wake it once."""
+        """Hand the end to the loop; ends that come close together wake it once.
+
+        Where a thread was woken and has not looked yet, it is for that one to tell.
+        """
         self._ended.append((work, value, error))
+        if not self._is_waking:
+            self._tell()
+
+    def _tell(self) -> None:
         if self._told:
+            return
+        try:
+            loop = self._ended[0][0].future.get_loop()
+        except IndexError:  # the loop has seen it already
             return
         self._told = True
         # A closed loop means that the worker is gone and gave the job back long ago.
         with suppress(RuntimeError):
-            work.loop.call_soon_threadsafe(self._settle_ended)
+            loop.call_soon_threadsafe(self._settle_ended)
 
     def _settle_ended(self) -> None:
         self._told = False

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from operator import attrgetter
 
 from msgspec import Struct
 
@@ -54,9 +55,11 @@ def claim(
     params = {"worker": worker, "limit": limit, "done": list(done)}
     found = yield Statement("claim", params, batch=_lane_batch(lanes, after))
     assert len(found) <= limit, f"claimed {len(found)} jobs, asked for {limit}"
-    place = {lane: index for index, lane in enumerate(lanes)}
-    jobs = [rows.claimed(row) for row in found]
-    return sorted(jobs, key=lambda job: (place[Lane(job.queue, job.priority)], job.rank))
+    jobs = sorted([rows.claimed(row) for row in found], key=attrgetter("rank"))
+    if len(lanes) > 1:
+        place = {(lane.queue, lane.priority): index for index, lane in enumerate(lanes)}
+        jobs.sort(key=lambda job: place[job.queue, job.priority])
+    return jobs
 
 
 @operation(Mode.READ)
