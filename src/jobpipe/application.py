@@ -1,7 +1,8 @@
 """``Jobpipe``: the application that declares tasks, enqueues jobs, answers about them, runs them.
 
 Every verb stands in a pair, blocking and awaited; those about stored jobs come from ``verbs.py``.
-The store is opened, and its schema brought up to date, by the first verb that needs it.
+The store is opened, and its schema brought up to date, by the first verb that needs it. What runs
+jobs is loaded by the first worker: who only enqueues does without.
 """
 
 from __future__ import annotations
@@ -10,12 +11,11 @@ import os
 import socket
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, AbstractContextManager
-from typing import Any, Self, TypeVar
+from typing import TYPE_CHECKING, Any, Self, TypeVar
 
 from jobpipe import failpoint
 from jobpipe.access import Access
 from jobpipe.app import requests
-from jobpipe.app.diagnosis import Diagnosis, diagnose
 from jobpipe.bootstrap import absolute
 from jobpipe.clock import Clock
 from jobpipe.config.document import as_texts
@@ -26,14 +26,9 @@ from jobpipe.delivery.hub import Hint, Hub
 from jobpipe.errors import InvalidArguments
 from jobpipe.model.job import Enqueued, Lane, NewJob
 from jobpipe.model.state import State
-from jobpipe.runtime import embedded
 from jobpipe.runtime.executors.origin import introduce
 from jobpipe.runtime.gather import Gatherer
 from jobpipe.runtime.options import ChildOptions, WorkerOptions, speech_options
-from jobpipe.runtime.seat import Seat
-from jobpipe.runtime.supervisor.child import SupervisedSeat
-from jobpipe.runtime.supervisor.facts import facts_of
-from jobpipe.runtime.worker import Worker
 from jobpipe.store.ops import inspect
 from jobpipe.store.ops.discard import drop_bench_schema
 from jobpipe.store.ops.enqueue import enqueue, enqueue_plain, lanes_of
@@ -47,6 +42,12 @@ from jobpipe.tasks.registry import Registry, TaskDeclarations
 from jobpipe.tasks.spec import NAME_ALLOWED, is_name
 from jobpipe.tasks.task import Call, Defaults, Enqueuer
 from jobpipe.verbs import Verbs
+
+if TYPE_CHECKING:
+    from jobpipe.app.diagnosis import Diagnosis
+    from jobpipe.runtime.seat import Seat
+    from jobpipe.runtime.supervisor.child import SupervisedSeat
+    from jobpipe.runtime.worker import Worker
 
 T = TypeVar("T")
 R = TypeVar("R")
@@ -208,6 +209,8 @@ class Jobpipe(Verbs, TaskDeclarations, HookDeclarations):
 
     def diagnose(self) -> Diagnosis:
         """Look for what is wrong with the store and the work in it; changes nothing."""
+        from jobpipe.app.diagnosis import diagnose
+
         backend = self._access.backend()
         return diagnose(backend.store, backend.probe, self.settings, self.registry)
 
@@ -236,15 +239,21 @@ class Jobpipe(Verbs, TaskDeclarations, HookDeclarations):
 
         The keyword arguments are settings, such as ``concurrency=4`` or ``queues="mail"``.
         """
+        from jobpipe.runtime import embedded
+
         self._access.opened()
         return embedded.in_thread(self._worker_maker(settings))
 
     def arunning(self, **settings: object) -> AbstractAsyncContextManager[None]:
         """Run a worker on this loop for as long as the ``async with`` block lasts."""
+        from jobpipe.runtime import embedded
+
         return embedded.on_loop(self._worker_maker(settings), self._access.aopened)
 
     def drain(self, **settings: object) -> None:
         """Run everything that may run now, then return."""
+        from jobpipe.runtime import embedded
+
         self._access.opened()
         embedded.to_the_end(self._worker_maker(settings, burst=True))
 
@@ -261,6 +270,9 @@ class Jobpipe(Verbs, TaskDeclarations, HookDeclarations):
         ``seat`` is given in the processes of ``jobpipe worker``; without one nobody looks after
         this program when it dies.
         """
+        from jobpipe.runtime import embedded
+        from jobpipe.runtime.supervisor.facts import facts_of
+
         if name and not is_name(name):
             raise refusal("name", name, NAME_ALLOWED)
         store = self._access.opened().store
@@ -279,6 +291,8 @@ class Jobpipe(Verbs, TaskDeclarations, HookDeclarations):
         name: str | None = None,
         seat: Seat | None = None,
     ) -> Callable[[], Worker]:
+        from jobpipe.runtime.worker import Worker
+
         settings = self.settings
         if overrides:
             settings = load_effective({**self._overrides, **overrides}).settings

@@ -100,6 +100,21 @@ def test_a_worker_is_started_before_its_supervisor_has_loaded_its_own_parts(tmp_
     assert "jobpipe.bootstrap" not in ours
 
 
+def test_who_enqueues_loads_no_worker_and_no_driver_of_another_store(tmp_path: Path) -> None:
+    program = """
+from jobpipe import Jobpipe
+jp = Jobpipe("sqlite:///jobs.db")
+@jp.task(name="t")
+def t() -> None: ...
+t.enqueue()
+tell()
+"""
+    ours, heavy = loaded(program, tmp_path)
+    assert {"asyncpg", "psycopg", "rich"}.isdisjoint(heavy)
+    parts = ("runtime.worker", "runtime.incarnation", "runtime.supervisor", "store.postgres")
+    assert [name for name in ours if name.removeprefix("jobpipe.").startswith(parts)] == []
+
+
 def test_every_public_name_is_there_when_it_is_asked_for() -> None:
     for name in jobpipe.__all__:
         assert getattr(jobpipe, name) is not None

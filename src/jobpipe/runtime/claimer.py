@@ -236,6 +236,7 @@ class Claimer:
         if walk is Walk.FULL and (spans := self.frontier.next_slice(lanes)):
             jobs = await self._look_back(lanes, spans, limit)
             if jobs:
+                self._was_short = False  # nobody has looked beyond the frontier yet
                 return jobs
             walk, began = Walk.NEAR, time.monotonic()
         jobs = await self._take(lanes, limit, self.frontier.starts(walk, began))

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import threading
 from collections.abc import Callable
 
 from jobpipe.delivery.hub import Hint
@@ -20,6 +21,7 @@ class Hearing:
         self._loop = asyncio.get_running_loop()
         self._take = take
         self._process = os.getpid()
+        self._thread = threading.get_ident()
         self._ears = kit.ears(kit.hub.ring) if kit.ears else None
         self._unsubscribe = kit.hub.subscribe(self._hear)
 
@@ -39,7 +41,10 @@ class Hearing:
             self._unsubscribe()
             return
         try:
-            self._loop.call_soon_threadsafe(self._take, hint)
+            if self._thread == threading.get_ident():
+                self._take(hint)
+            else:
+                self._loop.call_soon_threadsafe(self._take, hint)
         except RuntimeError:
             # The loop was closed before this worker could unsubscribe.
             self._unsubscribe()

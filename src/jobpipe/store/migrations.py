@@ -9,10 +9,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from importlib.resources import files
 
 from jobpipe.errors import ConfigError
-from jobpipe.store.statements import PARAMETER
+from jobpipe.store.statements import PARAMETER, sql_files
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,8 +49,7 @@ def load(package: str, prefix: str) -> tuple[Migration, ...]:
             name=file.name[5:-4],
             sql=file.read_text(encoding="utf-8").replace("{p}", prefix),
         )
-        for file in files(package).joinpath("migrations").iterdir()
-        if file.name.endswith(".sql")
+        for file in sql_files(package, "migrations")
     ]
     return tuple(sorted(found, key=lambda migration: migration.version))
 

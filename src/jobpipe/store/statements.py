@@ -10,7 +10,8 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from importlib.resources import files
+from importlib import import_module
+from pathlib import Path
 
 HEADER = re.compile(r"^-- name: ([a-z_]+)\s*$", re.MULTILINE)
 PARAMETER = re.compile(r"(?<![:\w]):([a-z_]+)\b")
@@ -33,13 +34,18 @@ def load(package: str, prefix: str) -> dict[str, str]:
     Raises ValueError when two statements share a name.
     """
     statements: dict[str, str] = {}
-    for file in sorted(files(package).joinpath("sql").iterdir(), key=lambda file: file.name):
-        if file.name.endswith(".sql"):
-            for name, sql in parse(file.read_text(encoding="utf-8")):
-                if name in statements:
-                    raise ValueError(f"two statements are named {name}")
-                statements[name] = sql.replace("{p}", prefix)
+    for file in sql_files(package, "sql"):
+        for name, sql in parse(file.read_text(encoding="utf-8")):
+            if name in statements:
+                raise ValueError(f"two statements are named {name}")
+            statements[name] = sql.replace("{p}", prefix)
     return statements
+
+
+def sql_files(package: str, folder: str) -> list[Path]:
+    """Return the SQL files of a folder beside a package's modules, by name."""
+    place = Path(str(import_module(package).__file__)).parent / folder
+    return sorted(file for file in place.iterdir() if file.suffix == ".sql")
 
 
 def parse(text: str) -> list[tuple[str, str]]:
