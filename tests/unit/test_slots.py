@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import threading
+from collections import deque
 from collections.abc import Awaitable, Callable
 from typing import Any
 
@@ -14,6 +15,7 @@ from jobpipe.model.job import Claimed, Finish
 from jobpipe.model.signals import Cancel
 from jobpipe.model.state import Reason, State
 from jobpipe.policy.retry import ListDelays
+from jobpipe.runtime import slots as module
 from jobpipe.runtime.attempt import Judge
 from jobpipe.runtime.calling import Caller
 from jobpipe.runtime.context import current_job
@@ -22,6 +24,10 @@ from jobpipe.tasks.hooks import Hooks
 from jobpipe.tasks.registry import Tasks
 
 LIMIT_SECONDS = 10.0
+
+
+def new_claim(id: int, task: str, timeout_us: int | None = None) -> Claimed:
+    return Claimed(id, 1, 1, task, "q", 0, "{}", 3, timeout_us, False, id, 1, None)
 
 
 class Bench:
@@ -38,8 +44,8 @@ class Bench:
     def put(self, task: str, timeout: float | None = None, **changed: Any) -> tuple[int, int]:
         self._ids += 1
         timeout_us = None if timeout is None else round(timeout * 1e6)
-        job = Claimed(self._ids, 1, 1, task, "q", 0, "{}", 3, timeout_us, False, self._ids, 1, None)
-        self.slots.put([msgspec.structs.replace(job, **changed)])
+        claimed = new_claim(self._ids, task, timeout_us)
+        self.slots.put([msgspec.structs.replace(claimed, **changed)])
         return self._ids, 1
 
     async def until(self, true: Callable[[], object]) -> None:
@@ -243,3 +249,52 @@ def test_what_has_just_been_claimed_is_not_held_up(tasks: Tasks) -> None:
         assert not bench.slots.is_held_up(-1)
 
     with_slots(tasks, case, count=1)
+
+
+def test_a_cancelled_attempt_does_not_wait_for_a_slot(tasks: Tasks) -> None:
+    async def case(bench: Bench) -> None:
+        bench.put("long")
+        second = bench.put("quick")
+        await bench.until(lambda: bench.slots.running)
+        bench.slots.request_cancel(second)
+        assert [(end.id, end.state) for end in bench.outcomes] == [(2, State.CANCELLED)]
+        assert (len(bench.slots.running), bench.slots.waiting) == (1, deque())
+
+    with_slots(tasks, case, count=1)
+
+
+def test_attempts_make_no_task_and_no_timer_and_need_few_turns_of_the_loop(
+    tasks: Tasks, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "TURN_NS", 60_000_000_000)
+    made = []
+
+    async def case(bench: Bench) -> None:
+        loop = asyncio.get_running_loop()
+        loop.set_task_factory(lambda *_, **__: made.append("task"))  # type: ignore[arg-type]
+        monkeypatch.setattr(loop, "call_at", lambda *_: made.append("timer"))
+        bench.slots.put([new_claim(id, "quick") for id in range(1_000)])
+        for _ in range(5):
+            await asyncio.sleep(0)
+        loop.set_task_factory(None)
+        monkeypatch.undo()
+        assert len(bench.outcomes) == 1_000
+
+    with_slots(tasks, case)
+    assert made == []
+
+
+def test_the_loop_goes_on_between_attempts_that_never_wait(
+    tasks: Tasks, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "TURN_NS", 1)
+    seen = []
+
+    async def case(bench: Bench) -> None:
+        bench.slots.put([new_claim(id, "quick") for id in range(5)])
+        while len(bench.outcomes) < 5:
+            await asyncio.sleep(0)
+            seen.append(len(bench.outcomes))
+
+    with_slots(tasks, case)
+    assert set(range(1, 6)) <= set(seen), "each turn of the loop begins one attempt"
