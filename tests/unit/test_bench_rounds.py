@@ -19,7 +19,7 @@ from bench.harness.programs import ProgramFailed
 from bench.harness.rounds import Turn, take, turns
 from bench.harness.runner import Rates, Runner
 from bench.harness.stage import Stage
-from bench.harness.system import System
+from bench.harness.system import System, Unusable
 from bench.systems import all_systems
 
 SIZE = Size(full=100_000, quick=20_000, kin="drain")
@@ -148,6 +148,19 @@ def test_the_first_round_is_always_whole_and_none_follows_too_late(faked: Faked)
     faked.run(cases, [system("A")], 5, ends=ends, keep=lambda: kept.append(len(faked.samples)))
     assert faked.asked == [("x", "A", 0), ("y", "A", 0)]
     assert kept == [1, 2]
+
+
+def test_who_cannot_be_set_up_is_told_of_and_the_others_are_measured(
+    faked: Faked, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def set_up(wanted: System) -> None:
+        if wanted.name == "broken":
+            raise Unusable("node is not installed")
+
+    monkeypatch.setattr(running.venvs, "set_up", set_up)
+    usable = faked.set_up([system("broken"), system("A")])
+    assert [each.name for each in usable] == ["A"]
+    assert faked.missing == {"broken": "node is not installed"}
 
 
 def test_shares_of_the_machine() -> None:
