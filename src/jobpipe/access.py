@@ -66,7 +66,8 @@ class Access:
 
     async def arun(self, operation: Operation[T]) -> T:
         """Run an operation on a connection of our own, without blocking the loop."""
-        return await (await self.aopened()).async_store.run(operation)
+        backend = self.backend() if self._is_current else await self.aopened()
+        return await backend.async_store.run(operation)
 
     def run_on(self, connection: object, operation: Operation[T]) -> T:
         """Run an operation in the transaction of the caller's connection."""

@@ -122,10 +122,8 @@ class PostgresAsyncStore:
 
         def execute(statement: Statement) -> Awaitable[Rows]:
             prepared = dialect.dollar[statement.name]
-            values = dialect.values(statement)
-            rows: Awaitable[Rows] = connection.fetch(
-                prepared.sql, *[values[name] for name in prepared.parameters]
-            )
+            arguments = dialect.arguments(statement, prepared)
+            rows: Awaitable[Rows] = connection.fetch(prepared.sql, *arguments)
             return rows
 
         return execute
