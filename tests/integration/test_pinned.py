@@ -1,12 +1,13 @@
-"""What a worker asks again and again touches no more pages when a pinned snapshot keeps dead rows.
+"""What a worker asks again and again touches no more pages when others keep rows of the past.
 
-The same questions are put to a store with few and with many dead rows, by plans for the values and
-for any values, with no and with fresh statistics.
+Dead rows that a pinned snapshot keeps, or finished jobs of a long history. The same questions are
+put to a store with few and with many of them, by plans for the values and for any values, with no
+and with fresh statistics.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import closing
 from typing import Any, LiteralString
 
@@ -53,27 +54,45 @@ FINISH: LiteralString = """
 UPDATE jobpipe.job SET state = 'succeeded', finished_at = 1
 WHERE state = 'running' AND id <= %(last)s
 """
+HISTORY: LiteralString = """
+INSERT INTO jobpipe.job (
+    id, task, queue, priority, args, created_at, max_attempts, max_losses, state, token, attempt,
+    started_at, finished_at
+)
+SELECT id, 'mail.welcome', 'default', 0, '{}', 1, 5, 3, 'succeeded', 1, 1, 1, 1
+FROM generate_series(%(first)s + 1, %(last)s) AS id
+"""
+Step = Callable[[psycopg.Connection[Any], dict[str, int]], None]
 
 
 @pytest.fixture
-def pinned(postgres_url: str) -> Iterator[psycopg.Connection[Any]]:
-    """A connection to a store of which another session holds a snapshot."""
-    with closing(PostgresStore(postgres_url, KNOWN)) as store:
-        store.migrate()
-    with (
-        closing(psycopg.connect(postgres_url)) as pin,
-        closing(psycopg.connect(postgres_url, autocommit=True)) as connection,
-    ):
+def store(postgres_url: str) -> Iterator[psycopg.Connection[Any]]:
+    """A connection to a store whose tables nobody ever looks at."""
+    with closing(PostgresStore(postgres_url, KNOWN)) as fresh:
+        fresh.migrate()
+    with closing(psycopg.connect(postgres_url, autocommit=True)) as connection:
         connection.execute(SCHEMA)
-        pin.isolation_level = psycopg.IsolationLevel.REPEATABLE_READ
-        pin.execute("SELECT 1")
         yield connection
+
+
+@pytest.fixture
+def pin(postgres_url: str, store: psycopg.Connection[Any]) -> Iterator[None]:
+    """Another session that holds a snapshot of the store."""
+    with closing(psycopg.connect(postgres_url)) as other:
+        other.isolation_level = psycopg.IsolationLevel.REPEATABLE_READ
+        other.execute("SELECT 1")
+        yield
 
 
 def run_jobs(connection: psycopg.Connection[Any], jobs: dict[str, int]) -> None:
     """Bring jobs through their whole lives, so that each leaves its dead rows."""
     for step in (ENQUEUE, PROMOTE, CLAIM, FINISH):
         connection.execute(step, jobs)
+
+
+def add_history(connection: psycopg.Connection[Any], jobs: dict[str, int]) -> None:
+    """Add jobs that succeeded long ago."""
+    connection.execute(HISTORY, jobs)
 
 
 def questions(last: int) -> dict[str, dict[str, Any]]:
@@ -134,27 +153,38 @@ def pages(
     return touched
 
 
-@pytest.mark.parametrize("timed", [False, True], ids=["plain", "timed"])
-@pytest.mark.parametrize("statistics", ["none", "of few", "of many"])
-def test_dead_rows_cost_a_worker_nothing(
-    pinned: psycopg.Connection[Any], statistics: str, *, timed: bool
-) -> None:
+def grown(
+    connection: psycopg.Connection[Any], add: Step, statistics: str, *, timed: bool
+) -> dict[tuple[str, str], tuple[int, int]]:
+    """Add few rows of the past, then many; return the questions that then touch more pages."""
     costs = []
     last = 0
-    for dead in (FEW, MANY):
-        run_jobs(pinned, {"first": last, "last": dead, "timed": timed})
-        last = dead
-        if (statistics, dead) in {("of few", FEW), ("of many", MANY)}:
-            pinned.execute("ANALYZE")
-        with pinned.transaction(force_rollback=True):
-            pinned.execute(ENQUEUE, {"first": last, "last": last + LIVE, "timed": timed})
+    for past in (FEW, MANY):
+        add(connection, {"first": last, "last": past, "timed": timed})
+        last = past
+        if (statistics, past) in {("of few", FEW), ("of many", MANY)}:
+            connection.execute("ANALYZE")
+        with connection.transaction(force_rollback=True):
+            connection.execute(ENQUEUE, {"first": last, "last": last + LIVE, "timed": timed})
             costs.append(
                 {
                     (name, mode): n
                     for mode in ("force_custom_plan", "force_generic_plan")
-                    for name, n in pages(pinned, questions(last), mode).items()
+                    for name, n in pages(connection, questions(last), mode).items()
                 }
             )
     few, many = costs
-    grown = {key: (n, many[key]) for key, n in few.items() if many[key] > n * GROWTH + SLACK_PAGES}
-    assert grown == {}
+    return {key: (n, many[key]) for key, n in few.items() if many[key] > n * GROWTH + SLACK_PAGES}
+
+
+@pytest.mark.parametrize("timed", [False, True], ids=["plain", "timed"])
+@pytest.mark.parametrize("statistics", ["none", "of few", "of many"])
+def test_dead_rows_cost_a_worker_nothing(
+    store: psycopg.Connection[Any], pin: None, statistics: str, *, timed: bool
+) -> None:
+    assert grown(store, run_jobs, statistics, timed=timed) == {}
+
+
+@pytest.mark.parametrize("statistics", ["none", "of few", "of many"])
+def test_history_costs_a_worker_nothing(store: psycopg.Connection[Any], statistics: str) -> None:
+    assert grown(store, add_history, statistics, timed=False) == {}
