@@ -21,8 +21,10 @@ DURABILITY = "FULL"
 LOG_BYTES_KEPT = 1024 * 1024
 """To this size the log is cut when it begins anew after a checkpoint."""
 
-SHORTEST_PAUSE, LONGEST_PAUSE = 0.0005, 0.02
-"""Bounds of the jittered pause between two tries for the write lock, in seconds."""
+SHORTEST_PAUSE, USUAL_PAUSE, LONGEST_PAUSE = 0.0005, 0.002, 0.02
+"""Bounds of the jittered pause between two tries for the write lock, in seconds. Our own processes
+hold it for milliseconds, so a longer pause would leave it idle; who keeps it for long is asked less
+and less often, after a second every LONGEST_PAUSE."""
 
 
 def connect(path: str, *, read_only: bool = False) -> sqlite3.Connection:
@@ -64,13 +66,13 @@ def data_version(connection: sqlite3.Connection) -> int:
 
 def patiently(action: Callable[[], T]) -> T:
     """Run the action, trying again with jitter for LOCK_SECONDS while the database is busy."""
-    deadline = time.monotonic() + LOCK_SECONDS
-    pause = SHORTEST_PAUSE
+    began = time.monotonic()
     while True:
         try:
             return action()
         except sqlite3.OperationalError as error:
-            if not is_busy(error) or time.monotonic() > deadline:
+            waited = time.monotonic() - began
+            if not is_busy(error) or waited > LOCK_SECONDS:
                 raise
-        time.sleep(random.uniform(SHORTEST_PAUSE, pause))
-        pause = min(pause * 2, LONGEST_PAUSE)
+        longest = min(max(USUAL_PAUSE, LONGEST_PAUSE * waited), LONGEST_PAUSE)
+        time.sleep(random.uniform(SHORTEST_PAUSE, longest))
