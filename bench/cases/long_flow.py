@@ -74,6 +74,7 @@ def flow(
             "rate": [window.rate for window in seen],
             "store_us": [_us(window.store, window) for window in seen],
         },
+        step=every,
         note=f"only {dead:,} dead rows" if "dead" in names and dead < DEAD_ENOUGH else "",
     )
 

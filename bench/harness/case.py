@@ -35,7 +35,9 @@ class Measured:
     jobs: int = 0
     """The size of the sample."""
     series: dict[str, list[float]] = field(default_factory=dict)
-    """Figures over time, such as jobs/s of every ten seconds."""
+    """Figures over time, such as jobs/s of every ten seconds; by the names of figures."""
+    step: float = 10.0
+    """Seconds between two points of a series."""
     note: str = ""
 
 

@@ -77,16 +77,26 @@ def _lines(results: Results, case: str, about: dict[str, Any], found: Sequence[S
     panels = picture.subplots(max(1, len(names)), squeeze=False)[:, 0]
     for axes, name in zip(panels, names, strict=False):
         for place, standing in enumerate(found):
-            points = last[standing.system].series.get(name, [])
+            sample = last[standing.system]
+            points = sample.series.get(name, [])
+            ends = [sample.step * (n + 1) for n in range(len(points))]
             color = _color(standing) if not standing.is_peer else LINES[place % len(LINES)]
             width = 2.4 if standing.system.startswith("jobpipe") else 1.4
             if points:
-                axes.plot(points, label=standing.title, color=color, linewidth=width)
+                axes.plot(ends, points, label=standing.title, color=color, linewidth=width)
         axes.set_ylim(bottom=0)
-        axes.set_ylabel(name)
+        axes.set_xlim(left=0)
+        axes.set_ylabel(_axis(about, name))
         axes.legend(frameon=False, fontsize=8, loc="center left", bbox_to_anchor=(1, 0.5))
+    panels[-1].set_xlabel("seconds")
     panels[0].set_title(about["title"], loc="left")
     return picture
+
+
+def _axis(about: dict[str, Any], name: str) -> str:
+    """Return what stands beside an axis: the figure of this name, in words."""
+    figure = next((each for each in about["figures"] if each["name"] == name), None)
+    return f"{figure['title'] or name} ({figure['unit']})" if figure else name
 
 
 def _color(standing: Standing) -> str:

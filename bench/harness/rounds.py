@@ -65,6 +65,7 @@ def take(turn: Turn, measure: Callable[[Turn], Measured]) -> Sample:
         figures=measured.figures,
         jobs=measured.jobs,
         series=measured.series,
+        step=measured.step,
         note=measured.note,
         steal=round(after.steal_since(before), 1),
         others=round(after.others_since(before, ours), 1),

@@ -20,6 +20,7 @@ class Sample:
     figures: dict[str, float] = field(default_factory=dict)
     jobs: int = 0
     series: dict[str, list[float]] = field(default_factory=dict)
+    step: float = 10.0
     note: str = ""
     steal: float = 0.0
     """Percent of the machine's time that its host took away meanwhile."""
