@@ -58,9 +58,36 @@ class Connection:
                 self._recording.events.append(Commit(content))
         return cursor
 
+    def cursor(self) -> Cursor:
+        return Cursor(self)
+
     def close(self) -> None:
         with _errors_as_stdlib():
             self._connection.close()
+
+
+class Cursor:
+    """What the driver uses of ``sqlite3.Cursor``."""
+
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
+        self._rows: list[Row] = []
+
+    def execute(self, sql: str, parameters: Mapping[str, Any]) -> Cursor:
+        answer = self._connection.execute(sql, parameters)
+        with _errors_as_stdlib():
+            self._rows = answer.fetchall()
+        return self
+
+    def fetchall(self) -> list[Row]:
+        return self._rows
+
+    @staticmethod
+    def row_factory(cursor: Cursor, values: tuple[Any, ...]) -> Row:
+        """Make a row with the columns of the last answer."""
+        row = Row(values)
+        row.names = cursor._rows[0].names
+        return row
 
 
 def digest(ask: Callable[[str], list[Any]]) -> bytes:

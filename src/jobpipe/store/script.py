@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import sqlite3
 from dataclasses import dataclass
-from functools import lru_cache, partial
+from functools import lru_cache
+from typing import Any
 
 import msgspec
 
@@ -79,6 +80,7 @@ def _half(sql: str) -> str | None:
 
 
 def _spread(cursor: sqlite3.Cursor, gathered: sqlite3.Row) -> list[sqlite3.Row]:
-    """Return the rows that a gathered answer stands for."""
+    """Return the rows that a gathered answer stands for, of the cursor's kind."""
     columns = map(_array.decode, gathered)
-    return list(map(partial(sqlite3.Row, cursor), zip(*columns, strict=True)))
+    make: Any = cursor.row_factory
+    return [make(cursor, values) for values in zip(*columns, strict=True)]
