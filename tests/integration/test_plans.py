@@ -28,6 +28,7 @@ from jobpipe.store.ops.worker import register
 from jobpipe.store.port import Batch, Statement
 from jobpipe.store.postgres import dialect
 from jobpipe.store.postgres.driver import PostgresStore
+from jobpipe.store.script import script
 from jobpipe.store.sqlite.driver import SqliteStore
 from jobpipe.store.statements import PARAMETER
 from jobpipe.store.stepping import step
@@ -391,3 +392,21 @@ def test_the_rules_of_a_row_build_no_set(
     codes = [row[1] for row in sqlite_store.execute(f"EXPLAIN {change}")]
     assert "Program" in codes  # the trigger's own codes are listed too
     assert "OpenEphemeral" not in codes
+
+
+@pytest.mark.parametrize("name", ["claim", "finish"])
+def test_what_a_drain_runs_fetches_no_row_a_job(name: str) -> None:
+    """Each row that is fetched hands the interpreter over, which may take milliseconds."""
+    answering = [
+        part
+        for part in script(SQLITE[name]).parts
+        if part.sql.startswith("SELECT") or "RETURNING" in part.sql
+    ]
+    assert answering != []
+    assert [part.sql for part in answering if not part.is_gathered] == []
+
+
+def test_plain_successes_are_written_by_a_part_of_their_own() -> None:
+    """The part that writes all kinds of outcomes reads eleven numbers a job, this one four."""
+    halves = [part.half for part in script(SQLITE["finish"]).parts]
+    assert halves == ["plain", "plain", "plain", "rows", "rows", "rows", "rows", "plain", "rows"]

@@ -262,6 +262,20 @@ def test_jobs_of_the_first_schema_go_on_in_the_newest(
         assert (job.id, job.suspect, job.checkpoint) == (stored.id, False, None)
 
 
+def test_claims_of_the_first_schema_are_kept_in_the_newest(tmp_path: Path) -> None:
+    path = tmp_path / "jobs.db"
+    with closing(SqliteStore(str(path))) as old:
+        old._migrations = old._migrations[:2]
+        old.migrate()
+    with closing(sqlite3.connect(path, isolation_level=None)) as connection:
+        connection.execute(
+            "INSERT INTO jobpipe_claim (worker_id, jobs) VALUES (4, '[[1,1,5],[2,3,6]]')"
+        )
+        SqliteStore(str(path)).migrate()
+        found = connection.execute("SELECT * FROM jobpipe_claim").fetchall()
+    assert found == [(1, 4, "[1,2]", "[1,3]", "[5,6]")]
+
+
 def test_migration_through_a_transaction_pooler(pgbouncer_url: tuple[str, str]) -> None:
     pooled, direct = pgbouncer_url
     store = PostgresStore(pooled, dialect.load("jobpipe"), pooler="transaction")
