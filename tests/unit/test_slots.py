@@ -298,3 +298,25 @@ def test_the_loop_goes_on_between_attempts_that_never_wait(
 
     with_slots(tasks, case)
     assert set(range(1, 6)) <= set(seen), "each turn of the loop begins one attempt"
+
+
+def test_a_slot_whose_task_was_cancelled_by_its_own_code_is_replaced(tasks: Tasks) -> None:
+    go_on: list[bool] = []
+
+    @tasks.task(name="cancel")
+    async def cancel() -> None:
+        while not go_on:  # noqa: ASYNC110  # one turn of the loop at a time
+            await asyncio.sleep(0)
+        task = asyncio.current_task()
+        assert task is not None
+        task.cancel()
+        await asyncio.sleep(0)
+
+    async def case(bench: Bench) -> None:
+        bench.put("cancel")
+        await bench.until(lambda: bench.slots.running)
+        bench.put("quick")
+        go_on.append(True)
+        assert (await bench.settled(2))[2].state is State.SUCCEEDED
+
+    with_slots(tasks, case, count=1)

@@ -25,7 +25,7 @@ from jobpipe.tasks.hooks import Hook
 CANCEL_GRACE_SECONDS = 5.0
 """How long a run that was stopped may take to end before its job goes on without it."""
 
-TURN_NS = 500_000
+TURN_NS = 1_000_000
 """How long the slots may begin attempts before the loop looks after everything else."""
 
 Key = tuple[int, int]
@@ -42,7 +42,7 @@ class Started(Protocol):
 class Slots:
     """Runs attempts, at most ``count`` at once.
 
-    ``settle`` receives each outcome once; ``freed`` is called when a slot rests, or breathes.
+    ``settle`` receives each outcome once; ``freed`` is called when a slot rests.
     """
 
     def __init__(
@@ -181,19 +181,17 @@ class Slots:
         self._slots.discard(slot)
         if not self._closing and slot.cancelled():
             self._open_slot(number)
+            self._calls.release()  # for what may wait
 
     async def _serve(self, slot: int) -> None:
         while True:
-            while not self.waiting:
-                await self._calls.acquire()
+            await self._calls.acquire()
             self._busy += 1
             try:
                 await self._work(slot)
             finally:
                 self._busy -= 1
                 self._freed()
-            if self.waiting:
-                await asyncio.sleep(0)
 
     async def _work(self, slot: int) -> None:
         """Run what waits until nothing does, or the loop has to go on."""
@@ -220,7 +218,10 @@ class Slots:
         return now < self._turn_ends_ns
 
     def _end_turn(self) -> None:
+        """Begin a new turn with one slot; should it have to wait, the next turn calls another."""
         self._turn_ends_ns = 0
+        if self.waiting:
+            self._calls.release()
 
     async def _run(self, attempt: Attempt, task: asyncio.Task[None]) -> None:
         outcome = self._judge.prepare(attempt)
