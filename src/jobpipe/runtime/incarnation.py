@@ -300,7 +300,8 @@ class Incarnation:
             emit(StoreLost(doing=f"cancelling job {id}", why=str(error)))
 
     def _take_hint(self, hint: Hint) -> None:
-        if hint.control:
+        is_unnamed = hint.is_look and not hint.lanes
+        if hint.control or (is_unnamed and not self._looks_often):  # its lane may be a new one
             self._control.soon()
         if hint.due_in_us is not None:
             self._upkeep.falls_due(hint.due_in_us)
