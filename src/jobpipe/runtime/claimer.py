@@ -25,7 +25,9 @@ from jobpipe.store.port import AsyncStore
 from jobpipe.telemetry.events import StoreBack, StoreLost, emit
 
 AHEAD_SECONDS = 0.05
-AHEAD_MAX = 1_000
+AHEAD_MAX = 2_000
+"""Two claims of most jobs: half may wait here while the store takes the other half."""
+
 CLAIM_MAX = 1_000
 """Most jobs of one claim."""
 
