@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import math
 import time
 from collections.abc import Iterator
 
@@ -32,12 +33,12 @@ async def await_end(store: AsyncStore, id: int, limit: float | None) -> None:
 
 
 def _pauses(id: int, timeout: float | None) -> Iterator[float]:
-    began = time.monotonic()
+    ends = math.inf if timeout is None else time.monotonic() + timeout
     pause = FIRST_PAUSE
     yield pause
-    while timeout is None or (left := timeout - (time.monotonic() - began)) > 0:
+    while (left := ends - time.monotonic()) > 0:
         pause = min(pause * GROWTH, LAST_PAUSE)
-        yield pause if timeout is None else min(pause, left)
+        yield min(pause, left)
     yield 0.0
     raise WaitTimeout(f"job {id} has not ended within {timeout:g} s")
 

@@ -57,6 +57,7 @@ async def lose_the_lease(
         running = asyncio.create_task(worker.run())
         first = await begun.get()
         await store.tried.wait()
+        first.claimer.close()  # what is taken back shall not be claimed before it hears of it
         await meanwhile(first.worker_id, store)
         first._lose("the test says so")
         store.broken = False
