@@ -23,12 +23,19 @@ sys.path.append(str(Path(__file__).resolve().parents[1]))
 import kit
 
 from jobpipe import Jobpipe
+from jobpipe.model.job import Claimed, Finish, Lane
+from jobpipe.model.state import State
+from jobpipe.store.ops.claim import claim
+from jobpipe.store.ops.finish import finish
+from jobpipe.store.port import Operation, Rows, Statement
 from jobpipe.store.postgres import dialect
+from jobpipe.store.stepping import astep
 
 BATCH = 1_000
 CHUNK = 10_000
 EMPTY_SECONDS = 0.005
-SQL = dialect.load("jobpipe").dollar
+DIALECT = dialect.load("jobpipe")
+LANE = Lane("default", 0)
 FINAL = ("succeeded", "failed", "cancelled")
 INSERT = """
 INSERT INTO jobpipe.job (
@@ -64,7 +71,7 @@ async def feed(url: str, task: str, seconds: float, backlog: int, tally: str) ->
 
 
 async def _copy(connection: Any, numbers: range) -> None:
-    rows = await _ask(connection, "reserve_ids", n=len(numbers))
+    rows = await _fetch(connection, Statement("reserve_ids", {"n": len(numbers)}))
     now = time.time_ns() // 1000
     records = [
         (row["id"], row["id"], "noop", "default", 0, _args(n), 5, 3, now, now, now, "queued")
@@ -102,61 +109,50 @@ async def work(url: str, tally: str, **_: Any) -> None:
     claims, finishes = await asyncpg.connect(url), await asyncpg.connect(url)
     stopped = asyncio.Event()
     asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, stopped.set)
-    after, done, finish = 0, [], None
+    after, done, finishing = 0, [], None
     while not stopped.is_set():
-        rows = await _ask(
-            claims,
-            "claim",
-            worker=1,
-            limit=BATCH,
-            done=done,
-            queue=["default"],
-            priority=[0],
-            after=[after],
-        )
-        if finish is not None:
-            await finish
-            finish = None
-        if not rows:
+        jobs = await _ask(claims, claim(1, [LANE], BATCH, after={LANE: after}, done=done))
+        if finishing is not None:
+            await finishing
+            finishing = None
+        if not jobs:
             after, done = 0, []
             await asyncio.sleep(EMPTY_SECONDS)
             continue
-        for row in rows:
-            json.loads(row["args"])
+        for job in jobs:
+            json.loads(job.args)
             counts.count()
-        after, done = max(row["rank"] for row in rows), [rows[0]["claim_id"]]
-        finish = asyncio.ensure_future(_finish(finishes, rows))
-    if finish is not None:
-        await finish
+        after, done = jobs[-1].rank, [jobs[0].claim_id]
+        finishing = asyncio.ensure_future(_finish(finishes, jobs))
+    if finishing is not None:
+        await finishing
 
 
-def _finish(connection: Any, rows: list[Any]) -> Awaitable[Any]:
-    size = len(rows)
-    return _ask(
-        connection,
-        "finish",
-        id=[row["id"] for row in rows],
-        token=[row["token"] for row in rows],
-        state=["succeeded"] * size,
-        reason=[None] * size,
-        outcome=["succeeded"] * size,
-        result=[None] * size,
-        error=[None] * size,
-        delay_us=[0] * size,
-        charged=[True] * size,
-        duration_us=[0] * size,
-        age_us=[0] * size,
-    )
+def _finish(connection: Any, jobs: list[Claimed]) -> Awaitable[Any]:
+    ended_ns = time.monotonic_ns()
+    outcomes = [
+        Finish(
+            id=job.id,
+            token=job.token,
+            state=State.SUCCEEDED,
+            outcome="succeeded",
+            ended_at_ns=ended_ns,
+        )
+        for job in jobs
+    ]
+    return _ask(connection, finish(outcomes, ended_ns))
 
 
-def _ask(connection: Any, name: str, **values: Any) -> Awaitable[Any]:
-    """Run one of Jobpipe's statements with its parameters in its order."""
-    statement = SQL[name]
-    values["clock_shift"] = 0
-    answer: Awaitable[Any] = connection.fetch(
-        statement.sql, *[values[parameter] for parameter in statement.parameters]
-    )
-    return answer
+def _ask(connection: Any, operation: Operation[Any]) -> Awaitable[Any]:
+    """Run one of the store's own operations on the bare connection."""
+    return astep(operation, lambda statement: _fetch(connection, statement))
+
+
+def _fetch(connection: Any, statement: Statement) -> Awaitable[Rows]:
+    prepared = DIALECT.dollar[statement.name]
+    arguments = DIALECT.arguments(statement, prepared)
+    rows: Awaitable[Rows] = connection.fetch(prepared.sql, *arguments)
+    return rows
 
 
 def left(url: str) -> dict[str, int]:

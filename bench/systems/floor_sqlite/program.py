@@ -20,17 +20,23 @@ sys.path.append(str(Path(__file__).resolve().parents[1]))
 import kit
 
 from jobpipe import Jobpipe
+from jobpipe.model.job import Claimed, Finish, Lane
+from jobpipe.model.state import State
 from jobpipe.store import statements
-from jobpipe.store.binding import sqlite_parts
+from jobpipe.store.ops.claim import claim
+from jobpipe.store.ops.finish import finish
+from jobpipe.store.port import Operation
+from jobpipe.store.script import execute, script
+from jobpipe.store.stepping import step
 
 BATCH = 1_000
 CHUNK = 10_000
 EMPTY_SECONDS = 0.005
 WAIT_SECONDS = 60
-SQL = {
-    name: sqlite_parts(sql)
-    for name, sql in statements.load("jobpipe.store.sqlite", "jobpipe_").items()
+SCRIPTS = {
+    name: script(sql) for name, sql in statements.load("jobpipe.store.sqlite", "jobpipe_").items()
 }
+LANES = [Lane("default", 0)]
 FINAL = ("succeeded", "failed", "cancelled")
 COLUMNS = [
     *("id", "rank", "task", "queue", "priority", "args", "max_attempts", "max_losses"),
@@ -103,50 +109,45 @@ def enqueue(url: str, jobs: int, mode: str, callers: int) -> dict[str, float]:
 
 def work(url: str, tally: str, **_: Any) -> None:
     counts, connection = kit.tally(), connect(url)
+    connection.row_factory = sqlite3.Row
     stopped: list[int] = []
     signal.signal(signal.SIGTERM, lambda number, _frame: stopped.append(number))
-    rows: list[Any] = []
-    while not stopped or rows:
-        now = time.time_ns() // 1000
+    jobs: list[Claimed] = []
+    while not stopped or jobs:
         connection.execute("BEGIN IMMEDIATE")
-        done = _finish(connection, rows, now) if rows else []
-        rows = [] if stopped else _claim(connection, done, now)
+        done = _finish(connection, jobs) if jobs else []
+        jobs = []
+        if not stopped:
+            jobs = _ask(connection, claim(1, LANES, BATCH, after={}, done=done))
         connection.execute("COMMIT")
-        for row in rows:
-            json.loads(row[6])
+        for job in jobs:
+            json.loads(job.args)
             counts.count()
-        if not rows:
+        if not jobs:
             time.sleep(EMPTY_SECONDS)
 
 
-def _claim(connection: sqlite3.Connection, done: list[int], now: int) -> list[Any]:
-    return _ask(
-        connection,
-        "claim",
-        {
-            "worker": 1,
-            "limit": BATCH,
-            "now": now,
-            "done": json.dumps(done),
-            "rows": '[["default",0,0]]',
-        },
-    )
-
-
-def _finish(connection: sqlite3.Connection, rows: list[Any], now: int) -> list[int]:
+def _finish(connection: sqlite3.Connection, jobs: list[Claimed]) -> list[int]:
     """Finish what was claimed; return the claim record that is no longer needed."""
-    ends = [
-        (row[0], row[1], "succeeded", None, "succeeded", None, None, 0, True, 0, 0) for row in rows
+    ended_ns = time.monotonic_ns()
+    outcomes = [
+        Finish(
+            id=job.id,
+            token=job.token,
+            state=State.SUCCEEDED,
+            outcome="succeeded",
+            ended_at_ns=ended_ns,
+        )
+        for job in jobs
     ]
-    _ask(connection, "finish", {"now": now, "rows": json.dumps(ends)})
-    return [rows[0][-1]]
+    _ask(connection, finish(outcomes, ended_ns))
+    return [jobs[0].claim_id]
 
 
-def _ask(connection: sqlite3.Connection, name: str, values: dict[str, Any]) -> list[Any]:
-    rows: list[Any] = []
-    for part in SQL[name]:
-        rows = connection.execute(part, values).fetchall()
-    return rows
+def _ask(connection: sqlite3.Connection, operation: Operation[Any]) -> Any:
+    """Run one of the store's own operations on the bare connection."""
+    cursor, now = connection.cursor(), time.time_ns() // 1000
+    return step(operation, lambda asked: execute(cursor, SCRIPTS[asked.name], asked, now))
 
 
 def left(url: str) -> dict[str, int]:
