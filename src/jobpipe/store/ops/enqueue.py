@@ -171,9 +171,12 @@ def _insert_alike(rows: Sequence[tuple[Any, ...]]) -> Op[list[Enqueued]]:
     params: dict[str, Any] = dict(zip(NewJob.__struct_fields__, rows[0], strict=True))
     params["args"] = [row[ARGS] for row in rows]
     found = yield Statement("enqueue_alike", params)
-    # They start at the same time, so one state is that of all.
-    state = State(found[0]["state"])
-    return [Enqueued(id, state, True) for id in sorted([row["id"] for row in found])]
+    # They start at the same time, so one state is that of all. A store with arrays answers with
+    # one row for all of them.
+    state, ids = State(found[0]["state"]), found[0]["id"]
+    if not isinstance(ids, list):
+        ids = [row["id"] for row in found]
+    return [Enqueued(id, state, True) for id in sorted(ids)]
 
 
 def _insert_any(rows: Sequence[tuple[Any, ...]], ids: Sequence[int | None]) -> Op[list[Enqueued]]:

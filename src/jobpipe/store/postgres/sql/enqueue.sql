@@ -113,29 +113,33 @@ FROM (
 RETURNING id, state
 
 -- name: enqueue_alike
--- Jobs that differ in nothing but their arguments: one array instead of one a column.
-INSERT INTO {p}job (
-    id, task, queue, priority, args, max_attempts, max_losses, timeout_us, tags, meta,
-    created_at, run_at, expires_at, state, rank, queued_at, due_at
-)
-SELECT
-    id, CAST(:task AS text), CAST(:queue AS text), CAST(:priority AS smallint),
-    CAST(args AS json), CAST(:max_attempts AS integer), CAST(:max_losses AS integer),
-    CAST(:timeout_us AS bigint), CAST(:tags AS json), CAST(:meta AS json),
-    now, run_at, now + CAST(:expires_in_us AS bigint),
-    CASE WHEN run_at > now THEN 'scheduled' ELSE 'queued' END,
-    CASE WHEN run_at > now THEN NULL ELSE id END,
-    CASE WHEN run_at > now THEN NULL ELSE now END,
-    CASE WHEN run_at > now THEN least(run_at, now + CAST(:expires_in_us AS bigint)) END
-FROM (
+-- Jobs that differ in nothing but their arguments: one array instead of one a column, and one row
+-- for an answer, since each row costs both sides. They start together, so one state is all.
+WITH stored AS (
+    INSERT INTO {p}job (
+        id, task, queue, priority, args, max_attempts, max_losses, timeout_us, tags, meta,
+        created_at, run_at, expires_at, state, rank, queued_at, due_at
+    )
     SELECT
-        nextval('{p}rank') AS id, args, now,
-        coalesce(CAST(:run_at AS bigint), now + CAST(:delay_us AS bigint)) AS run_at
+        id, CAST(:task AS text), CAST(:queue AS text), CAST(:priority AS smallint),
+        CAST(args AS json), CAST(:max_attempts AS integer), CAST(:max_losses AS integer),
+        CAST(:timeout_us AS bigint), CAST(:tags AS json), CAST(:meta AS json),
+        now, run_at, now + CAST(:expires_in_us AS bigint),
+        CASE WHEN run_at > now THEN 'scheduled' ELSE 'queued' END,
+        CASE WHEN run_at > now THEN NULL ELSE id END,
+        CASE WHEN run_at > now THEN NULL ELSE now END,
+        CASE WHEN run_at > now THEN least(run_at, now + CAST(:expires_in_us AS bigint)) END
     FROM (
-        SELECT args, (SELECT :now) AS now
-        FROM unnest(CAST(:args AS text[])) AS asked (args)
+        SELECT
+            nextval('{p}rank') AS id, args, now,
+            coalesce(CAST(:run_at AS bigint), now + CAST(:delay_us AS bigint)) AS run_at
+        FROM (
+            SELECT args, (SELECT :now) AS now
+            FROM unnest(CAST(:args AS text[])) AS asked (args)
+            OFFSET 0
+        ) AS timed
         OFFSET 0
-    ) AS timed
-    OFFSET 0
-) AS given
-RETURNING id, state
+    ) AS given
+    RETURNING id, state
+)
+SELECT array_agg(id) AS id, min(state) AS state FROM stored
