@@ -18,6 +18,7 @@ from jobpipe.failpoint import failpoint
 from jobpipe.store.port import Capabilities, Mode, Operation, Rows, Statement
 from jobpipe.store.postgres import errors
 from jobpipe.store.postgres.address import Address
+from jobpipe.store.postgres.array_types import tell_arrays
 from jobpipe.store.postgres.async_pool import AsyncPool
 from jobpipe.store.postgres.attempts import Attempts, Connecting
 from jobpipe.store.postgres.capabilities import CAPABILITIES
@@ -139,9 +140,12 @@ async def connect(address: Address, seconds: float, **options: Any) -> Any:
     connecting = Connecting(address, seconds)
     while True:
         try:
-            return await asyncpg.connect(**address.for_asyncpg(), **options)
+            connection = await asyncpg.connect(**address.for_asyncpg(), **options)
         except ValueError:  # asyncpg's ClientConfigurationError is one too
             raise errors.malformed(address) from None
         except REFUSALS as error:
             pause = connecting.pause_after(error)
+        else:
+            tell_arrays(connection)
+            return connection
         await asyncio.sleep(pause)
