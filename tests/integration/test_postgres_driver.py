@@ -153,6 +153,20 @@ def test_a_batch_is_stored_and_json_comes_back_as_text(store: Any) -> None:
     assert items(store) == [(1, "a%s", '{"b":  1}')]
 
 
+@pytest.mark.parametrize(
+    "names",
+    [
+        ["", "NULL", "a,b", '"', "\\", "{}", " space ", "\t\n\r", "äß€😀"],
+        ["between\x1ftexts", "\x1f"],
+        ["beside", None],
+    ],
+    ids=["odd texts", "separators", "a null"],
+)
+def test_texts_of_a_batch_come_back_as_they_were(store: Any, names: list[str | None]) -> None:
+    store.run(insert([(n, name, None) for n, name in enumerate(names)]))
+    assert [name for _, name, _ in items(store)] == [name for name in names if name is not None]
+
+
 def test_a_transaction_is_all_or_nothing(store: Any) -> None:
     assert store.run(add_all([1, 2])) == 2
     with pytest.raises(LookupError):

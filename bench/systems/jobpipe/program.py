@@ -28,17 +28,18 @@ def prepare(url: str) -> None:
     jp.counts()
 
 
-async def fill(url: str, jobs: int, task: str) -> dict[str, float]:
+def fill(url: str, jobs: int, task: str) -> dict[str, float]:
     from tasks import TASKS, jp
 
     call = TASKS[task].call
-
-    async def store(numbers: range) -> None:
-        await jp.aenqueue_many([call(kit.argument(task, n)) for n in numbers])
-
-    await jp.acounts()  # opens the connection
-    seconds = await kit.filled(jobs, CHUNK, store)
-    await jp.aclose()
+    jp.counts()  # opens the connection
+    seconds = 0.0
+    for start in range(0, jobs, CHUNK):
+        numbers = range(start, min(start + CHUNK, jobs))
+        seconds += kit.timed(
+            lambda numbers=numbers: jp.enqueue_many(call(kit.argument(task, n)) for n in numbers)
+        )
+    jp.close()
     return {"seconds": seconds}
 
 

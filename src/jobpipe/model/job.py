@@ -17,7 +17,7 @@ MAX_NAME_LENGTH = 200
 """Longest name of a task or a queue, and longest idempotency key, in characters."""
 
 
-class NewJob(Struct, frozen=True, kw_only=True):
+class NewJob(Struct, frozen=True, kw_only=True, gc=False):
     """One request to run a task, complete and checked: what ``enqueue`` stores."""
 
     task: str
@@ -37,7 +37,7 @@ class NewJob(Struct, frozen=True, kw_only=True):
     meta: str | None = None
 
 
-class Enqueued(Struct, frozen=True):
+class Enqueued(Struct, frozen=True, gc=False):
     """The store's answer to one ``NewJob``."""
 
     id: int

@@ -151,7 +151,7 @@ class AsyncTask(AnyTask[P, R]):
         return self.function(*args, **kwargs)
 
 
-class Call(Struct, Generic[R], frozen=True):
+class Call(Struct, Generic[R], frozen=True, gc=False):
     """A checked request to run a task, not yet stored."""
 
     spec: TaskSpec

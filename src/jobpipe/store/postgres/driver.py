@@ -34,6 +34,9 @@ KEPT_ROWS = 10
 """Most rows of an answer that may lie in a cursor until its next use; none of those who read, as
 their rows may be long."""
 
+APART = "\x1f"
+"""What stands between texts while they are joined; JSON writes it as an escape."""
+
 
 @dataclass(slots=True)
 class _Sent:
@@ -149,7 +152,10 @@ class PostgresStore:
             sent = known.get(name)
             if sent is None:
                 sent = known[name] = _Sent(dialect.dollar[name].sql.encode())
-            cursor.execute(sent.text, dialect.arguments(statement, dialect.dollar[name]))
+            arguments = dialect.arguments(statement, dialect.dollar[name])
+            if list in map(type, arguments):
+                arguments = [array_text(v) if type(v) is list else v for v in arguments]
+            cursor.execute(sent.text, arguments)
             if sent.columns is None:
                 sent.columns = tuple(column.name for column in cursor.description or ())
             columns = sent.columns
@@ -162,6 +168,23 @@ class PostgresStore:
 
     def _connect(self) -> Connection:
         return connect(self._address, self._connect_seconds)
+
+
+def array_text(values: list[Any]) -> object:
+    """Return an array of texts as the text that PostgreSQL reads it from, others as they are.
+
+    psycopg would write each element by itself, which costs more than storing the job.
+    """
+    if not values or type(values[0]) is not str:
+        return values
+    try:
+        joined = APART.join(values)
+    except TypeError:  # a NULL among them
+        return values
+    if joined.count(APART) >= len(values):
+        return values
+    quoted = joined.replace("\\", "\\\\").replace('"', '\\"').replace(APART, '","')
+    return f'{{"{quoted}"}}'
 
 
 def connect(address: Address, seconds: float) -> Connection:
