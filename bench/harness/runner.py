@@ -121,16 +121,16 @@ class Runner:
         """Return the size of all samples of this run, after a pilot where nothing is known."""
         jobs = self._rates.jobs(size, turn.system, quick=self._quick)
         if jobs is None:
-            pilot = self._sample(turn, PILOT_JOBS)
+            pilot = self._sample(turn, PILOT_JOBS, pilot=True)
             self._rates.note(size, turn.system, pilot.figures["rate"])
             jobs = self._rates.jobs(size, turn.system, quick=self._quick)
         return jobs or PILOT_JOBS
 
-    def _sample(self, turn: Turn, jobs: int) -> Measured:
+    def _sample(self, turn: Turn, jobs: int, *, pilot: bool = False) -> Measured:
         system = turn.system
         server = self.servers.of(system.store)
         command = venvs.command(system)
-        with Stage(system, command, server, jobs=jobs, quick=self._quick) as stage:
+        with Stage(system, command, server, jobs=jobs, quick=self._quick, pilot=pilot) as stage:
             return turn.case.measure(stage)
 
     def _failures(self, turn: Turn) -> int:

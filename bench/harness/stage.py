@@ -43,11 +43,14 @@ class Stage:
         *,
         jobs: int = 0,
         quick: bool = False,
+        pilot: bool = False,
     ) -> None:
         self.system = system
         self.jobs = jobs
         """The size of this sample, where the case has sizes."""
         self.quick = quick
+        self.pilot = pilot
+        """A small sample that only finds out how fast the system is about."""
         self._command = command
         self._server = server
         self._stack = ExitStack()
@@ -133,6 +136,10 @@ class Stage:
                 told = workers[0].tail() if workers else ""
                 raise ProgramFailed(f"{done} of {jobs} jobs done in {seconds:.0f} s\n{told}")
             time.sleep(LOOK_SECONDS)
+
+    def running(self) -> int:
+        """Return how many processes have run a job."""
+        return sum(any(file.read_bytes()[:8]) for file in self.tally.glob("*.tally"))
 
     def spans(self) -> tuple[int, int]:
         """Return when the first job began and when the last one ended (monotonic ns)."""

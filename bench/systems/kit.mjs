@@ -163,11 +163,18 @@ export async function run(verbs) {
 
 /** Say `ready`; when so many jobs have run, tell when the store says that none is left. */
 async function watch(left) {
+  const parent = process.ppid;
   process.stdout.write("ready\n");
-  while (total(given.tally) < given.jobs) await sleep(WATCH_MS);
+  while (total(given.tally) < given.jobs) await pause(parent);
   for (;;) {
     const atNs = Number(process.hrtime.bigint());
     if ((await left(given)).left === 0) return { at_ns: atNs };
-    await sleep(WATCH_MS);
+    await pause(parent);
   }
+}
+
+/** Wait for a moment; end the program when nobody is there any more to hear its answer. */
+async function pause(parent) {
+  await sleep(WATCH_MS);
+  if (process.ppid !== parent) process.exit(1);
 }

@@ -207,15 +207,22 @@ def run(**verbs: Verb) -> None:
 
 def _watch(left: Verb, tally: str, jobs: int, **given: Any) -> dict[str, int]:
     """Say ``ready``; when so many jobs have run, tell when the store says that none is left."""
+    parent, folder = os.getppid(), Path(tally)
     print("ready", flush=True)
-    folder = Path(tally)
     while total(folder) < jobs:
-        time.sleep(WATCH_SECONDS)
+        _pause(parent)
     while True:
         at_ns = time.monotonic_ns()
         if _done(left, given)["left"] == 0:
             return {"at_ns": at_ns}
-        time.sleep(WATCH_SECONDS)
+        _pause(parent)
+
+
+def _pause(parent: int) -> None:
+    """Wait for a moment; end the program when nobody is there any more to hear its answer."""
+    time.sleep(WATCH_SECONDS)
+    if os.getppid() != parent:
+        sys.exit("whoever asked has ended")
 
 
 def _done(verb: Verb, given: dict[str, Any]) -> Any:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import os
+import subprocess
 import sys
 import time
 from pathlib import Path
@@ -103,6 +105,29 @@ def test_the_watch_waits_for_the_tally_and_then_for_the_store(command: list[str]
         at_ns = watch.answer(20)["at_ns"]
         # Three looks, the third of which finds nothing; two pauses lie between them.
         assert before + 2 * kit.WATCH_SECONDS * 1e9 <= at_ns <= time.monotonic_ns()
+
+
+def test_a_watch_ends_with_whoever_asked(command: list[str], tmp_path: Path) -> None:
+    given = json.dumps({"url": "", "tally": str(tmp_path), "jobs": 1})
+    asks = (
+        "import subprocess, sys;"
+        f"watch = subprocess.Popen([*{command!r}, 'watch', {given!r}], stdout=subprocess.PIPE);"
+        "watch.stdout.readline(); print(watch.pid, flush=True)"
+    )
+    done = subprocess.run([sys.executable, "-c", asks], check=True, capture_output=True, text=True)
+    until(lambda: not is_alive(int(done.stdout)))
+
+
+def test_processes_run_once_they_have_run_a_job(command: list[str]) -> None:
+    with stage(command) as ground:
+        assert ground.running() == 0
+        (ground.tally / "1.tally").touch()  # just being made
+        assert ground.running() == 0
+        kit.Tally(str(ground.tally)).count()
+        assert ground.running() == 1
+        with ground.workers(2) as workers:
+            ground.until_done(601, workers, seconds=20)
+            assert ground.running() == 3
 
 
 def test_workers_count_and_stamp_and_end_with_their_children(command: list[str]) -> None:

@@ -110,7 +110,7 @@ class Faked(Runner):
         super().__init__(stack, rates, quick=quick)
         self.asked: list[tuple[str, str, int]] = []
 
-    def _sample(self, turn: Turn, jobs: int) -> Measured:
+    def _sample(self, turn: Turn, jobs: int, *, pilot: bool = False) -> Measured:
         self.asked.append((turn.case.name, turn.system.name, jobs))
         if turn.system.name == "broken":
             raise ProgramFailed("it is broken")
