@@ -1,4 +1,7 @@
-"""The async driver's connections: a stack of idle ones, of one event loop.
+"""The async driver's connections: the idle ones of one event loop, the oldest at hand.
+
+Whoever asks gets the one that was opened first: it has prepared the most statements, and a claim
+does not meet a session that has never seen one because a duty gave that back last.
 
 A connection is trusted only for as long as it was in use a moment ago; after a pause the loop
 first gets the chance to hear that the server hung up. When one connection breaks, all idle ones
@@ -10,6 +13,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+from bisect import insort
 from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import suppress
 from dataclasses import dataclass
@@ -34,6 +38,8 @@ class Held:
 
     connection: Any
     generation: int
+    number: int
+    """How many had been opened before."""
     idle_since: float = 0.0
 
 
@@ -46,6 +52,7 @@ class AsyncPool:
         self._room = asyncio.Semaphore(size)
         self._idle: list[Held] = []
         self._generation = 0
+        self._opened = 0
         self._life: AsyncGenerator[None, None] | None = None
 
     async def take(self) -> Held:
@@ -57,7 +64,7 @@ class AsyncPool:
         else:
             await self._room.acquire()
         try:
-            return await self._idle_one() or Held(await self._connect(), self._generation)
+            return await self._idle_one() or await self._open()
         except BaseException:
             self._room.release()
             raise
@@ -73,7 +80,7 @@ class AsyncPool:
             hang_up(connection)
         else:
             held.idle_since = time.monotonic()
-            self._idle.append(held)
+            insort(self._idle, held, key=_youth)
         self._room.release()
 
     def drop(self, held: Held) -> None:
@@ -117,6 +124,11 @@ class AsyncPool:
                 f"all {self._size} connections were in use for {WAIT_SECONDS:.0f} s"
             ) from error
 
+    async def _open(self) -> Held:
+        self._opened += 1
+        number = self._opened
+        return Held(await self._connect(), self._generation, number)
+
     async def _idle_one(self) -> Held | None:
         while self._idle:
             held = self._idle.pop()
@@ -132,6 +144,10 @@ class AsyncPool:
                 return held
             hang_up(held.connection)
         return None
+
+
+def _youth(held: Held) -> int:
+    return -held.number
 
 
 def hang_up(connection: Any) -> None:

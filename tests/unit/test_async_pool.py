@@ -1,0 +1,51 @@
+"""The async pool hands out the connection that was opened first, whoever gave one back last."""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+
+from jobpipe.store.postgres.async_pool import AsyncPool
+
+
+class Connection:
+    """One that only has a name, and can be closed."""
+
+    def __init__(self, name: int) -> None:
+        self.name = name
+        self._is_closed = False
+
+    def is_closed(self) -> bool:
+        return self._is_closed
+
+    def is_in_transaction(self) -> bool:
+        return False
+
+    def terminate(self) -> None:
+        self._is_closed = True
+
+    async def close(self, timeout: float) -> None:  # noqa: ASYNC109 - asyncpg's own name
+        self._is_closed = True
+
+
+def test_the_oldest_idle_connection_is_handed_out_first() -> None:
+    names = itertools.count()
+
+    async def connect() -> Connection:
+        return Connection(next(names))
+
+    async def work() -> list[int]:
+        pool = AsyncPool(connect, 3)
+        for back in itertools.permutations(range(3)):
+            taken = [await pool.take() for _ in range(3)]
+            assert [held.connection.name for held in taken] == [0, 1, 2]
+            for index in back:
+                pool.give(taken[index])
+        first, second = await pool.take(), await pool.take()
+        pool.drop(first)
+        pool.give(second)
+        order = [await pool.take() for _ in range(3)]
+        await pool.close()
+        return [held.connection.name for held in order]
+
+    assert asyncio.run(work()) == [1, 2, 3]
