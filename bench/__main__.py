@@ -14,12 +14,14 @@ from typing import Any
 from bench.cases import all_cases
 from bench.harness import machine, plots, report, venvs
 from bench.harness.case import Case
+from bench.harness.rates import Rates
 from bench.harness.results import Results, read
-from bench.harness.runner import Rates, Runner
+from bench.harness.runner import Runner
 from bench.harness.system import System
 from bench.systems import all_systems
 
 OUT = Path("bench/results/latest.json")
+FULL_MINUTES = 65
 QUICK_SYSTEMS = (
     "jobpipe",
     "jobpipe_sqlite",
@@ -115,7 +117,7 @@ def _parse() -> argparse.Namespace:
     parser.add_argument("--show", action="store_true", help="only tell and draw what it holds")
     given = parser.parse_args()
     given.rounds = given.rounds or (3 if given.quick else 7)
-    given.minutes = given.minutes or (4.7 if given.quick else 600)
+    given.minutes = given.minutes or (4.7 if given.quick else FULL_MINUTES)
     return given
 
 
@@ -123,7 +125,9 @@ def _chosen_cases(given: argparse.Namespace) -> list[Case]:
     cases = all_cases()
     if given.cases:
         return [cases[name] for name in _named(cases, given.cases)]
-    return [case for case in cases.values() if case.quick or not given.quick]
+    long = [case.name for case in cases.values() if case.long]
+    print(f"Left out unless named, since they take long: {', '.join(long)}", flush=True)
+    return [case for case in cases.values() if case.quick or not (given.quick or case.long)]
 
 
 def _chosen_systems(given: argparse.Namespace) -> list[System]:

@@ -18,11 +18,11 @@ WARM = 20
 
 
 def idle(stage: Stage) -> Measured:
-    return _pace(stage, jobs=60 if stage.quick else 200, gap_ms=50)
+    return _pace(stage, jobs=60 if stage.quick else 120, gap_ms=50)
 
 
 def busy(stage: Stage) -> Measured:
-    return _pace(stage, jobs=2_000 if stage.quick else 8_000, gap_ms=1)
+    return _pace(stage, jobs=2_000 if stage.quick else 4_000, gap_ms=1)
 
 
 def _pace(stage: Stage, *, jobs: int, gap_ms: float) -> Measured:
@@ -46,6 +46,7 @@ CASES = (
         figures=(P50, P95, P99),
         measure=idle,
         needs=NEEDS,
+        lasts=8,
         quick=True,
         goals=(
             "p50 at most the best peer's on PostgreSQL",
@@ -58,6 +59,8 @@ CASES = (
         figures=(P50, P95, P99, OFFERED),
         measure=busy,
         needs=NEEDS,
+        lasts=7,
+        rounds=3,
         goals=("p99 at most 3 x idle",),
     ),
 )

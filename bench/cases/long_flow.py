@@ -34,6 +34,7 @@ SERVER = {"store_us", "store_first", "store_last", "growth", "dead"}
 
 NEEDS = frozenset({"feed", "work", "noop"})
 DECAYING = frozenset({"jobpipe", "pgqueuer", "graphile_worker", "awa"})
+STEADY = DECAYING | {"jobpipe_sqlite", "huey"}
 BACKLOG = 5_000
 WINDOW_SECONDS = 10.0
 WARM_JOBS = 2_000
@@ -122,7 +123,9 @@ CASES = (
         figures=STEADY_FIGURES,
         measure=partial(flow, seconds=STEADY_SECONDS, shown=STEADY_FIGURES),
         needs=NEEDS,
-        rounds=3,
+        lasts=STEADY_SECONDS + 3,
+        only=STEADY,
+        rounds=1,
         drawn="lines",
     ),
     Case(
@@ -133,7 +136,9 @@ CASES = (
         needs=NEEDS,
         stores=frozenset({"postgresql"}),
         only=DECAYING,
+        lasts=HELD_SECONDS + 5,
         rounds=1,
+        long=True,
         goals=HELD_GOALS,
         drawn="lines",
     ),
@@ -145,7 +150,9 @@ CASES = (
         needs=NEEDS,
         stores=frozenset({"postgresql"}),
         only=DECAYING,
+        lasts=HELD_SECONDS + 5,
         rounds=1,
+        long=True,
         goals=HELD_GOALS,
         drawn="lines",
     ),

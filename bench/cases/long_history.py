@@ -140,6 +140,8 @@ CASES = (
         measure=history,
         only=frozenset({"jobpipe", "jobpipe_sqlite"}),
         rounds=1,
+        lasts=900 * SHARE,
+        long=True,
         goals=(
             "CPU a job and claim p99 at most 1.3 x those of an empty store, without ANALYZE too",
             "memory of a worker at most 150 MB",

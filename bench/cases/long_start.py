@@ -52,6 +52,7 @@ CASES = (
         figures=(VERSION, PYTHON),
         measure=version,
         only=frozenset({"jobpipe"}),
+        rounds=3,
         drawn="no",
     ),
     Case(
@@ -60,5 +61,6 @@ CASES = (
         figures=(FIRST_JOB,),
         measure=first_job,
         needs=frozenset({"fill", "work", "noop"}),
+        rounds=3,
     ),
 )

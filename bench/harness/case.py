@@ -68,8 +68,13 @@ class Case:
     stores: frozenset[Store] = STORES
     only: frozenset[str] = frozenset()
     """Systems that are asked; none named means whoever is able."""
+    lasts: float = 1.5
+    """About how many seconds a sample takes beside its jobs: starts, waits, all where the case has
+    no size."""
     rounds: int | None = None
     """Most rounds that make sense (a long case needs one); None: as many as the run makes."""
+    long: bool = False
+    """Takes so long that it is asked only by its name."""
     quick: bool = False
     """Belongs to the run of five minutes."""
     quick_rounds: int | None = None

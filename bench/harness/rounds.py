@@ -36,16 +36,18 @@ def turns(
     """Return all turns of a run, in their order."""
     for number in range(rounds):
         for case in cases:
-            if number >= rounds_of(case, rounds, quick=quick):
-                continue
-            asked = [system for system in systems if case.asks(system)]
+            asked = [
+                system
+                for system in systems
+                if case.asks(system) and number < rounds_of(case, system, rounds, quick=quick)
+            ]
             for system in asked if number % 2 == 0 else asked[::-1]:
                 yield Turn(case, system, number)
 
 
-def rounds_of(case: Case, rounds: int, *, quick: bool) -> int:
-    """Return how many rounds of this case a run of so many rounds makes."""
-    bounds = [rounds, case.rounds, case.quick_rounds if quick else None]
+def rounds_of(case: Case, system: System, rounds: int, *, quick: bool) -> int:
+    """Return in how many rounds of a run this case asks this system."""
+    bounds = [rounds, case.rounds, system.rounds, case.quick_rounds if quick else None]
     return min(bound for bound in bounds if bound is not None)
 
 

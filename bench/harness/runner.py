@@ -6,49 +6,23 @@ reason. What was measured is written after every sample.
 
 from __future__ import annotations
 
-import json
 import time
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from itertools import groupby
-from pathlib import Path
 
 from bench.harness import venvs
 from bench.harness.case import Case, Measured, Size
+from bench.harness.rates import Rates
 from bench.harness.rounds import Turn, take, turns
 from bench.harness.samples import Sample, in_short
 from bench.harness.servers import Servers
 from bench.harness.stage import Stage
 from bench.harness.system import System, Unusable
 
-SLOW_SECONDS = 8.0
-"""What a sample of a slow system should take at most."""
-
 PILOT_JOBS = 500
-LEAST_JOBS = 200
 GIVE_UP_AFTER = 2
 """Failures of one system in one case after which it is not asked again."""
-
-
-class Rates:
-    """How fast each system was, so that a slow one gets small samples; kept between runs."""
-
-    def __init__(self, path: Path) -> None:
-        self._path = path
-        self._known: dict[str, float] = json.loads(path.read_text()) if path.exists() else {}
-
-    def jobs(self, size: Size, system: System, *, quick: bool) -> int | None:
-        """Return how many jobs a sample gets; None while nothing is known of the speed."""
-        full = size.quick if quick else size.full
-        rate = self._known.get(f"{size.kin} {system.name}")
-        if rate is None:
-            return full if quick else None
-        return max(LEAST_JOBS, min(full, _round(rate * SLOW_SECONDS)))
-
-    def note(self, size: Size, system: System, rate: float) -> None:
-        self._known[f"{size.kin} {system.name}"] = round(rate, 1)
-        self._path.parent.mkdir(parents=True, exist_ok=True)
-        self._path.write_text(json.dumps(self._known, indent=1, sort_keys=True))
 
 
 class Runner:
@@ -60,6 +34,7 @@ class Runner:
         self.servers = Servers(stack)
         self._rates = rates
         self._quick = quick
+        self._to_come = 0.0
         self._jobs: dict[tuple[str, str], int] = {}
 
     def set_up(self, systems: Sequence[System]) -> list[System]:
@@ -89,7 +64,9 @@ class Runner:
         A further round begins only when one like the last would end before ``ends`` (monotonic).
         """
         took = 0.0
-        every = turns(cases, systems, rounds, quick=self._quick)
+        every = list(turns(cases, systems, rounds, quick=self._quick))
+        self._to_come = self._seconds(every)
+        print(f"  {len(every)} samples, about {self._to_come / 60:.0f} minutes", flush=True)
         for number, of_round in groupby(every, key=lambda turn: turn.round):
             began = time.monotonic()
             if number and began + took > ends:
@@ -97,9 +74,14 @@ class Runner:
                 return
             for turn in of_round:
                 self._turn(turn, keep)
+            print(f"  about {self._to_come / 60:.0f} minutes to come", flush=True)
             took = time.monotonic() - began
 
+    def _seconds(self, every: Sequence[Turn]) -> float:
+        return sum(self._rates.seconds(t.case, t.system, quick=self._quick) for t in every)
+
     def _turn(self, turn: Turn, keep: Callable[[], None]) -> None:
+        self._to_come -= self._seconds([turn])
         if self._failures(turn) < GIVE_UP_AFTER:
             sample = take(turn, self._measure)
             self.samples.append(sample)
@@ -139,12 +121,6 @@ class Runner:
             for sample in self.samples
             if (sample.case, sample.system) == (turn.case.name, turn.system.name)
         )
-
-
-def _round(jobs: float) -> int:
-    """Return two significant digits: sizes are easier to read, and alike from run to run."""
-    unit = int("1".ljust(len(str(int(jobs))) - 1, "0"))
-    return int(jobs) // unit * unit
 
 
 def _line(turn: Turn, sample: Sample) -> str:

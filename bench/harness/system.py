@@ -41,3 +41,5 @@ class System:
     """Its folder where that is not its name."""
     venv: str = ""
     """The folder in whose environment it runs, where that is not its own."""
+    rounds: int | None = None
+    """Most rounds that it is asked for, fewer for one that is far behind; None: all of them."""

@@ -34,6 +34,7 @@ SYSTEMS = (
         abilities=VERBS | TASKS | {"noop_sync"},
         keeps_history=True,
         durable=False,
+        rounds=1,
     ),
     System(
         name="dramatiq_redis",
@@ -49,6 +50,7 @@ SYSTEMS = (
         abilities=VERBS | TASKS | {"noop_sync"},
         keeps_history=False,
         durable=False,
+        rounds=1,
     ),
     System(
         name="dramatiq_rabbitmq",
@@ -64,6 +66,7 @@ SYSTEMS = (
         abilities=VERBS | TASKS | {"noop_sync"},
         keeps_history=False,
         durable=False,
+        rounds=1,
     ),
     System(
         name="celery_redis",
@@ -80,6 +83,7 @@ SYSTEMS = (
         abilities=VERBS | TASKS | {"noop_sync"},
         keeps_history=False,
         durable=False,
+        rounds=1,
     ),
     System(
         name="celery_rabbitmq",
@@ -96,6 +100,7 @@ SYSTEMS = (
         abilities=VERBS | TASKS | {"noop_sync"},
         keeps_history=False,
         durable=False,
+        rounds=1,
     ),
     System(
         name="taskiq_redis",
@@ -112,6 +117,7 @@ SYSTEMS = (
         abilities=AWAITED | TASKS | {"noop_sync"},
         keeps_history=False,
         durable=False,
+        rounds=1,
     ),
     System(
         name="taskiq_rabbitmq",
@@ -127,6 +133,7 @@ SYSTEMS = (
         abilities=AWAITED | TASKS | {"noop_sync"},
         keeps_history=False,
         durable=True,
+        rounds=1,
     ),
     System(
         name="arq",
@@ -140,6 +147,7 @@ SYSTEMS = (
         abilities=AWAITED | TASKS | {"noop_sync"},
         keeps_history=False,
         durable=False,
+        rounds=1,
     ),
     System(
         name="saq",
@@ -153,6 +161,7 @@ SYSTEMS = (
         abilities=AWAITED | TASKS | {"noop_sync"},
         keeps_history=False,
         durable=False,
+        rounds=1,
     ),
     System(
         name="rq",
@@ -166,5 +175,6 @@ SYSTEMS = (
         abilities=VERBS | TASKS | {"noop_sync"},
         keeps_history=False,
         durable=False,
+        rounds=1,
     ),
 )

@@ -48,6 +48,7 @@ SYSTEMS = (
         abilities=VERBS | TASKS | {"enqueue.sync", "noop_sync"},
         keeps_history=True,
         durable=True,
+        rounds=2,
     ),
     System(
         name="oban",
@@ -62,6 +63,7 @@ SYSTEMS = (
         keeps_history=True,
         durable=True,
         python="3.12",
+        rounds=2,
     ),
     System(
         name="pg_boss",
@@ -76,6 +78,7 @@ SYSTEMS = (
         keeps_history=True,
         durable=True,
         language="node",
+        rounds=1,
     ),
     System(
         name="chancy",
@@ -89,6 +92,7 @@ SYSTEMS = (
         abilities=VERBS | TASKS | {"enqueue.sync", "noop_sync"},
         keeps_history=True,
         durable=True,
+        rounds=1,
     ),
     System(
         name="procrastinate",
@@ -99,6 +103,7 @@ SYSTEMS = (
         abilities=VERBS | TASKS | {"enqueue.sync", "noop_sync"},
         keeps_history=True,
         durable=True,
+        rounds=1,
     ),
     System(
         name="dbos",
@@ -112,5 +117,6 @@ SYSTEMS = (
         abilities=VERBS | TASKS | {"enqueue.sync", "noop_sync"},
         keeps_history=True,
         durable=True,
+        rounds=1,
     ),
 )

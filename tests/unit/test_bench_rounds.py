@@ -6,6 +6,7 @@ import os
 import time
 from collections.abc import Iterable
 from contextlib import ExitStack
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -16,8 +17,9 @@ from bench.harness import runner as running
 from bench.harness.case import Case, Figure, Measured, Size
 from bench.harness.meter import Cpu, cpu_seconds, tree
 from bench.harness.programs import ProgramFailed
+from bench.harness.rates import Rates
 from bench.harness.rounds import Turn, take, turns
-from bench.harness.runner import Rates, Runner
+from bench.harness.runner import Runner
 from bench.harness.stage import Stage
 from bench.harness.system import System, Unusable
 from bench.systems import all_systems
@@ -65,6 +67,30 @@ def test_a_case_may_make_fewer_rounds() -> None:
     assert order(turns(cases, [system("A")], 3, quick=True)) == [s for s in full if s != "2yA"]
 
 
+def test_a_system_that_is_far_behind_is_asked_in_fewer_rounds() -> None:
+    systems = [replace(system("A"), rounds=1), system("B")]
+    found = turns([case("x"), case("y", rounds=2)], systems, 3, quick=False)
+    assert order(found) == ["0xA", "0xB", "0yA", "0yB", "1xB", "1yB", "2xB"]
+
+
+def test_the_time_of_a_run_follows_from_sizes_and_speeds(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    rates = Rates(tmp_path / "rates.json")
+    sized = case("x", size=SIZE, needs=frozenset({"work"}), lasts=3)
+    able = system("A", "work")
+    assert rates.seconds(sized, able, quick=False) == 3 + 4  # nothing known
+    rates.note(SIZE, able, 50_000.0)
+    assert rates.seconds(sized, able, quick=False) == 3 + 2 + 2  # to fill is as fast
+    rates.note(Size(1, 1, "bulk"), able, 100_000.0)
+    assert rates.seconds(sized, able, quick=False) == 3 + 1 + 2
+    assert rates.seconds(case("y", lasts=60), able, quick=False) == 60
+    with ExitStack() as stack:
+        faked = Faked(stack, rates)
+        faked.run([case("y", lasts=60)], [able], 2, ends=time.monotonic() + 9, keep=lambda: None)
+    assert "2 samples, about 2 minutes" in capsys.readouterr().out
+
+
 def test_a_failure_becomes_a_sample_and_never_the_end() -> None:
     def fail(_: Turn) -> Measured:
         raise ProgramFailed("work ended with 1\nKeyError: 'n'")
@@ -85,7 +111,7 @@ def test_a_sample_keeps_what_was_measured() -> None:
 
 @pytest.mark.parametrize(
     "rate, jobs",
-    [(1_000_000.0, 100_000), (5_312.0, 42_000), (490.0, 3_900), (3.0, 200)],
+    [(1_000_000.0, 100_000), (5_312.0, 21_000), (490.0, 1_900), (3.0, 200)],
 )
 def test_a_slow_system_gets_small_samples_of_round_sizes(
     tmp_path: Path, rate: float, jobs: int
@@ -98,7 +124,7 @@ def test_a_slow_system_gets_small_samples_of_round_sizes(
 def test_speeds_are_kept_between_runs_and_shared_by_kin(tmp_path: Path) -> None:
     Rates(tmp_path / "rates.json").note(SIZE, system("A"), 1_000.0)
     later = Rates(tmp_path / "rates.json")
-    assert later.jobs(Size(50_000, 500, "drain"), system("A"), quick=False) == 8_000
+    assert later.jobs(Size(50_000, 500, "drain"), system("A"), quick=False) == 4_000
     assert later.jobs(Size(50_000, 500, "drain"), system("A"), quick=True) == 500
     assert later.jobs(Size(50_000, 500, "other"), system("A"), quick=False) is None
 
@@ -128,10 +154,10 @@ def test_a_pilot_finds_the_size_and_the_run_keeps_it(faked: Faked) -> None:
     faked.run([sized], [system("A")], 2, ends=time.monotonic() + 60, keep=lambda: None)
     assert faked.asked == [
         ("x", "A", running.PILOT_JOBS),
-        ("x", "A", 8_000),
-        ("x", "A", 8_000),
+        ("x", "A", 4_000),
+        ("x", "A", 4_000),
     ]
-    assert [sample.jobs for sample in faked.samples] == [8_000, 8_000]
+    assert [sample.jobs for sample in faked.samples] == [4_000, 4_000]
 
 
 def test_who_failed_twice_is_not_asked_again(faked: Faked) -> None:
