@@ -12,7 +12,7 @@ from jobpipe.model.job import Enqueued, Lane, NewJob
 from jobpipe.model.report import Checkpoint, LogLine, Progress
 from jobpipe.model.state import Reason, State
 from jobpipe.store.ops import claim, read, report, steer, upkeep
-from jobpipe.store.ops.enqueue import CHUNK, KEY_TRIES, enqueue, fingerprint
+from jobpipe.store.ops.enqueue import CHUNK, KEY_TRIES, enqueue, enqueue_plain, fingerprint
 from jobpipe.store.port import Mode, Operation, Statement
 from jobpipe.store.stepping import step
 
@@ -47,6 +47,8 @@ def run(operation: Operation[T], script: Script) -> T:
 
 def given_ids(statement: Statement) -> list[int | None]:
     """Return one entry a job that the statement stores: its id, or None to draw one."""
+    if statement.name == "enqueue_now":
+        return [None]
     if statement.name == "enqueue_one":
         return [statement.params["id"]]
     if statement.name == "enqueue_alike":
@@ -80,13 +82,23 @@ def test_a_plain_enqueue_is_one_statement() -> None:
 
 
 def test_one_job_binds_no_array() -> None:
-    script = Script(enqueue_one=ids_from(7))
+    script = Script(enqueue_now=ids_from(7))
     operation = enqueue([JOB], known_lanes=[LANE])
     assert operation.mode is Mode.ONE
     assert run(operation, script) == [Enqueued(7, State.QUEUED, created=True)]
     (asked,) = script.asked
     assert asked.batch is None
     assert not any(isinstance(value, list | tuple) for value in asked.params.values())
+
+
+@pytest.mark.parametrize(
+    "field", ["delay_us", "run_at", "expires_in_us", "idempotency_key", "tags", "meta"]
+)
+def test_one_job_with_more_to_say_says_it_all(field: str) -> None:
+    value = "x" if field in ("idempotency_key", "tags", "meta") else 77
+    script = Script(enqueue_one=ids_from(7))
+    assert run(enqueue_plain([replace(JOB, **{field: value})]), script)[0].id == 7
+    assert script.asked[0].params[field] == value
 
 
 def test_jobs_that_differ_in_their_arguments_alone_say_the_rest_once() -> None:
@@ -133,12 +145,12 @@ def test_a_new_lane_is_noted_first_and_once() -> None:
 
 def test_more_than_a_chunk_goes_in_several_statements_of_one_transaction() -> None:
     ids = ids_from(1)
-    script = Script(note_lanes=[], enqueue_alike=ids, enqueue_one=ids)
+    script = Script(note_lanes=[], enqueue_alike=ids, enqueue_now=ids)
     operation = enqueue([JOB] * (CHUNK + 1))
     assert operation.mode is Mode.TRANSACTION
     answers = run(operation, script)
     assert [answer.id for answer in answers] == list(range(1, CHUNK + 2))
-    assert script.names == ["note_lanes", "enqueue_alike", "enqueue_one"]
+    assert script.names == ["note_lanes", "enqueue_alike", "enqueue_now"]
 
 
 def test_a_full_queue_is_found_before_anything_is_inserted() -> None:

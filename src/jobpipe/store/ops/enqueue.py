@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterable, Sequence
+from operator import attrgetter
 from typing import Any
 
 from msgspec.structs import astuple
@@ -19,6 +20,12 @@ from jobpipe.store.port import Batch, Mode, Op, Operation, Statement, operation
 COLUMNS = ("id", *NewJob.__struct_fields__)
 TASK, ARGS, TERMS = 0, 1, 2
 """Where a job's fields stand: its terms are all that follow the arguments."""
+
+ALWAYS = ("task", "args", "queue", "priority", "max_attempts", "max_losses", "timeout_us")
+PLAIN = attrgetter(*ALWAYS)
+RARE = attrgetter("delay_us", "run_at", "expires_in_us", "idempotency_key", "tags", "meta")
+NONE_OF_THEM = (None,) * 6
+"""A job that has none of the rare things is queued at once, by a statement that is the shorter."""
 
 CHUNK = 5_000
 """Most jobs of one statement; more go in several, in one transaction."""
@@ -51,7 +58,7 @@ def lanes_of(jobs: Sequence[NewJob]) -> set[Lane]:
 def enqueue_plain(jobs: Sequence[NewJob]) -> Op[list[Enqueued]]:
     """Store jobs that need no key, no bound and no new lane: one statement."""
     if len(jobs) == 1:
-        return (yield from _insert_one(astuple(jobs[0]), None))
+        return (yield from _insert_one(jobs[0], None))
     return (yield from _insert(jobs))
 
 
@@ -145,19 +152,25 @@ def _hold_keys(
 def _insert(jobs: Sequence[NewJob], ids: Sequence[int | None] | None = None) -> Op[list[Enqueued]]:
     answers: list[Enqueued] = []
     for start in range(0, len(jobs), CHUNK):
-        rows = [astuple(job) for job in jobs[start : start + CHUNK]]
-        given = [None] * len(rows) if ids is None else ids[start : start + CHUNK]
-        if len(rows) == 1:
-            answers += yield from _insert_one(rows[0], given[0])
-        elif ids is None and _are_alike(rows):
+        some = jobs[start : start + CHUNK]
+        given = [None] * len(some) if ids is None else ids[start : start + CHUNK]
+        if len(some) == 1:
+            answers += yield from _insert_one(some[0], given[0])
+            continue
+        rows = [astuple(job) for job in some]
+        if ids is None and _are_alike(rows):
             answers += yield from _insert_alike(rows)
         else:
             answers += yield from _insert_any(rows, given)
     return answers
 
 
-def _insert_one(row: tuple[Any, ...], id: int | None) -> Op[list[Enqueued]]:
-    params = dict(zip(NewJob.__struct_fields__, row, strict=True), id=id)
+def _insert_one(job: NewJob, id: int | None) -> Op[list[Enqueued]]:
+    if id is None and RARE(job) == NONE_OF_THEM:
+        params = dict(zip(ALWAYS, PLAIN(job), strict=True))
+        (found,) = yield Statement("enqueue_now", params)
+        return [Enqueued(found["id"], State.QUEUED, True)]
+    params = dict(zip(NewJob.__struct_fields__, astuple(job), strict=True), id=id)
     (found,) = yield Statement("enqueue_one", params)
     return [Enqueued(found["id"], State(found["state"]), True)]
 

@@ -89,6 +89,19 @@ FROM (
 ) AS given
 RETURNING id, state
 
+-- name: enqueue_now
+-- One job of the plainest kind, which is most of them: what it does not have costs nothing.
+INSERT INTO {p}job (
+    id, task, queue, priority, args, max_attempts, max_losses, timeout_us, created_at, queued_at,
+    state, rank
+)
+SELECT
+    id, CAST(:task AS text), CAST(:queue AS text), CAST(:priority AS smallint),
+    CAST(:args AS json), CAST(:max_attempts AS integer), CAST(:max_losses AS integer),
+    CAST(:timeout_us AS bigint), now, now, 'queued', id
+FROM (SELECT nextval('{p}rank') AS id, :now AS now OFFSET 0) AS given
+RETURNING id
+
 -- name: enqueue_one
 INSERT INTO {p}job (
     id, task, queue, priority, args, max_attempts, max_losses, timeout_us, idempotency_key,

@@ -74,6 +74,20 @@ FROM (
 )
 RETURNING id, state
 
+-- name: enqueue_now
+-- One job of the plainest kind, which is most of them.
+INSERT INTO {p}job (
+    id, task, queue, priority, args, max_attempts, max_losses, timeout_us, created_at, queued_at,
+    state, rank
+)
+SELECT
+    id, :task, :queue, :priority, :args, :max_attempts, :max_losses, :timeout_us, :now, :now,
+    'queued', id
+FROM (
+    SELECT coalesce(max(seq) + 1, 1) AS id FROM sqlite_sequence WHERE name = '{p}job'
+)
+RETURNING id
+
 -- name: enqueue_one
 INSERT INTO {p}job (
     id, task, queue, priority, args, max_attempts, max_losses, timeout_us, idempotency_key,
