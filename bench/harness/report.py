@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from statistics import median
 from typing import Any
 
+from bench.harness import goals
 from bench.harness.results import Results
 from bench.harness.samples import Spread, in_short, ratio, spread, values
 
@@ -54,7 +55,7 @@ def standings(results: Results, case: str) -> list[Standing]:
 
 def markdown(results: Results) -> str:
     """Return the whole report."""
-    parts = [_head(results), _in_short(results), _systems(results)]
+    parts = [_head(results), _goals(results), _in_short(results), _systems(results)]
     parts += [_case(results, case) for case in results.cases if _sampled(results, case)]
     parts += [_failures(results)]
     return "\n\n".join(part for part in parts if part) + "\n"
@@ -118,6 +119,13 @@ def _head(results: Results) -> str:
     return "\n".join(lines).strip()
 
 
+def _goals(results: Results) -> str:
+    """Return a row for each goal that the run can judge."""
+    rows = goals.rows(results)
+    head = ["case", "goal", "wanted (stretch)", "measured", "judged"]
+    return f"## Goals\n\n{_table(head, rows, right=0)}" if rows else ""
+
+
 def _in_short(results: Results) -> str:
     """Return one line a case and store of ours: the figure, the best peer's, and the ratios."""
     rows = []
@@ -154,12 +162,12 @@ def _systems(results: Results) -> str:
             about["language"],
             "kept" if about["keeps_history"] else "deleted",
             "yes" if about["durable"] else "no",
-            about["settings"],
         ]
         for about in results.systems.values()
     ]
-    head = ["system", "version", "runs on", "history", "durable", "settings"]
-    return _table(head, rows, right=0)
+    head = ["system", "version", "runs on", "history", "durable"]
+    settings = [f"- {about['title']}: {about['settings']}" for about in results.systems.values()]
+    return "\n".join([_table(head, rows, right=0), "", "Settings:", "", *settings])
 
 
 def _case(results: Results, case: str) -> str:
@@ -172,12 +180,13 @@ def _case(results: Results, case: str) -> str:
             *(_cell(standing.figures.get(figure["name"])) for figure in about["figures"]),
             f"{standing.against:.2f} x" if standing.against else "",
             f"{standing.jobs:,}",
+            f"{standing.figures[about['figures'][0]['name']].count}",
             f"{standing.steal:.0f} %",
             f"{standing.others:.0f} %",
         ]
         for standing in found
     ]
-    head = ["system", *units, "Jobpipe is", "jobs", "steal", "others"]
+    head = ["system", *units, "Jobpipe is", "jobs", "rounds", "steal", "others"]
     lines = [f"## {about['title']} (`{case}`)", "", _table(head, rows, right=1), ""]
     lines += _notes(results, case)
     lines += [line for store in OURS if (line := _summary(results, found, store))]
