@@ -68,7 +68,7 @@ def test_a_writer_that_answers_before_it_commits_loses_acknowledged_jobs(
     def answer_first(self: writer.Writer, group: list[Any]) -> list[Any]:
         def commit_late(connection: Any) -> None:
             for work in group:
-                work.future.set_result(work.result)
+                work.succeed()
             commit(connection)
 
         monkeypatch.setattr(writer, "commit", commit_late)

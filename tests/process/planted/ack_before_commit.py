@@ -15,7 +15,7 @@ def plant() -> None:
 
         def commit_late(handle: Any) -> None:
             for work in group:
-                work.future.set_result(work.result)
+                work.succeed()
             threading.main_thread().join()
             connection.commit(handle)
 
@@ -23,4 +23,8 @@ def plant() -> None:
         commit_group(self, group)
         return []
 
+    def hand_over(self: writer.Writer, operation: Any, first: Any = None) -> Any:
+        return self.submit(operation, first).result()
+
     writer.Writer._commit = answer_first  # type: ignore[method-assign]
+    writer.Writer.run = hand_over  # type: ignore[method-assign]

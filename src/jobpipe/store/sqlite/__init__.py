@@ -1,1 +1,1 @@
-"""The store on SQLite: one writer thread a process, readers beside it."""
+"""The store on SQLite: one writer a process, readers beside it."""

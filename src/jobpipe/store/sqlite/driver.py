@@ -1,6 +1,6 @@
-"""The SQLite store: writes go through the writer thread, reads through connections beside it.
+"""The SQLite store: writes go through the process's one writer, reads by connections beside it.
 
-A database in memory has one connection, so there reads go through the writer thread too.
+A database in memory has one connection, so there reads go through the writer too.
 """
 
 from __future__ import annotations
@@ -69,7 +69,7 @@ class SqliteStore:
         """Run an operation and wait for it; see ``port.Store``."""
         if operation.mode is Mode.READ and self.capabilities.shared:
             return self.read(operation)
-        return self.writer().submit(operation).result()
+        return self.writer().run(operation)
 
     def read(self, operation: Operation[T]) -> T:
         """Run a reading operation on this thread."""
