@@ -16,6 +16,7 @@ import pytest
 from jobpipe.errors import ConfigError, StoreUnavailable
 from jobpipe.store.port import Batch, Mode, Op, Operation, Statement, operation
 from jobpipe.store.postgres import dialect as dialects
+from jobpipe.store.postgres import overdue
 from jobpipe.store.postgres.async_driver import PostgresAsyncStore
 from jobpipe.store.postgres.driver import PostgresStore
 from tests.servers.postgres import PostgresServer
@@ -429,6 +430,21 @@ def test_many_tasks_behind_a_pooler_share_connections(pgbouncer_url: tuple[str, 
         assert asyncio.run(main()) == 300
     finally:
         setting.close()
+
+
+@pytest.mark.parametrize("mode", [Mode.ONE, Mode.TRANSACTION])
+def test_a_statement_that_takes_too_long_is_a_cut(
+    postgres_url: str, monkeypatch: pytest.MonkeyPatch, mode: Mode
+) -> None:
+    async def work(store: PostgresAsyncStore) -> None:
+        await store.run(one("pid"))  # sets the timer that has to look again for the next statement
+        with pytest.raises(StoreUnavailable) as caught:
+            await store.run(one("slow", mode))
+        assert caught.value.outcome_unknown is (mode is Mode.ONE)
+        assert await store.run(one("pid"))
+
+    monkeypatch.setattr(overdue, "STATEMENT_SECONDS", 0.3)
+    in_one_loop(work, postgres_url)
 
 
 def test_an_async_store_serves_one_loop_after_the_other(postgres_url: str) -> None:

@@ -19,7 +19,7 @@ from jobpipe.store.port import Capabilities, Mode, Operation, Rows, Statement
 from jobpipe.store.postgres import errors
 from jobpipe.store.postgres.address import Address
 from jobpipe.store.postgres.array_types import tell_arrays
-from jobpipe.store.postgres.async_pool import AsyncPool
+from jobpipe.store.postgres.async_pool import AsyncPool, Held
 from jobpipe.store.postgres.attempts import Attempts, Connecting
 from jobpipe.store.postgres.capabilities import CAPABILITIES
 from jobpipe.store.postgres.dialect import Dialect
@@ -27,8 +27,8 @@ from jobpipe.store.stepping import astep
 
 T = TypeVar("T")
 
-STATEMENT_SECONDS = 60.0
-"""A statement that takes longer counts as a lost connection: nothing of ours takes that long."""
+LASTING = frozenset({"enqueue_now"})
+"""Statements that read no table, so that no growth of one makes their plan a wrong one."""
 BROKEN = asyncpg.InternalClientError
 """What asyncpg raises when the server's end came between two steps of its own."""
 REFUSALS = (OSError, asyncpg.PostgresError, asyncpg.InterfaceError, BROKEN)
@@ -63,7 +63,7 @@ class PostgresAsyncStore:
         while True:
             held = await pool.take()
             try:
-                result = await self._perform(held.connection, operation, attempts)
+                result = await self._perform(held, operation, attempts)
             except Exception as error:
                 broken = held.connection.is_closed() or isinstance(error, BROKEN)
                 lost = broken or errors.is_lost(error)
@@ -96,20 +96,23 @@ class PostgresAsyncStore:
             pool = self._pools[loop] = AsyncPool(self._connect, self._size)
         return pool
 
-    async def _perform(self, connection: Any, operation: Operation[T], attempts: Attempts) -> T:
-        execute = self._executor(connection)
+    async def _perform(self, held: Held, operation: Operation[T], attempts: Attempts) -> T:
+        execute = self._executor(held)
         if operation.mode is Mode.TRANSACTION or self._address.pooled:
             attempts.may_be_stored = False
-            transaction = connection.transaction(isolation="read_committed")
+            transaction = held.connection.transaction(isolation="read_committed")
+            held.overdue.begin()
             await transaction.start()
             try:
                 result = await astep(operation, execute)
             except Exception:
+                held.overdue.begin()
                 with suppress(*REFUSALS):  # a lost connection rolls back by itself
                     await transaction.rollback()
                 raise
             failpoint(operation.name, "before_commit")
             attempts.may_be_stored = operation.mode is not Mode.READ
+            held.overdue.begin()
             await transaction.commit()
         else:
             attempts.may_be_stored = operation.mode is Mode.ONE
@@ -118,21 +121,34 @@ class PostgresAsyncStore:
         failpoint(operation.name, "after_commit")
         return result
 
-    def _executor(self, connection: Any) -> Callable[[Statement], Awaitable[Rows]]:
-        dialect = self.dialect
+    def _executor(self, held: Held) -> Callable[[Statement], Awaitable[Rows]]:
+        dialect, ready = self.dialect, held.ready
 
         def execute(statement: Statement) -> Awaitable[Rows]:
-            prepared = dialect.dollar[statement.name]
+            name = statement.name
+            prepared = dialect.dollar[name]
             arguments = dialect.arguments(statement, prepared)
-            rows: Awaitable[Rows] = connection.fetch(prepared.sql, *arguments)
+            held.overdue.begin()
+            rows: Awaitable[Rows]
+            if name in ready:
+                rows = ready[name].fetch(*arguments)
+            elif name in LASTING and not self._address.pooled:
+                rows = _first(held, name, prepared.sql, arguments)
+            else:
+                rows = held.connection.fetch(prepared.sql, *arguments)
             return rows
 
         return execute
 
     async def _connect(self) -> Any:
-        return await connect(
-            self._address, self._connect_seconds, command_timeout=STATEMENT_SECONDS
-        )
+        return await connect(self._address, self._connect_seconds)
+
+
+async def _first(held: Held, name: str, sql: str, arguments: list[Any]) -> Rows:
+    """Send a statement that the connection keeps from now on."""
+    statement = held.ready[name] = await held.connection.prepare(sql)
+    rows: Rows = await statement.fetch(*arguments)
+    return rows
 
 
 async def connect(address: Address, seconds: float, **options: Any) -> Any:

@@ -16,12 +16,14 @@ import time
 from bisect import insort
 from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 import asyncpg
 
 from jobpipe.errors import StoreUnavailable
+from jobpipe.store.postgres.overdue import Overdue
 
 TRUSTED_SECONDS = 0.005
 LONGEST_IDLE_SECONDS = 300.0
@@ -40,7 +42,10 @@ class Held:
     generation: int
     number: int
     """How many had been opened before."""
+    overdue: Overdue
     idle_since: float = 0.0
+    ready: dict[str, Any] = field(default_factory=dict)
+    """Statements that it keeps prepared, by name."""
 
 
 class AsyncPool:
@@ -72,6 +77,7 @@ class AsyncPool:
     def give(self, held: Held) -> None:
         """Take back a connection for the next user."""
         connection = held.connection
+        held.overdue.rest()
         if (
             held.generation != self._generation
             or connection.is_closed()
@@ -85,6 +91,7 @@ class AsyncPool:
 
     def drop(self, held: Held) -> None:
         """End a connection that is of no more use."""
+        held.overdue.rest()
         hang_up(held.connection)
         self._room.release()
 
@@ -127,7 +134,8 @@ class AsyncPool:
     async def _open(self) -> Held:
         self._opened += 1
         number = self._opened
-        return Held(await self._connect(), self._generation, number)
+        connection = await self._connect()
+        return Held(connection, self._generation, number, Overdue(partial(hang_up, connection)))
 
     async def _idle_one(self) -> Held | None:
         while self._idle:
