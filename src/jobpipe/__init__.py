@@ -18,6 +18,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from jobpipe import errors as errors
     from jobpipe.application import Jobpipe
     from jobpipe.errors import JobpipeError
     from jobpipe.model.signals import Cancel, Fail, Retry, Snooze
@@ -79,6 +80,8 @@ them, such as ``jobpipe --version``, answers at once."""
 def __getattr__(name: str) -> object:
     from importlib import import_module
 
+    if name == "errors":
+        return import_module("jobpipe.errors")
     for home, names in _HOMES.items():
         if name in names:
             value: object = getattr(import_module(f"jobpipe.{home}"), name)

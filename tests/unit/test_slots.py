@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import threading
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Awaitable, Callable
 from typing import Any
 
@@ -298,6 +298,31 @@ def test_the_loop_goes_on_between_attempts_that_never_wait(
 
     with_slots(tasks, case)
     assert set(range(1, 6)) <= set(seen), "each turn of the loop begins one attempt"
+
+
+def test_slots_rest_once_each_before_the_loop_goes_on(tasks: Tasks) -> None:
+    turns, rests = [0], Counter[int]()
+
+    @tasks.task(name="waiting")
+    async def waiting() -> None:
+        for _ in range(3):
+            await asyncio.sleep(0)
+
+    async def case(bench: Bench) -> None:
+        loop = asyncio.get_running_loop()
+
+        def turn() -> None:
+            turns[0] += 1
+            loop.call_soon(turn)
+
+        turn()
+        bench.slots._freed = lambda: rests.update([turns[0]])
+        bench.slots.put([new_claim(id, "waiting") for id in range(200)])
+        await bench.settled(200)
+        await bench.until(lambda: not bench.slots.is_busy)
+
+    with_slots(tasks, case)
+    assert max(rests.values()) <= 2, "no slot is woken for nothing"
 
 
 def test_a_slot_whose_task_was_cancelled_by_its_own_code_is_replaced(tasks: Tasks) -> None:

@@ -273,7 +273,7 @@ class Claimer:
             self.records.return_done(done)
             raise
         failpoint("claim.taken")
-        self._was_short = len(jobs) < limit
+        self._was_short = ops.is_last_word(jobs, limit)
         if jobs:
             self.claims += 1
             self.records.add(jobs)

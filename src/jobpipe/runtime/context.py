@@ -95,9 +95,9 @@ class RunningJob(CurrentJob):
             with _making_speech:
                 if self._speech is None:
                     speech = Speech(self._claimed, self._voice, self._speech_options)
-                    if self._is_silent:
-                        speech.end()
                     self._speech = speech
+                    if self._is_silent:  # looked at last: it may become so in between
+                        speech.end()
         return self._speech
 
     def fall_silent(self) -> None:

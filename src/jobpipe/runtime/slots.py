@@ -59,7 +59,7 @@ class Slots:
         self.count = count
         self.running: dict[Key, Attempt] = {}
         self.waiting: deque[Claimed] = deque()
-        self._freed_ns = time.monotonic_ns()
+        self._ended_ns = time.monotonic_ns()
         self._judge = judge
         self._settle_outcome = settle
         self._freed = freed
@@ -73,7 +73,9 @@ class Slots:
         self._busy = 0
         self._closing = False
         self._stuck = 0
-        self._calls = asyncio.Semaphore(0)
+        self._wakes = asyncio.Semaphore(0)
+        self._woken = 0
+        """How many slots have been woken and have not begun yet."""
         self._slots: set[asyncio.Task[None]] = set()
         for slot in range(count):
             self._open_slot(slot)
@@ -92,7 +94,7 @@ class Slots:
         """Tell whether attempts wait and no slot has become free for so long."""
         if self._busy < self.count or not self.waiting:
             return False
-        return time.monotonic_ns() - self._freed_ns > seconds * 1e9
+        return time.monotonic_ns() - self._ended_ns > seconds * 1e9
 
     @property
     def is_stopping(self) -> bool:
@@ -116,8 +118,7 @@ class Slots:
     def put(self, claims: Sequence[Claimed]) -> None:
         """Start attempts as soon as slots are free."""
         self.waiting.extend(claims)
-        for _ in range(min(len(claims), self.count - self._busy)):
-            self._calls.release()
+        self._wake(len(claims))
 
     def take_waiting(self) -> list[Claimed]:
         """Return what has not started; it will not start here any more."""
@@ -181,11 +182,19 @@ class Slots:
         self._slots.discard(slot)
         if not self._closing and slot.cancelled():
             self._open_slot(number)
-            self._calls.release()  # for what may wait
+            self._wake(len(self.waiting))
+
+    def _wake(self, slots: int) -> None:
+        """Wake so many slots, and never more than rest: a wake that nobody waits for would be
+        heard later, again and again, without the loop going on in between."""
+        for _ in range(min(slots, self.count - self._busy - self._woken)):
+            self._woken += 1
+            self._wakes.release()
 
     async def _serve(self, slot: int) -> None:
         while True:
-            await self._calls.acquire()
+            await self._wakes.acquire()
+            self._woken -= 1
             self._busy += 1
             try:
                 await self._work(slot)
@@ -208,7 +217,7 @@ class Slots:
             finally:
                 if started is not None:
                     started.end(slot)
-                now = self._freed_ns = time.monotonic_ns()
+                now = self._ended_ns = time.monotonic_ns()
 
     def _is_turn(self, now: int) -> bool:
         """Tell whether an attempt may begin before the loop has looked after everything else."""
@@ -218,10 +227,10 @@ class Slots:
         return now < self._turn_ends_ns
 
     def _end_turn(self) -> None:
-        """Begin a new turn with one slot; should it have to wait, the next turn calls another."""
+        """Begin a new turn with one slot; should it have to wait, the next turn wakes another."""
         self._turn_ends_ns = 0
         if self.waiting:
-            self._calls.release()
+            self._wake(1)
 
     async def _run(self, attempt: Attempt, task: asyncio.Task[None]) -> None:
         outcome = self._judge.prepare(attempt)

@@ -59,6 +59,25 @@ def test_a_claim_takes_no_more_than_asked_and_the_first_lanes_first(lab: Lab) ->
     }
 
 
+def test_an_answer_is_bounded_by_its_payloads_and_says_that_more_is_left(
+    lab: Lab, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(claim, "PAYLOAD_MAX", 100)
+    args = '{"text":"' + "x" * 89 + '"}'
+    assert len(args) == 100
+    ids = [answer.id for answer in lab.enqueue([new_job(args=args)] * 3)]
+    worker, taken = lab.worker(), []
+    for _ in range(5):
+        jobs = lab.claim(worker, 10, [LANE])
+        taken += [job.id for job in jobs]
+        if claim.is_last_word(jobs, 10):
+            break
+    assert jobs == []
+    assert taken == ids
+    if lab.place.is_file:
+        assert [held.claim_id for held in lab.run(claim.held(worker))] == [1, 2, 3]
+
+
 def test_nothing_to_claim_leaves_no_record(lab: Lab) -> None:
     lab.new(queue="other")
     worker = lab.worker()

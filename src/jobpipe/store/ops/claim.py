@@ -11,6 +11,9 @@ from jobpipe.model.job import Claimed, Lane
 from jobpipe.store import rows
 from jobpipe.store.port import Batch, Mode, Op, Row, Statement, operation
 
+PAYLOAD_MAX = 64 * 1024 * 1024
+"""Payloads of one answer, in characters, beyond which it ends: always after one job at least."""
+
 LANE_COLUMNS = ("queue", "priority", "after")
 
 
@@ -50,9 +53,15 @@ def claim(
     """Take at most ``limit`` jobs from the lanes, in their order, each by rank.
 
     ``after`` is the frontier: per lane the rank beyond which to look. ``done`` are records of
-    earlier claims of this worker that are no longer needed.
+    earlier claims of this worker that are no longer needed. A store may end the answer where its
+    payloads reach ``PAYLOAD_MAX``.
     """
-    params = {"worker": worker, "limit": limit, "done": list(done)}
+    params = {
+        "worker": worker,
+        "limit": limit,
+        "done": list(done),
+        "payload_max": PAYLOAD_MAX,
+    }
     found = yield Statement("claim", params, batch=_lane_batch(lanes, after))
     assert len(found) <= limit, f"claimed {len(found)} jobs, asked for {limit}"
     jobs = sorted([rows.claimed(row) for row in found], key=attrgetter("rank"))
@@ -60,6 +69,11 @@ def claim(
         place = {(lane.queue, lane.priority): index for index, lane in enumerate(lanes)}
         jobs.sort(key=lambda job: place[job.queue, job.priority])
     return jobs
+
+
+def is_last_word(jobs: Sequence[Claimed], limit: int) -> bool:
+    """Tell whether the answer to a claim says that nothing is left: it was cut by no bound."""
+    return len(jobs) < limit and sum(map(_size, jobs)) < PAYLOAD_MAX
 
 
 @operation(Mode.READ)
@@ -84,6 +98,10 @@ def give_back(claims: Sequence[Held], *, suspect: bool = False) -> Op[list[Queue
 
 def queued(row: Row) -> Queued:
     return Queued(row["id"], Lane(row["queue"], row["priority"]), row["rank"])
+
+
+def _size(job: Claimed) -> int:
+    return len(job.args) + len(job.meta or "") + len(job.checkpoint or "")
 
 
 def _id(claim: Held) -> int:

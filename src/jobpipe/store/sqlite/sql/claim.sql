@@ -9,16 +9,28 @@ LIMIT 1
 -- name: claim
 -- The loops give the order (lanes as asked, then rank) and stop at the limit: no sort. The answer is
 -- one row with an array a column: every row that is fetched would hand the interpreter over twice.
+-- No value may be longer than a billion bytes, so a claim ends where its payloads reach a bound.
 DELETE FROM {p}claim WHERE id IN (SELECT value FROM json_each(:done));
 INSERT INTO {p}claim (worker_id, job_ids, tokens, ranks)
 SELECT :worker, json_group_array(id), json_group_array(token + 1), json_group_array(rank)
 FROM (
-    SELECT j.id, j.token, j.rank
-    FROM json_each(:rows) AS lane
-    CROSS JOIN {p}job AS j INDEXED BY {p}job_claim
-        ON j.queue = lane.value ->> 0 AND j.priority = lane.value ->> 1 AND j.rank IS NOT NULL
-    LIMIT :limit
+    SELECT id, token, rank, sum(size) OVER (ROWS UNBOUNDED PRECEDING) - size AS before
+    FROM (
+        SELECT
+            j.id, j.token, j.rank,
+            length(j.args) + coalesce(length(j.meta), 0) + iif(
+                j.token > 0,
+                coalesce((SELECT length(state) FROM {p}checkpoint WHERE job_id = j.id), 0),
+                0
+            ) AS size
+        FROM json_each(:rows) AS lane
+        CROSS JOIN {p}job AS j INDEXED BY {p}job_claim
+            ON j.queue = lane.value ->> 0 AND j.priority = lane.value ->> 1
+            AND j.rank IS NOT NULL
+        LIMIT :limit
+    )
 )
+WHERE before < :payload_max
 HAVING count(*) > 0;
 UPDATE {p}job
 SET state = 'running', rank = NULL, waiting_key = NULL, token = token + 1,
