@@ -28,6 +28,7 @@ from jobpipe.store.migrations import Migration, SchemaStatus
 from jobpipe.store.ops.notify import notify as notify_op
 from jobpipe.store.ops.read import store_id
 from jobpipe.store.port import AsyncStore, Store
+from jobpipe.store.sqlite.bells import Bells
 from jobpipe.store.sqlite.driver import MEMORY, SqliteAsyncStore, SqliteStore
 from jobpipe.store.sqlite.lender import SqliteLender
 from jobpipe.store.sqlite.probe import probe
@@ -75,7 +76,7 @@ def connect(settings: Settings, hub: Hub, clock: Clock | None = None) -> Backend
     ``clock`` moves time in tests. Raises ConfigError when the extra for the store is missing.
     """
     if settings.url.startswith("sqlite:"):
-        return _sqlite(settings, clock or wall_clock)
+        return _sqlite(settings, hub, clock or wall_clock)
     return _postgres(settings, hub, clock)
 
 
@@ -110,13 +111,15 @@ def watch_kit(settings: Settings) -> WatchKit:
     return WatchKit(hub, backend.store, heartbeat, locks, backend.close)
 
 
-def _sqlite(settings: Settings, clock: Clock) -> Backend:
+def _sqlite(settings: Settings, hub: Hub, clock: Clock) -> Backend:
     path = sqlite_path(settings.url)
     store = SqliteStore(path, table_prefix=settings.table_prefix, clock=clock)
     statements = prepare(store.texts, lambda name, _position: f":{name}")
+    bells = Bells(store.path)
+    is_shared = store.capabilities.shared
 
     def ears(ring: Callable[[Hint], None]) -> Ears:
-        return Watcher(store.watch, lambda: ring(Hint(LOOK.lanes, heard=True)))
+        return Watcher(store.watch, lambda: ring(Hint(LOOK.lanes, heard=True)), bells.hang)
 
     def ground(_placeholder: str) -> Ground:
         if path == MEMORY:
@@ -135,13 +138,16 @@ def _sqlite(settings: Settings, clock: Clock) -> Backend:
             store=SqliteAsyncStore(store),
             heartbeat_store=store,
             locks=store.worker_locks,
-            ears=ears if store.capabilities.shared else None,
+            ears=ears if is_shared else None,
             transactions=transactions(),
             close=_nothing,
         )
 
+    close = store.close
+    if is_shared:
+        close = _send_hints(hub, lambda _text: bells.ring(), store.close)
     look = partial(probe, path) if path != MEMORY else _no_file
-    return Backend(store, SqliteAsyncStore(store), kit, grounds, transactions, store.close, look)
+    return Backend(store, SqliteAsyncStore(store), kit, grounds, transactions, close, look)
 
 
 def _postgres(settings: Settings, hub: Hub, clock: Clock | None) -> Backend:
@@ -161,7 +167,7 @@ def _postgres(settings: Settings, hub: Hub, clock: Clock | None) -> Backend:
     open_sync = partial(PostgresStore, settings.url, dialect, pooler=pooler)
     open_async = partial(PostgresAsyncStore, settings.url, dialect, pooler=pooler)
     store = open_sync()
-    stop_sending = _send_hints(hub, settings.schema, open_sync(size=1))
+    stop_sending = _send_by_server(hub, settings.schema, open_sync(size=1))
     grounds = _server_grounds(settings, dialect, store)
     transactions = partial(_server_transactions, settings, dialect, grounds, pooler)
 
@@ -220,15 +226,21 @@ def _postgres_ears(settings: Settings) -> Callable[[Callable[[Hint], None]], Ear
     return lambda ring: Listener(url, settings.schema, lambda text: ring(notify.decode(text)))
 
 
-def _send_hints(hub: Hub, channel: str, store: PostgresStore) -> Callable[[], None]:
-    """Pass the hub's hints on to other processes; returns how to end that."""
-    sender = notify.NotifySender(lambda payload: store.run(notify_op(channel, payload)))
+def _send_by_server(hub: Hub, channel: str, store: PostgresStore) -> Callable[[], None]:
+    return _send_hints(hub, lambda text: store.run(notify_op(channel, text)), store.close)
+
+
+def _send_hints(
+    hub: Hub, send: Callable[[str], None], close: Callable[[], None]
+) -> Callable[[], None]:
+    """Pass the hub's hints on to other processes; returns how to end that, and then to close."""
+    sender = notify.NotifySender(send)
     unsubscribe = hub.subscribe(sender)
 
     def stop() -> None:
         unsubscribe()
         sender.close()
-        store.close()
+        close()
 
     return stop
 

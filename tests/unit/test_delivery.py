@@ -4,14 +4,18 @@ from __future__ import annotations
 
 import asyncio
 import threading
+from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import pytest
 
+from jobpipe.delivery import watch
 from jobpipe.delivery.hub import LOOK, Hint, Hub
 from jobpipe.delivery.notify import LANES_MAX, NotifySender, decode, encode, joined
 from jobpipe.delivery.watch import Watcher
 from jobpipe.errors import StoreUnavailable
 from jobpipe.model.job import Lane
+from jobpipe.store.sqlite.bells import Bells
 
 A, B = Lane("a", 0), Lane("b", -5)
 LIMIT_SECONDS = 10.0
@@ -146,16 +150,36 @@ class Probe:
         self.closed.set()
 
 
-def test_a_watcher_looks_when_something_was_committed() -> None:
+@pytest.mark.parametrize("hangs", [True, False], ids=["with-a-bell", "without"])
+def test_a_watcher_looks_when_something_was_committed(hangs: bool, tmp_path: Path) -> None:
     probe, looked = Probe(), threading.Event()
+    bells = Bells(str(tmp_path / "jobs.db"))
 
-    async def watch() -> None:
-        watcher = Watcher(lambda: probe, looked.set)
+    async def listen() -> None:
+        watcher = Watcher(lambda: probe, looked.set, bells.hang if hangs else lambda: None)
         await watcher.start()
         assert not looked.is_set()
         probe.changes = 1
-        assert await asyncio.to_thread(looked.wait, LIMIT_SECONDS)
+        assert await asyncio.to_thread(looked.wait, LIMIT_SECONDS)  # though nobody rang
         await watcher.stop()
         assert await asyncio.to_thread(probe.closed.wait, LIMIT_SECONDS)
 
-    asyncio.run(watch())
+    asyncio.run(listen())
+
+
+def test_a_watcher_looks_at_once_when_its_bell_rings(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(watch, "BELL_SECONDS", 10 * LIMIT_SECONDS)
+    probe, looked = Probe(), threading.Event()
+
+    async def listen(bells: Bells) -> None:
+        watcher = Watcher(lambda: probe, looked.set, bells.hang)
+        await watcher.start()
+        bells.ring()  # the probe may be blind, while this process's own writer is at work
+        assert await asyncio.to_thread(looked.wait, LIMIT_SECONDS)
+        bells.ring()  # ends its wait
+        await watcher.stop()
+        await watcher.stop()
+
+    with TemporaryDirectory() as folder:  # a socket's path must be short
+        asyncio.run(listen(Bells(f"{folder}/jobs.db")))
+        assert not list(Path(folder, "jobs.db-workers").iterdir())
