@@ -49,6 +49,8 @@ class Size:
     quick: int
     kin: str
     """Cases that share this word share what was learnt of a system's speed."""
+    least: int = 200
+    """So many even where that takes long."""
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,6 @@ from bench.harness.system import System
 SLOW_SECONDS = 4.0
 """What a sample of a slow system should take at most."""
 
-LEAST_JOBS = 200
 FILL = "bulk"
 """The kin of the cases that tell how fast a store is filled."""
 
@@ -29,7 +28,7 @@ class Rates:
         rate = self._known.get(f"{size.kin} {system.name}")
         if rate is None:
             return full if quick else None
-        return max(LEAST_JOBS, min(full, _round(rate * SLOW_SECONDS)))
+        return max(size.least, min(full, _round(rate * SLOW_SECONDS)))
 
     def note(self, size: Size, system: System, rate: float) -> None:
         self._known[f"{size.kin} {system.name}"] = round(rate, 1)
