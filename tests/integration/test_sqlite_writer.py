@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import sqlite3
 import threading
 from collections.abc import Callable, Iterator
@@ -15,6 +16,7 @@ import pytest
 from jobpipe.errors import StoreUnavailable
 from jobpipe.store.port import Mode, Op, Operation
 from jobpipe.store.sqlite import writer as writers
+from jobpipe.store.sqlite.waiting import Awaited
 from jobpipe.store.sqlite.writer import Writer
 
 ENOUGH_SECONDS = 20
@@ -262,3 +264,51 @@ def test_what_interrupts_a_writing_thread_is_refused_and_does_not_wait_for_ever(
 
     place.writer.run(place.doing("again", again))
     assert place.stored() == []
+
+
+async def in_line(place: Place, numbers: list[int]) -> list[asyncio.Task[Any]]:
+    tasks = [asyncio.create_task(place.writer.arun(place.add(n))) for n in numbers]
+    await asyncio.sleep(0)
+    assert len(place.writer._line) == len(numbers)
+    return tasks
+
+
+def test_a_loop_shares_a_commit_and_each_call_gets_its_own_answer(
+    place: Place, threads: ThreadPoolExecutor
+) -> None:
+    async def work() -> None:
+        tasks = await in_line(place, [1, 2, 3, 1])
+        tasks[1].cancel()
+        await asyncio.sleep(0)
+        place.hold.set()
+        answers = await asyncio.gather(*tasks, return_exceptions=True)
+        assert [answers[0], answers[2]] == [1, 3]
+        assert isinstance(answers[1], asyncio.CancelledError)
+        assert isinstance(answers[3], sqlite3.IntegrityError)
+
+    first = threads.submit(place.writer.run, place.waiting(0))
+    assert place.held.wait(ENOUGH_SECONDS)
+    asyncio.run(work())
+    assert first.result(ENOUGH_SECONDS) == 0
+    assert place.stored() == [0, 1, 3]
+    assert place.commits() == 2
+
+
+def test_a_loop_that_was_closed_keeps_nobody_from_his_answer(
+    place: Place, threads: ThreadPoolExecutor
+) -> None:
+    first = threads.submit(place.writer.run, place.waiting(0))
+    assert place.held.wait(ENOUGH_SECONDS)
+
+    async def hand_over() -> Awaited:
+        work = Awaited(place.add(1), None)
+        place.writer._hand_over(work)
+        return work
+
+    waiting = asyncio.run(hand_over())
+    handed = place.writer.submit(place.add(2))
+    place.hold.set()
+    assert first.result(ENOUGH_SECONDS) == 0
+    assert handed.result(ENOUGH_SECONDS) == 2
+    assert waiting.is_answered
+    assert place.stored() == [0, 1, 2]

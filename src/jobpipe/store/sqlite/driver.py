@@ -202,7 +202,7 @@ class SqliteAsyncStore:
                 self._process, self._threads = os.getpid(), _reading_threads()
             loop = asyncio.get_running_loop()
             return await loop.run_in_executor(self._threads, self._store.read, operation)
-        return await asyncio.wrap_future(self._store.writer().submit(operation))
+        return await self._store.writer().arun(operation)
 
     async def close(self) -> None:
         self._threads.shutdown(wait=False)

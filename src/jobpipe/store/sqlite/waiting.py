@@ -6,10 +6,12 @@ it. An answer is given once, by whoever has the place.
 
 from __future__ import annotations
 
+import asyncio
 import sqlite3
 import threading
 from collections.abc import Callable
 from concurrent.futures import Future
+from contextlib import suppress
 from typing import Any
 
 from jobpipe.store.port import Operation
@@ -64,6 +66,41 @@ class Handed(Waiting):
         if not self.future.done():
             self.future.set_exception(error)
         self.is_answered = True
+
+
+class Awaited(Waiting):
+    """Handed over on an event loop, which is woken once for the answer."""
+
+    __slots__ = ("_loop", "future")
+
+    def __init__(self, operation: Operation[Any], first: Action | None) -> None:
+        super().__init__(operation, first)
+        self._loop = asyncio.get_running_loop()
+        self.future: asyncio.Future[Any] = self._loop.create_future()
+
+    def begin(self) -> bool:
+        return not self.future.cancelled()
+
+    def succeed(self) -> None:
+        self._tell(_succeed, self.future, self.result)
+
+    def fail(self, error: BaseException) -> None:
+        self._tell(_fail, self.future, error)
+
+    def _tell(self, *how: Any) -> None:
+        with suppress(RuntimeError):  # the loop is closed: nobody waits any more
+            self._loop.call_soon_threadsafe(*how)
+        self.is_answered = True
+
+
+def _succeed(future: asyncio.Future[Any], result: Any) -> None:
+    if not future.done():
+        future.set_result(result)
+
+
+def _fail(future: asyncio.Future[Any], error: BaseException) -> None:
+    if not future.done():
+        future.set_exception(error)
 
 
 class Seat(Waiting):

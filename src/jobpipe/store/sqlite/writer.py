@@ -21,7 +21,7 @@ from jobpipe.failpoint import failpoint
 from jobpipe.store.port import Operation
 from jobpipe.store.sqlite.connection import begin_write, commit, data_version
 from jobpipe.store.sqlite.errors import poisons_connection, translate
-from jobpipe.store.sqlite.waiting import Action, Handed, Seat, Waiting
+from jobpipe.store.sqlite.waiting import Action, Awaited, Handed, Seat, Waiting
 
 T = TypeVar("T")
 
@@ -104,14 +104,17 @@ class Writer:
         """
         work = Handed(operation, first)
         try:
-            with self._gate:
-                self._refuse_if_closed()
-                self._line.append(work)
-                if self._leader is None:
-                    self._call_next()
+            self._hand_over(work)
         except StoreUnavailable as error:
             work.fail(error)
         return work.future
+
+    async def arun(self, operation: Operation[T], first: Action | None = None) -> T:
+        """Run an operation without blocking the loop; see ``submit``."""
+        work = Awaited(operation, first)
+        self._hand_over(work)
+        result: T = await work.future
+        return result
 
     def close(self) -> None:
         """Commit what waits, then end."""
@@ -124,6 +127,13 @@ class Writer:
         self._ended.wait()
         if self._thread is not None:
             self._thread.join()
+
+    def _hand_over(self, work: Waiting) -> None:
+        with self._gate:
+            self._refuse_if_closed()
+            self._line.append(work)
+            if self._leader is None:
+                self._call_next()
 
     def _refuse_if_closed(self) -> None:
         if self._closed:
