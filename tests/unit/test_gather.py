@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import sys
 import threading
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import suppress
+from types import FrameType
+from typing import Any
 
 import pytest
 
@@ -173,3 +176,45 @@ def test_who_gives_up_while_he_stores_alone_leaves_the_line_to_the_others() -> N
         return (await asyncio.wait_for(second, LIMIT_SECONDS)).id
 
     assert asyncio.run(main()) == 2
+
+
+def test_an_enqueue_that_interrupts_one_of_its_own_thread_is_stored_at_once() -> None:
+    """As the handler of a signal does, or a finalizer."""
+    groups: list[list[str]] = []
+
+    def store(jobs: Sequence[NewJob]) -> list[Enqueued]:
+        groups.append([job.task for job in jobs])
+        if groups == [["1"]]:
+            assert gathers.enqueue(job("2")).id == 2
+        return [Enqueued(int(job.task), State.QUEUED, True) for job in jobs]
+
+    gathers = Gatherer(store, Store().awaited)
+    assert gathers.enqueue(job("1")).id == 1
+    assert groups == [["1"], ["2"]]
+    assert gathers.enqueue(job("3")).id == 3
+
+
+@pytest.mark.parametrize("line", range(12))
+def test_an_interrupt_anywhere_before_the_statement_leaves_the_line_free(line: int) -> None:
+    store = Store()
+    store.gate.set()
+    gathers = gatherer(store)
+    steps = 0
+
+    def interrupt(frame: FrameType, event: str, _arg: object) -> Any:
+        nonlocal steps
+        if frame.f_code.co_qualname == "_ThreadLine.enqueue" and event == "line":
+            steps += 1
+            if steps == line:
+                sys.settrace(None)
+                raise KeyboardInterrupt
+        return interrupt
+
+    sys.settrace(interrupt)
+    try:
+        with suppress(KeyboardInterrupt):
+            gathers.enqueue(job("1"))
+    finally:
+        sys.settrace(None)
+    with ThreadPoolExecutor(1) as threads:
+        assert threads.submit(gathers.enqueue, job("2")).result(LIMIT_SECONDS).id == 2

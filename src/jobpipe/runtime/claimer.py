@@ -26,7 +26,7 @@ from jobpipe.telemetry.events import StoreBack, StoreLost, emit
 
 AHEAD_SECONDS = 0.05
 AHEAD_MAX = 2_000
-"""Two claims of most jobs: half may wait here while the store takes the other half."""
+"""Twice ``CLAIM_MAX``: as many wait here as the store is taking meanwhile."""
 
 CLAIM_MAX = 1_000
 """Most jobs of one claim."""

@@ -42,7 +42,7 @@ class Gatherer:
     def enqueue(self, job: NewJob) -> Enqueued:
         """Store the job together with whatever else the threads of this process enqueue."""
         if self._process != os.getpid():  # who stood in line stayed with the parent
-            self._process, self._threads = os.getpid(), _ThreadLine(self._store_jobs)
+            self._threads, self._process = _ThreadLine(self._store_jobs), os.getpid()
         return self._threads.enqueue(job)
 
     async def aenqueue(self, job: NewJob) -> Enqueued:
@@ -130,37 +130,53 @@ class _Seat:
         self.error: BaseException | None = None
         self.turn.acquire()
 
+    def wake(self) -> None:
+        """Let the thread go on; twice is fine."""
+        if self.turn.locked():
+            self.turn.release()
+
 
 class _ThreadLine:
-    """The jobs of threads that block: one of them stores for all, then another one."""
+    """The jobs of threads that block: one of them stores for all, then another one.
+
+    A signal may interrupt a thread anywhere: whoever is about to lead says so to himself first, so
+    that the others never wait for somebody who has gone.
+    """
 
     def __init__(self, store_jobs: StoreJobs) -> None:
         self._store_jobs = store_jobs
         self._gate = threading.Lock()
         self._waiting: list[_Seat] = []
-        self._led = False
+        self._leader: int | None = None
+        """The thread that stores (0: it is on its way); None means an empty line."""
 
     def enqueue(self, job: NewJob) -> Enqueued:
-        with self._gate:
-            if is_alone := not self._led:
-                self._led = True
-        if is_alone:
-            try:
+        me = threading.get_ident()
+        if self._leader == me:  # in the middle of a statement, by a signal or a finalizer
+            return self._store_jobs([job])[0]
+        is_alone = False
+        try:
+            with self._gate:
+                if self._leader is None:
+                    is_alone, self._leader = True, me
+            if is_alone:
                 return self._store_jobs([job])[0]
-            finally:
+        finally:
+            if is_alone:
                 self._pass_on()
-        return self._enqueue_with_others(job)
+        return self._enqueue_with_others(job, me)
 
-    def _enqueue_with_others(self, job: NewJob) -> Enqueued:
+    def _enqueue_with_others(self, job: NewJob, me: int) -> Enqueued:
         seat = _Seat(job)
         try:
             with self._gate:
                 self._waiting.append(seat)
-                if not self._led:
-                    self._led = seat.leads = True
+                if self._leader is None:
+                    seat.leads, self._leader = True, me
             if not seat.leads:
                 seat.turn.acquire()
             if seat.leads:
+                self._leader = me
                 self._store_waiting()
         finally:  # also when a signal interrupts it: the others must not wait for ever
             if seat.leads or seat.answer is None:
@@ -180,7 +196,7 @@ class _ThreadLine:
     def _pass_on(self) -> None:
         """Let another thread lead, the one that has waited longest."""
         with self._gate:
-            self._led = bool(self._waiting)
+            self._leader = 0 if self._waiting else None
             if self._waiting:
                 self._waiting[0].leads = True
                 self._waiting[0].turn.release()
@@ -198,6 +214,8 @@ class _ThreadLine:
                 outcome_unknown=True,
             )
             _refuse([seat for seat in group if seat.answer is None and seat.error is None], cut)
+            for seat in group:
+                seat.wake()
             raise
 
     def _store(self, group: Sequence[_Seat]) -> None:
@@ -214,13 +232,13 @@ class _ThreadLine:
         else:
             for seat, enqueued in zip(group, answers, strict=True):
                 seat.answer = enqueued
-                seat.turn.release()
+                seat.wake()
 
 
 def _refuse(group: Sequence[_Seat], error: BaseException) -> None:
     for seat in group:
         seat.error = error
-        seat.turn.release()
+        seat.wake()
 
 
 def _halves(group: Sequence[T]) -> tuple[Sequence[T], Sequence[T]]:

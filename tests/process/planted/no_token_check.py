@@ -11,5 +11,7 @@ def plant() -> None:
         "finish",
         ("j.token = e.value ->> 1 AND ", ""),
         ("jobpipe_job.token = e.token AND ", ""),
+        ("j.token = 1 AND j.state", "j.state"),
+        ("jobpipe_job.token = 1 AND ", ""),
     )
     rewrite("postgres", "finish", ("j.token = ended.token", "true"))

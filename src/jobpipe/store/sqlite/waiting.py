@@ -42,6 +42,9 @@ class Waiting:
         """Answer that the operation was refused."""
         raise NotImplementedError
 
+    def wake(self) -> None:
+        """Make sure that the answer is heard: whoever gave it was interrupted; twice is fine."""
+
 
 class Handed(Waiting):
     """Handed over by somebody who does not block."""
@@ -122,12 +125,16 @@ class Seat(Waiting):
 
     def succeed(self) -> None:
         self.is_answered = True
-        self.turn.release()
+        self.wake()
 
     def fail(self, error: BaseException) -> None:
         self._error = error
         self.is_answered = True
-        self.turn.release()
+        self.wake()
+
+    def wake(self) -> None:
+        if self.turn.locked():
+            self.turn.release()
 
     def answer(self) -> Any:
         """Return the result or raise the error."""

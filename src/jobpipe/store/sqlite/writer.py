@@ -85,7 +85,7 @@ class Writer:
                     )
                 self._line.append(seat)
                 if self._leader is None:
-                    self._leader, seat.leads = me, True
+                    seat.leads, self._leader = True, me  # in this order: a signal may come between
             if not seat.leads:
                 seat.turn.acquire()
             if seat.leads:
@@ -197,6 +197,9 @@ class Writer:
         except BaseException:  # this thread is interrupted: the others keep their places
             with self._gate:
                 self._line[:0] = [w for w in group if not w.is_answered and w.begin()]
+            for work in group:
+                if work.is_answered:
+                    work.wake()
             raise
 
     # The transaction
