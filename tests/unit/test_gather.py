@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-import sys
 import threading
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import suppress
-from types import FrameType
 from typing import Any
 
 import pytest
@@ -194,27 +192,30 @@ def test_an_enqueue_that_interrupts_one_of_its_own_thread_is_stored_at_once() ->
     assert gathers.enqueue(job("3")).id == 3
 
 
-@pytest.mark.parametrize("line", range(12))
-def test_an_interrupt_anywhere_before_the_statement_leaves_the_line_free(line: int) -> None:
+class Interrupted:
+    """A lock; a signal comes as it is left for the n-th time."""
+
+    def __init__(self, lock: threading.Lock, at: int) -> None:
+        self._lock, self._left = lock, at
+
+    def __enter__(self) -> None:
+        self._lock.acquire()
+
+    def __exit__(self, *_: object) -> None:
+        self._lock.release()
+        self._left -= 1
+        if self._left == 0:
+            raise KeyboardInterrupt
+
+
+@pytest.mark.parametrize("at", [1, 2])
+def test_an_interrupt_beside_the_statement_leaves_the_line_free(at: int) -> None:
     store = Store()
     store.gate.set()
     gathers = gatherer(store)
-    steps = 0
-
-    def interrupt(frame: FrameType, event: str, _arg: object) -> Any:
-        nonlocal steps
-        if frame.f_code.co_qualname == "_ThreadLine.enqueue" and event == "line":
-            steps += 1
-            if steps == line:
-                sys.settrace(None)
-                raise KeyboardInterrupt
-        return interrupt
-
-    sys.settrace(interrupt)
-    try:
-        with suppress(KeyboardInterrupt):
-            gathers.enqueue(job("1"))
-    finally:
-        sys.settrace(None)
+    line: Any = gathers._threads
+    line._gate = Interrupted(line._gate, at)
+    with pytest.raises(KeyboardInterrupt):
+        gathers.enqueue(job("1"))
     with ThreadPoolExecutor(1) as threads:
         assert threads.submit(gathers.enqueue, job("2")).result(LIMIT_SECONDS).id == 2
