@@ -22,7 +22,7 @@ lint: ## Run the static checks alone: format, rules, types, import walls
 
 docs: ## Write the generated parts of the docs anew (settings, command line, states, sums)
 	@python="$$(sh scripts/find_python.sh)" && "$$python" scripts/setup_venv.py --dev
-	@for part in settings cli state reliability; do .venv/bin/python scripts/write_$${part}_docs.py; done
+	@for part in settings cli state reliability performance; do .venv/bin/python scripts/write_$${part}_docs.py; done
 
 torture: ## Do harm for MINUTES=60 to STORE=both by SEED=n, and note what came of it (reliability/)
 	@python="$$(sh scripts/find_python.sh)" && "$$python" scripts/setup_venv.py --dev

@@ -53,10 +53,10 @@ def standings(results: Results, case: str) -> list[Standing]:
     )
 
 
-def markdown(results: Results) -> str:
-    """Return the whole report."""
+def markdown(results: Results, pictures: str = "") -> str:
+    """Return the whole report, with the pictures of a folder where one is named."""
     parts = [_head(results), _goals(results), _in_short(results), _systems(results)]
-    parts += [_case(results, case) for case in results.cases if _sampled(results, case)]
+    parts += [_case(results, case, pictures) for case in results.cases if _sampled(results, case)]
     parts += [_failures(results)]
     return "\n\n".join(part for part in parts if part) + "\n"
 
@@ -170,7 +170,7 @@ def _systems(results: Results) -> str:
     return "\n".join([_table(head, rows, right=0), "", "Settings:", "", *settings])
 
 
-def _case(results: Results, case: str) -> str:
+def _case(results: Results, case: str, pictures: str) -> str:
     about = results.cases[case]
     found = standings(results, case)
     units = [f"{figure['name']}, {figure['unit']}" for figure in about["figures"]]
@@ -187,7 +187,10 @@ def _case(results: Results, case: str) -> str:
         for standing in found
     ]
     head = ["system", *units, "Jobpipe is", "jobs", "rounds", "steal", "others"]
-    lines = [f"## {about['title']} (`{case}`)", "", _table(head, rows, right=1), ""]
+    lines = [f"## {about['title']} (`{case}`)", ""]
+    if pictures and about["drawn"] != "no":
+        lines += [f"![{about['title']}]({pictures}/{case}.svg)", ""]
+    lines += [_table(head, rows, right=1), ""]
     lines += _notes(results, case)
     lines += [line for store in OURS if (line := _summary(results, found, store))]
     lines += [f"- goal: {goal}" for goal in about["goals"]]

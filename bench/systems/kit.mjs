@@ -164,6 +164,7 @@ export async function run(verbs) {
 /** Say `ready`; when so many jobs have run, tell when the store says that none is left. */
 async function watch(left) {
   const parent = process.ppid;
+  await left(given); // so that the first look that counts loads nothing
   process.stdout.write("ready\n");
   while (total(given.tally) < given.jobs) await pause(parent);
   for (;;) {

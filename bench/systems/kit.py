@@ -208,6 +208,7 @@ def run(**verbs: Verb) -> None:
 def _watch(left: Verb, tally: str, jobs: int, **given: Any) -> dict[str, int]:
     """Say ``ready``; when so many jobs have run, tell when the store says that none is left."""
     parent, folder = os.getppid(), Path(tally)
+    _done(left, given)  # so that the first look that counts loads and imports nothing
     print("ready", flush=True)
     while total(folder) < jobs:
         _pause(parent)

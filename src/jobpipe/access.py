@@ -30,7 +30,7 @@ class Access:
         self._settings = settings
         self._hub = hub
         self._clock = clock
-        self._gate = threading.Lock()
+        self._gate = threading.RLock()
         self._backend: Backend | None = None
         self._is_current = False
         self.known_lanes: frozenset[Lane] = frozenset()
@@ -40,7 +40,7 @@ class Access:
     def backend(self) -> Backend:
         """Return the wired store, without touching it; raises ConfigError."""
         if self._process != os.getpid():  # locks held by other threads were not inherited free
-            self._process, self._gate = os.getpid(), threading.Lock()
+            self._gate, self._process = threading.RLock(), os.getpid()
         with self._gate:
             if self._backend is None:
                 self._backend = bootstrap.connect(self._settings, self._hub, self._clock)

@@ -15,6 +15,7 @@ import pytest
 
 from jobpipe.model.state import EDGES, FINAL, State
 from jobpipe.store.sqlite.connection import connect
+from scripts.write_performance_docs import page_with_figures
 from scripts.write_reliability_docs import page_with_sums
 from scripts.write_state_docs import page_with_states, state_diagram
 from tests.servers.postgres import PostgresServer
@@ -125,6 +126,11 @@ def test_the_page_of_states_is_made_from_the_table() -> None:
 def test_the_page_of_reliability_has_the_sums_of_the_ledger() -> None:
     page = (ROOT / "docs" / "reliability.md").read_text(encoding="utf-8")
     assert page == page_with_sums(page), "run `python scripts/write_reliability_docs.py`"
+
+
+def test_the_page_of_performance_has_the_figures_of_the_committed_run() -> None:
+    page = (ROOT / "docs" / "performance.md").read_text(encoding="utf-8")
+    assert page == page_with_figures(page), "run `python scripts/write_performance_docs.py`"
 
 
 def test_the_picture_shows_every_step_and_no_other() -> None:

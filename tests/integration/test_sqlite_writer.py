@@ -1,14 +1,16 @@
-"""Threads that block share the writer's place: one writes for all who wait, then hands over."""
+"""Who finds nobody writing writes by himself; what waits is written by the writer's thread."""
 
 from __future__ import annotations
 
 import asyncio
 import sqlite3
+import sys
 import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import CancelledError, Future, ThreadPoolExecutor
 from contextlib import closing
 from pathlib import Path
+from types import FrameType
 from typing import Any
 
 import pytest
@@ -16,8 +18,9 @@ import pytest
 from jobpipe.errors import StoreUnavailable
 from jobpipe.store.port import Mode, Op, Operation
 from jobpipe.store.sqlite import writer as writers
-from jobpipe.store.sqlite.waiting import Awaited
+from jobpipe.store.sqlite.waiting import Awaited, Waiting
 from jobpipe.store.sqlite.writer import Writer
+from tests.waiting import until
 
 ENOUGH_SECONDS = 20
 
@@ -35,6 +38,14 @@ class Place:
         self.actions: dict[str, Callable[[sqlite3.Connection], Any]] = {}
         self.writer = Writer(self.path, self._open, self._run, self._committed)
         self.hold, self.held = threading.Event(), threading.Event()
+        self.handed = 0
+        """How many operations have been handed over."""
+        self._hand_over = self.writer._hand_over
+        self.writer._hand_over = self._count  # type: ignore[method-assign]
+
+    def _count(self, work: Waiting) -> None:
+        self._hand_over(work)
+        self.handed += 1
 
     def add(self, number: int) -> Operation[Any]:
         def insert(connection: sqlite3.Connection) -> int:
@@ -67,12 +78,8 @@ class Place:
         return self.said.count("COMMIT")
 
     def wait_for_line(self, length: int) -> None:
-        """Wait until so many stand in line."""
-        for _ in range(ENOUGH_SECONDS * 200):
-            if len(self.writer._line) == length:
-                return
-            threading.Event().wait(0.005)
-        raise AssertionError(f"{len(self.writer._line)} stand in line, not {length}")
+        """Wait until so many have been handed over."""
+        until(lambda: self.handed == length)
 
     def _open(self) -> sqlite3.Connection:
         connection = sqlite3.connect(self.path, isolation_level=None, check_same_thread=False)
@@ -177,51 +184,63 @@ def interrupt() -> None:
     raise Interrupted
 
 
-def test_who_is_interrupted_before_the_commit_loses_nobody(
+def test_who_is_interrupted_before_the_commit_has_stored_nothing(
     place: Place, threads: ThreadPoolExecutor
 ) -> None:
-    first = threads.submit(place.writer.run, place.waiting(0))
+    first = threads.submit(place.writer.run, place.waiting(0, interrupt))
     assert place.held.wait(ENOUGH_SECONDS)
-    cut = place.doing("cut", lambda _connection: interrupt())
-    waits = behind(place, threads, [place.add(1), cut, place.add(2)])
-    handed = place.writer.submit(place.add(3))
+    waits = behind(place, threads, [place.add(1), place.add(2)])
     place.hold.set()
-    assert first.result(ENOUGH_SECONDS) == 0
     with pytest.raises(Interrupted):
-        waits[0].result(ENOUGH_SECONDS)  # it wrote for all when it was interrupted
-    with pytest.raises(Interrupted):
-        waits[1].result(ENOUGH_SECONDS)
-    assert waits[2].result(ENOUGH_SECONDS) == 2
-    assert handed.result(ENOUGH_SECONDS) == 3
-    assert place.stored() == [0, 2, 3]
+        first.result(ENOUGH_SECONDS)
+    assert [wait.result(ENOUGH_SECONDS) for wait in waits] == [1, 2]
+    assert place.stored() == [1, 2]
 
 
-def test_who_is_interrupted_by_the_commit_lets_the_others_know_that_it_is_unknown(
-    place: Place, threads: ThreadPoolExecutor, monkeypatch: pytest.MonkeyPatch
+def test_who_is_interrupted_by_the_commit_harms_nobody_else(
+    place: Place, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     commit = writers.commit
 
     def commit_and_interrupt(connection: sqlite3.Connection) -> None:
         commit(connection)
-        if any("VALUES (1)" in text for text in place.said):
-            monkeypatch.setattr(writers, "commit", commit)
-            raise Interrupted
+        monkeypatch.setattr(writers, "commit", commit)
+        raise Interrupted
 
     monkeypatch.setattr(writers, "commit", commit_and_interrupt)
-    first = threads.submit(place.writer.run, place.waiting(0))
-    assert place.held.wait(ENOUGH_SECONDS)
-    waits = behind(place, threads, [place.add(n) for n in (1, 2)])
-    handed = place.writer.submit(place.add(3))
-    place.hold.set()
-    assert first.result(ENOUGH_SECONDS) == 0
     with pytest.raises(Interrupted):
-        waits[0].result(ENOUGH_SECONDS)
-    for wait in (waits[1], handed):
-        with pytest.raises(StoreUnavailable) as caught:
-            wait.result(ENOUGH_SECONDS)
-        assert caught.value.outcome_unknown
-    assert place.writer.run(place.add(4)) == 4
-    assert place.stored() == [0, 1, 2, 3, 4]
+        place.writer.run(place.add(0))
+    assert place.writer.run(place.add(1)) == 1
+    assert place.stored() == [0, 1]
+
+
+def test_an_interrupt_at_any_call_leaves_the_place_free(
+    place: Place, threads: ThreadPoolExecutor
+) -> None:
+    steps = at = 0
+
+    def step(_frame: FrameType, event: str, _arg: object) -> None:
+        nonlocal steps
+        steps += event in ("call", "c_return")  # where the interpreter looks for signals
+        if steps == at and event in ("call", "c_return"):
+            sys.setprofile(None)
+            raise Interrupted
+
+    interrupts = 0
+    for at in range(1, 200):
+        steps = 0
+        sys.setprofile(step)
+        try:
+            place.writer.run(place.doing("alone", lambda _connection: None))
+        except Interrupted:
+            interrupts += 1
+        finally:
+            sys.setprofile(None)
+        answer = threads.submit(place.writer.run, place.add(at))
+        assert answer.result(ENOUGH_SECONDS) == at
+        if steps < at:
+            break
+    assert 20 < interrupts < 199, "every call of it has been interrupted once"
 
 
 def test_who_gives_up_in_line_has_nothing_stored(place: Place, threads: ThreadPoolExecutor) -> None:
@@ -269,7 +288,7 @@ def test_what_interrupts_a_writing_thread_is_refused_and_does_not_wait_for_ever(
 async def in_line(place: Place, numbers: list[int]) -> list[asyncio.Task[Any]]:
     tasks = [asyncio.create_task(place.writer.arun(place.add(n))) for n in numbers]
     await asyncio.sleep(0)
-    assert len(place.writer._line) == len(numbers)
+    place.wait_for_line(len(numbers))
     return tasks
 
 
@@ -300,15 +319,12 @@ def test_a_loop_that_was_closed_keeps_nobody_from_his_answer(
     first = threads.submit(place.writer.run, place.waiting(0))
     assert place.held.wait(ENOUGH_SECONDS)
 
-    async def hand_over() -> Awaited:
-        work = Awaited(place.add(1), None)
-        place.writer._hand_over(work)
-        return work
+    async def hand_over() -> None:
+        place.writer._hand_over(Awaited(place.add(1), None))
 
-    waiting = asyncio.run(hand_over())
+    asyncio.run(hand_over())
     handed = place.writer.submit(place.add(2))
     place.hold.set()
     assert first.result(ENOUGH_SECONDS) == 0
     assert handed.result(ENOUGH_SECONDS) == 2
-    assert waiting.is_answered
     assert place.stored() == [0, 1, 2]

@@ -82,6 +82,9 @@ class Cursor:
     def fetchall(self) -> list[Row]:
         return self._rows
 
+    def close(self) -> None:
+        """Nothing is left open: all rows have been fetched."""
+
     @staticmethod
     def row_factory(cursor: Cursor, values: tuple[Any, ...]) -> Row:
         """Make a row with the columns of the last answer."""

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import sys
 import threading
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import suppress
+from types import FrameType
 from typing import Any
 
 import pytest
@@ -52,19 +54,26 @@ def gatherer(store: Store) -> Gatherer:
     return Gatherer(store, store.awaited)
 
 
-def waiting(gathers: Gatherer) -> int:
-    return len(gathers._threads._waiting)
-
-
 def crowd(
     store: Store, threads: ThreadPoolExecutor, names: Sequence[str]
 ) -> tuple[Future[Enqueued], list[Future[Enqueued]]]:
     """Let one thread store, and the others stand in line behind it before it may go on."""
     gathers = gatherer(store)
+    line: Any = gathers._threads
+    handed, hand_over = [], line._hand_over
+
+    def counted(new: NewJob) -> Future[Enqueued]:
+        answer: Future[Enqueued] = hand_over(new)
+        handed.append(new)
+        return answer
+
+    line._hand_over = counted
     first = threads.submit(gathers.enqueue, job("0"))
     assert store.entered.wait(LIMIT_SECONDS)
-    others = [threads.submit(gathers.enqueue, job(name)) for name in names]
-    until(lambda: waiting(gathers) == len(names))
+    others = []
+    for name in names:
+        others.append(threads.submit(gathers.enqueue, job(name)))
+        until(lambda: len(handed) == len(others))
     assert not any(each.done() for each in [first, *others])
     store.gate.set()
     return first, others
@@ -103,15 +112,13 @@ def test_a_store_that_is_away_is_everybodys_trouble_at_once() -> None:
     assert len(store.groups) == 2
 
 
-def test_when_the_thread_that_stores_is_interrupted_the_others_hear_that_it_is_unknown() -> None:
-    store = Store(lambda names: KeyboardInterrupt() if "1" in names else None)
+def test_who_is_interrupted_as_he_stores_keeps_nobody_waiting() -> None:
+    store = Store(lambda names: KeyboardInterrupt() if names == ["0"] else None)
     with ThreadPoolExecutor(8) as threads:
         first, others = crowd(store, threads, ["1", "2", "3"])
-        assert first.result(LIMIT_SECONDS).id == 0
-        errors = [each.exception(LIMIT_SECONDS) for each in others]
-    assert [type(error) for error in errors].count(KeyboardInterrupt) == 1
-    unknown = [error for error in errors if isinstance(error, StoreUnavailable)]
-    assert [error.outcome_unknown for error in unknown] == [True, True]
+        with pytest.raises(KeyboardInterrupt):
+            first.result(LIMIT_SECONDS)
+        assert [each.result(LIMIT_SECONDS).id for each in others] == [1, 2, 3]
 
 
 def test_who_stores_alone_and_fails_leaves_the_line_to_the_next() -> None:
@@ -192,30 +199,53 @@ def test_an_enqueue_that_interrupts_one_of_its_own_thread_is_stored_at_once() ->
     assert gathers.enqueue(job("3")).id == 3
 
 
-class Interrupted:
-    """A lock; a signal comes as it is left for the n-th time."""
-
-    def __init__(self, lock: threading.Lock, at: int) -> None:
-        self._lock, self._left = lock, at
-
-    def __enter__(self) -> None:
-        self._lock.acquire()
-
-    def __exit__(self, *_: object) -> None:
-        self._lock.release()
-        self._left -= 1
-        if self._left == 0:
-            raise KeyboardInterrupt
-
-
-@pytest.mark.parametrize("at", [1, 2])
-def test_an_interrupt_beside_the_statement_leaves_the_line_free(at: int) -> None:
+def test_an_interrupt_at_any_call_leaves_the_line_free() -> None:
     store = Store()
     store.gate.set()
     gathers = gatherer(store)
-    line: Any = gathers._threads
-    line._gate = Interrupted(line._gate, at)
-    with pytest.raises(KeyboardInterrupt):
-        gathers.enqueue(job("1"))
+    steps = at = interrupts = 0
+
+    def step(_frame: FrameType, event: str, _arg: object) -> None:
+        nonlocal steps
+        steps += event in ("call", "c_return")  # where the interpreter looks for signals
+        if steps == at and event in ("call", "c_return"):
+            sys.setprofile(None)
+            raise KeyboardInterrupt
+
     with ThreadPoolExecutor(1) as threads:
-        assert threads.submit(gathers.enqueue, job("2")).result(LIMIT_SECONDS).id == 2
+        for at in range(1, 100):
+            steps = 0
+            sys.setprofile(step)
+            try:
+                gathers.enqueue(job("1"))
+            except KeyboardInterrupt:
+                interrupts += 1
+            finally:
+                sys.setprofile(None)
+            assert threads.submit(gathers.enqueue, job("2")).result(LIMIT_SECONDS).id == 2
+            if steps < at:
+                break
+    assert 5 < interrupts < 99, "every call of it has been interrupted once"
+
+
+def test_when_all_tasks_of_a_loop_are_cancelled_later_calls_are_stored() -> None:
+    entered, store = asyncio.Event(), Store()
+    store.gate.set()
+
+    async def stuck(jobs: Sequence[NewJob]) -> list[Enqueued]:
+        if not entered.is_set() and len(jobs) > 1:
+            entered.set()
+            await asyncio.Event().wait()
+        return await store.awaited(jobs)
+
+    async def main() -> int:
+        gathers = Gatherer(store, stuck)
+        crowd = [asyncio.create_task(gathers.aenqueue(job(str(n)))) for n in range(4)]
+        await entered.wait()
+        for task in asyncio.all_tasks() - {asyncio.current_task()}:
+            task.cancel()
+        await asyncio.gather(*crowd, return_exceptions=True)
+        async with asyncio.timeout(LIMIT_SECONDS):
+            return (await gathers.aenqueue(job("9"))).id
+
+    assert asyncio.run(main()) == 9

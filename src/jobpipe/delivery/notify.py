@@ -32,13 +32,14 @@ class NotifySender:
         self._begin()
 
     def _begin(self) -> None:
-        self._process = os.getpid()
-        self._lock = threading.Condition()
+        self._lock = threading.RLock()  # free again however its block is left, by a signal too
+        self._news = threading.Condition(self._lock)
         self._pending: Hint | None = None
         self._asleep = False
         self._hints = 0
         self._closing = threading.Event()
         self._thread: threading.Thread | None = None
+        self._process = os.getpid()
 
     def __call__(self, hint: Hint) -> None:
         if hint.heard:
@@ -52,18 +53,18 @@ class NotifySender:
             elif not _says(self._pending, hint):
                 self._pending = joined(self._pending, hint)
             if self._thread is None:
-                self._thread = threading.Thread(
-                    target=self._run, name="jobpipe-notify", daemon=True
-                )
-                self._thread.start()
+                thread = threading.Thread(target=self._run, name="jobpipe-notify", daemon=True)
+                with suppress(RuntimeError):  # no thread to be had: a hint may be lost
+                    thread.start()
+                    self._thread = thread
             if self._asleep:  # else it looks by itself when the interval has passed
-                self._lock.notify()
+                self._news.notify()
 
     def close(self) -> None:
         """Send what waits, then end the thread."""
         with self._lock:
             self._closing.set()
-            self._lock.notify()
+            self._news.notify()
             thread, self._thread = self._thread, None
         if thread is not None:
             thread.join(timeout=2.0)
@@ -73,7 +74,7 @@ class NotifySender:
             with self._lock:
                 self._asleep = True
                 while self._pending is None and not self._closing.is_set():
-                    self._lock.wait()
+                    self._news.wait()
                 self._asleep = False
                 hint, self._pending = self._pending, None
                 hints, self._hints = self._hints, 0

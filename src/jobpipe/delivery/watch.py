@@ -56,7 +56,7 @@ class Watcher:
         self._thread.start()
 
     async def stop(self) -> None:
-        """End the thread; it wakes every few milliseconds and notices."""
+        """End the thread; it wakes every twentieth of a second and notices."""
         self._stop.set()
         if self._bell is not None:
             self._bell.take_down()

@@ -9,9 +9,11 @@ from __future__ import annotations
 
 import asyncio
 import os
+import queue
 import threading
 import weakref
 from collections.abc import Awaitable, Callable, Sequence
+from concurrent.futures import Future
 from typing import TypeVar
 
 from jobpipe.errors import JobpipeError, StoreUnavailable
@@ -20,11 +22,14 @@ from jobpipe.model.job import Enqueued, NewJob
 GATHER_MAX = 1_000
 """Most jobs of one statement."""
 
+IDLE_SECONDS = 5.0
+"""How long the thread of a crowd waits for another one."""
+
 T = TypeVar("T")
 StoreJobs = Callable[[Sequence[NewJob]], list[Enqueued]]
 AsyncStoreJobs = Callable[[Sequence[NewJob]], Awaitable[list[Enqueued]]]
 
-_Waiting = tuple[NewJob, asyncio.Future[Enqueued]]
+_Waiting = tuple[NewJob, asyncio.Future[Enqueued] | Future[Enqueued]]
 
 
 class Gatherer:
@@ -85,13 +90,20 @@ class _Line:
         self._storing = loop.create_task(self._store_all())
 
     async def _store_all(self) -> None:
-        while self._waiting:
-            group = self._waiting[:GATHER_MAX]
-            del self._waiting[:GATHER_MAX]
-            self._crowded = len(group) > 1
-            await self._store(group)
-        self._busy = False
-        self._storing = None  # a task leads to its loop, which nothing here may keep
+        group: list[_Waiting] = []
+        try:
+            while self._waiting:
+                group = self._waiting[:GATHER_MAX]
+                del self._waiting[:GATHER_MAX]
+                self._crowded = len(group) > 1
+                await self._store(group)
+        finally:  # also when somebody cancels all tasks of the loop
+            cut = StoreUnavailable("cancelled while it was being stored", outcome_unknown=True)
+            _fail(group, cut)
+            self._busy = False
+            self._storing = None  # a task leads to its loop, which nothing here may keep
+            if self._waiting:
+                self._begin(asyncio.get_running_loop())
 
     async def _store(self, group: Sequence[_Waiting]) -> None:
         try:
@@ -105,9 +117,13 @@ class _Line:
                 for half in _halves(group):
                     await self._store(half)
         else:
-            for (_, answer), enqueued in zip(group, answers, strict=True):
-                if not answer.done():
-                    answer.set_result(enqueued)
+            _answer(group, answers)
+
+
+def _answer(group: Sequence[_Waiting], answers: Sequence[Enqueued]) -> None:
+    for (_, answer), enqueued in zip(group, answers, strict=True):
+        if not answer.done():
+            answer.set_result(enqueued)
 
 
 def _fail(group: Sequence[_Waiting], error: Exception) -> None:
@@ -116,129 +132,82 @@ def _fail(group: Sequence[_Waiting], error: Exception) -> None:
             answer.set_exception(error)
 
 
-class _Seat:
-    """A thread's place in the line."""
-
-    __slots__ = ("answer", "error", "job", "leads", "turn")
-
-    def __init__(self, job: NewJob) -> None:
-        self.job = job
-        self.turn = threading.Lock()
-        """Free when the job is stored or refused, or when it is this thread's turn to lead."""
-        self.leads = False
-        self.answer: Enqueued | None = None
-        self.error: BaseException | None = None
-        self.turn.acquire()
-
-    def wake(self) -> None:
-        """Let the thread go on; twice is fine."""
-        if self.turn.locked():
-            self.turn.release()
-
-
 class _ThreadLine:
-    """The jobs of threads that block: one of them stores for all, then another one.
+    """The jobs of threads that block: who finds nobody storing stores his own, and what comes
+    meanwhile is stored together by a thread of the line's own.
 
-    A signal may interrupt a thread anywhere: whoever is about to lead says so to himself first, so
-    that the others never wait for somebody who has gone.
+    A signal may interrupt a thread that stores for itself, never the one that stores for others.
     """
 
     def __init__(self, store_jobs: StoreJobs) -> None:
         self._store_jobs = store_jobs
-        self._gate = threading.Lock()
-        self._waiting: list[_Seat] = []
-        self._leader: int | None = None
-        """The thread that stores (0: it is on its way); None means an empty line."""
+        self._place = threading.RLock()
+        """Held by whoever stores; free again however its block is left."""
+        self._storing: int | None = None
+        """The thread that stores just now."""
+        self._gate = threading.RLock()
+        """Guards the start and the end of the line's own thread."""
+        self._waiting: queue.SimpleQueue[tuple[NewJob, Future[Enqueued]]] = queue.SimpleQueue()
+        self._thread: threading.Thread | None = None
 
     def enqueue(self, job: NewJob) -> Enqueued:
         me = threading.get_ident()
-        if self._leader == me:  # in the middle of a statement, by a signal or a finalizer
+        if self._storing == me:  # a signal's handler, or a finalizer, in the middle of a statement
             return self._store_jobs([job])[0]
-        is_alone = False
-        try:
-            with self._gate:
-                if self._leader is None:
-                    is_alone, self._leader = True, me
-            if is_alone:
+        if self._storing or not self._waiting.empty():  # a hint: a wrong one costs time alone
+            return self._hand_over(job).result()
+        with self._place:
+            self._storing = me
+            try:
                 return self._store_jobs([job])[0]
-        finally:
-            if is_alone:
-                self._pass_on()
-        return self._enqueue_with_others(job, me)
+            finally:
+                self._storing = None
 
-    def _enqueue_with_others(self, job: NewJob, me: int) -> Enqueued:
-        seat = _Seat(job)
-        try:
-            with self._gate:
-                self._waiting.append(seat)
-                if self._leader is None:
-                    seat.leads, self._leader = True, me
-            if not seat.leads:
-                seat.turn.acquire()
-            if seat.leads:
-                self._leader = me
-                self._store_waiting()
-        finally:  # also when a signal interrupts it: the others must not wait for ever
-            if seat.leads or seat.answer is None:
-                self._leave(seat)
-        if seat.answer is None:
-            raise seat.error or RuntimeError("a job in line was left out")
-        return seat.answer
-
-    def _leave(self, seat: _Seat) -> None:
+    def _hand_over(self, job: NewJob) -> Future[Enqueued]:
+        answer: Future[Enqueued] = Future()
         with self._gate:
-            if seat in self._waiting:
-                self._waiting.remove(seat)
-            is_leader, seat.leads = seat.leads, False
-        if is_leader:
-            self._pass_on()
+            if self._thread is None:
+                thread = threading.Thread(target=self._work, name="jobpipe-gatherer", daemon=True)
+                thread.start()
+                self._thread = thread
+            self._waiting.put((job, answer))
+        return answer
 
-    def _pass_on(self) -> None:
-        """Let another thread lead, the one that has waited longest."""
+    def _work(self) -> None:
+        while True:
+            try:
+                group = [self._waiting.get(timeout=IDLE_SECONDS)]
+            except queue.Empty:
+                if self._may_end():
+                    return
+                continue
+            with self._place:  # whoever comes while it waits for that is stored too
+                while len(group) < GATHER_MAX and not self._waiting.empty():
+                    group.append(self._waiting.get())
+                self._storing = threading.get_ident()
+                _store(group, self._store_jobs)
+                self._storing = None
+
+    def _may_end(self) -> bool:
         with self._gate:
-            self._leader = 0 if self._waiting else None
-            if self._waiting:
-                self._waiting[0].leads = True
-                self._waiting[0].turn.release()
+            if self._waiting.empty():
+                self._thread = None
+            return self._thread is None
 
-    def _store_waiting(self) -> None:
-        with self._gate:
-            group = self._waiting[:GATHER_MAX]
-            del self._waiting[:GATHER_MAX]
-        try:
-            self._store(group)
-        except BaseException:
-            cut = StoreUnavailable(
-                "the thread that stored for others was interrupted; it is unknown whether the"
-                " job was stored",
-                outcome_unknown=True,
-            )
-            _refuse([seat for seat in group if seat.answer is None and seat.error is None], cut)
-            for seat in group:
-                seat.wake()
-            raise
 
-    def _store(self, group: Sequence[_Seat]) -> None:
-        try:
-            answers = self._store_jobs([seat.job for seat in group])
-        except JobpipeError as error:
-            _refuse(group, error)
-        except Exception as error:
-            if len(group) == 1:
-                _refuse(group, error)
-            else:
-                for half in _halves(group):
-                    self._store(half)
+def _store(group: Sequence[tuple[NewJob, Future[Enqueued]]], store_jobs: StoreJobs) -> None:
+    try:
+        answers = store_jobs([job for job, _ in group])
+    except JobpipeError as error:
+        _fail(group, error)
+    except Exception as error:
+        if len(group) == 1:
+            _fail(group, error)
         else:
-            for seat, enqueued in zip(group, answers, strict=True):
-                seat.answer = enqueued
-                seat.wake()
-
-
-def _refuse(group: Sequence[_Seat], error: BaseException) -> None:
-    for seat in group:
-        seat.error = error
-        seat.wake()
+            for half in _halves(group):
+                _store(half, store_jobs)
+    else:
+        _answer(group, answers)
 
 
 def _halves(group: Sequence[T]) -> tuple[Sequence[T], Sequence[T]]:

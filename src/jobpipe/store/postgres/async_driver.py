@@ -67,7 +67,7 @@ class PostgresAsyncStore:
             except Exception as error:
                 broken = held.connection.is_closed() or isinstance(error, BROKEN)
                 lost = broken or errors.is_lost(error)
-                if lost or errors.sqlstate(error) == errors.STALE_PLAN:
+                if lost or errors.sqlstate(error) in errors.STALE_PLANS:
                     pool.drop(held)
                     pool.forget_idle()
                 else:

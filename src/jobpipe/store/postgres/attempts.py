@@ -39,7 +39,7 @@ class Attempts:
         if not lost and state in errors.CONFLICTS and self._conflicts < MOST_CONFLICTS:
             self._conflicts += 1
             return random.uniform(0, CONFLICT_PAUSE * 2**self._conflicts)
-        again = (lost and not self.may_be_stored) or state == errors.STALE_PLAN
+        again = (lost and not self.may_be_stored) or state in errors.STALE_PLANS
         if again and not self._renewed:
             self._renewed = True
             return 0.0

@@ -79,7 +79,7 @@ class PostgresStore:
                 result = self._perform(held, operation, attempts)
             except Exception as error:
                 lost = held.connection.broken or errors.is_lost(error)
-                if lost or errors.sqlstate(error) == errors.STALE_PLAN:
+                if lost or errors.sqlstate(error) in errors.STALE_PLANS:
                     self._pool.drop(held)
                     self._pool.forget_idle()
                 else:

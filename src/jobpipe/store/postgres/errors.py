@@ -12,8 +12,8 @@ from jobpipe.store.postgres.address import Address
 
 CONFLICTS = ("40001", "40P01")
 """Serialization failure and deadlock: the transaction was undone and may be started again."""
-STALE_PLAN = "0A000"
-"""A prepared statement no longer fits tables that were migrated since."""
+STALE_PLANS = ("0A000", "26000")
+"""A prepared statement no longer fits tables that were migrated since, or the server lost it."""
 LATER = ("08", "57P", "53300")
 """While connecting: worth another try (starting up, shutting down, too many clients)."""
 

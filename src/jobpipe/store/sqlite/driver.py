@@ -58,7 +58,7 @@ class SqliteStore:
         self._statements = {name: script(sql) for name, sql in self.texts.items()}
         self._migrations = load(PACKAGE, table_prefix)
         self._clock = clock
-        self._gate = threading.Lock()
+        self._gate = threading.RLock()
         self._writer: Writer | None = None
         self._readers: queue.SimpleQueue[sqlite3.Connection] = queue.SimpleQueue()
         self._process = os.getpid()
@@ -149,7 +149,10 @@ class SqliteStore:
     def _drive(self, connection: sqlite3.Connection, operation: Operation[Any]) -> Any:
         now = self._clock()
         cursor, statements = connection.cursor(), self._statements
-        return step(operation, lambda s: execute(cursor, statements[s.name], s, now))
+        try:
+            return step(operation, lambda s: execute(cursor, statements[s.name], s, now))
+        finally:  # one that a signal left in the middle of its rows would bar every later commit
+            cursor.close()
 
     def _open(self) -> sqlite3.Connection:
         connection = connect(self.path)
@@ -179,11 +182,11 @@ class SqliteStore:
 
     def _discard_after_fork(self) -> None:
         if self._process != os.getpid():
-            self._process = os.getpid()
             # The parent's connections stay referenced: closing them here would touch its locks.
             self._inherited = (self._writer, self._readers)
             self._writer, self._readers = None, queue.SimpleQueue()
-            self._gate = threading.Lock()
+            self._gate = threading.RLock()
+            self._process = os.getpid()  # last: another thread may look at it meanwhile
 
 
 class SqliteAsyncStore:
@@ -199,7 +202,7 @@ class SqliteAsyncStore:
         """Run an operation without blocking the loop; see ``port.AsyncStore``."""
         if operation.mode is Mode.READ and self.capabilities.shared:
             if self._process != os.getpid():  # threads are not inherited
-                self._process, self._threads = os.getpid(), _reading_threads()
+                self._threads, self._process = _reading_threads(), os.getpid()
             loop = asyncio.get_running_loop()
             return await loop.run_in_executor(self._threads, self._store.read, operation)
         return await self._store.writer().arun(operation)

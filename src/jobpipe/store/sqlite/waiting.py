@@ -1,14 +1,9 @@
-"""What stands in line for the writer's place: an operation and whoever waits for its answer.
-
-A thread that blocks may be given the writer's place; for everybody else the writer's thread takes
-it. An answer is given once, by whoever has the place.
-"""
+"""What waits for the writer: an operation and whoever waits for its answer, which is given once."""
 
 from __future__ import annotations
 
 import asyncio
 import sqlite3
-import threading
 from collections.abc import Callable
 from concurrent.futures import Future
 from contextlib import suppress
@@ -20,15 +15,14 @@ Action = Callable[[sqlite3.Connection], Any]
 
 
 class Waiting:
-    """An operation in line; ``first`` runs before it in the same transaction."""
+    """An operation to be written; ``first`` runs before it in the same transaction."""
 
-    __slots__ = ("first", "is_answered", "operation", "result")
+    __slots__ = ("first", "operation", "result")
 
     def __init__(self, operation: Operation[Any], first: Action | None) -> None:
         self.operation = operation
         self.first = first
         self.result: Any = None
-        self.is_answered = False
 
     def begin(self) -> bool:
         """Tell whether somebody still waits; from now on nobody can give up."""
@@ -38,37 +32,57 @@ class Waiting:
         """Answer with the result: the commit that holds it is on disk."""
         raise NotImplementedError
 
-    def fail(self, error: BaseException) -> None:
-        """Answer that the operation was refused."""
+    def fail(self, error: Exception) -> None:
+        """Answer that the operation was refused, unless it is answered already."""
         raise NotImplementedError
 
-    def wake(self) -> None:
-        """Make sure that the answer is heard: whoever gave it was interrupted; twice is fine."""
+
+class Own(Waiting):
+    """Written by the thread that asks."""
+
+    __slots__ = ("_error",)
+
+    def __init__(self, operation: Operation[Any], first: Action | None) -> None:
+        super().__init__(operation, first)
+        self._error: Exception | None = None
+
+    def begin(self) -> bool:
+        return True
+
+    def succeed(self) -> None:
+        """The result is there already."""
+
+    def fail(self, error: Exception) -> None:
+        self._error = self._error or error
+
+    def answer(self) -> Any:
+        """Return the result or raise the error."""
+        if self._error is not None:
+            try:
+                raise self._error
+            finally:
+                self._error = None  # its traceback leads here
+        return self.result
 
 
 class Handed(Waiting):
-    """Handed over by somebody who does not block."""
+    """Handed over to the writer's thread."""
 
-    __slots__ = ("_has_begun", "future")
+    __slots__ = ("future",)
 
     def __init__(self, operation: Operation[Any], first: Action | None) -> None:
         super().__init__(operation, first)
         self.future: Future[Any] = Future()
-        self._has_begun = False
 
     def begin(self) -> bool:
-        if not self._has_begun:
-            self._has_begun = self.future.set_running_or_notify_cancel()
-        return self._has_begun
+        return self.future.set_running_or_notify_cancel()
 
     def succeed(self) -> None:
         self.future.set_result(self.result)
-        self.is_answered = True
 
-    def fail(self, error: BaseException) -> None:
+    def fail(self, error: Exception) -> None:
         if not self.future.done():
             self.future.set_exception(error)
-        self.is_answered = True
 
 
 class Awaited(Waiting):
@@ -87,13 +101,12 @@ class Awaited(Waiting):
     def succeed(self) -> None:
         self._tell(_succeed, self.future, self.result)
 
-    def fail(self, error: BaseException) -> None:
+    def fail(self, error: Exception) -> None:
         self._tell(_fail, self.future, error)
 
     def _tell(self, *how: Any) -> None:
         with suppress(RuntimeError):  # the loop is closed: nobody waits any more
             self._loop.call_soon_threadsafe(*how)
-        self.is_answered = True
 
 
 def _succeed(future: asyncio.Future[Any], result: Any) -> None:
@@ -101,46 +114,6 @@ def _succeed(future: asyncio.Future[Any], result: Any) -> None:
         future.set_result(result)
 
 
-def _fail(future: asyncio.Future[Any], error: BaseException) -> None:
+def _fail(future: asyncio.Future[Any], error: Exception) -> None:
     if not future.done():
         future.set_exception(error)
-
-
-class Seat(Waiting):
-    """A thread that blocks until it is answered or given the writer's place."""
-
-    __slots__ = ("_error", "has_left", "leads", "turn")
-
-    def __init__(self, operation: Operation[Any], first: Action | None) -> None:
-        super().__init__(operation, first)
-        self.turn = threading.Lock()
-        """Free when the thread need not wait any more."""
-        self.turn.acquire()
-        self.leads = False
-        self.has_left = False
-        self._error: BaseException | None = None
-
-    def begin(self) -> bool:
-        return not self.has_left
-
-    def succeed(self) -> None:
-        self.is_answered = True
-        self.wake()
-
-    def fail(self, error: BaseException) -> None:
-        self._error = error
-        self.is_answered = True
-        self.wake()
-
-    def wake(self) -> None:
-        if self.turn.locked():
-            self.turn.release()
-
-    def answer(self) -> Any:
-        """Return the result or raise the error."""
-        if self._error is not None:
-            try:
-                raise self._error
-            finally:
-                self._error = None  # its traceback leads here
-        return self.result

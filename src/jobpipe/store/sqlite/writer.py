@@ -1,10 +1,12 @@
 """The one place of a process from which a database is written.
 
-Whoever has the place writes what waits in one commit (group commit), answers everybody in it and
-hands over: a thread that blocks takes the place itself when it is free or its turn, and for those
-who may not block a thread of the writer's own does. Among several each operation stands in a
-savepoint, so one that fails leaves its neighbours alone, and nobody hears of success before the
-commit that holds it is on disk.
+Whoever holds the place writes: a thread that blocks and finds nobody there writes its own
+operation, everything else goes through the writer's thread, which commits together whatever waits
+when it looks (group commit). Among several each operation stands in a savepoint, so one that fails
+leaves its neighbours alone, and nobody hears of success before the commit that holds it is on disk.
+
+A signal may interrupt a thread that writes for itself, never one that writes for others; and a lock
+that is held by ``with`` is free again however its block is left.
 """
 
 from __future__ import annotations
@@ -14,6 +16,7 @@ import sqlite3
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future
+from contextlib import suppress
 from typing import Any, NamedTuple, TypeVar
 
 from jobpipe.errors import StoreUnavailable
@@ -21,7 +24,7 @@ from jobpipe.failpoint import failpoint
 from jobpipe.store.port import Operation
 from jobpipe.store.sqlite.connection import begin_write, commit, data_version
 from jobpipe.store.sqlite.errors import poisons_connection, translate
-from jobpipe.store.sqlite.waiting import Action, Awaited, Handed, Seat, Waiting
+from jobpipe.store.sqlite.waiting import Action, Awaited, Handed, Own, Waiting
 
 T = TypeVar("T")
 
@@ -60,40 +63,27 @@ class Writer:
         self._run = run
         self._after_commit = after_commit
         self._connection: sqlite3.Connection | None = None
-        self._is_committing = False
-        self._gate = threading.Lock()
-        """Guards the line, who leads, and the end."""
-        self._line: list[Waiting] = []
-        self._leader: int | None = None
-        """The thread that has the place (0: it is on its way there); None means an empty line."""
+        self._place = threading.RLock()
+        """Held by whoever writes; by the same thread again only where a signal interrupts it."""
+        self._writing: int | None = None
+        """The thread that writes just now."""
+        self._gate = threading.RLock()
+        """Guards the end, and the start of the thread."""
         self._closed = False
-        self._ended = threading.Event()
         self._thread: threading.Thread | None = None
-        self._calls: queue.SimpleQueue[bool] = queue.SimpleQueue()
-        """True calls the thread to the place, False ends it."""
+        self._waiting: queue.SimpleQueue[Waiting | None] = queue.SimpleQueue()
 
     def run(self, operation: Operation[T], first: Action | None = None) -> T:
         """Run an operation and return when its commit is on disk; see ``submit`` for ``first``."""
-        seat = Seat(operation, first)
-        me = threading.get_ident()
-        try:
-            with self._gate:
-                self._refuse_if_closed()
-                if self._leader == me:
-                    raise StoreUnavailable(
-                        "what interrupts a thread that is writing cannot write on its own"
-                    )
-                self._line.append(seat)
-                if self._leader is None:
-                    seat.leads, self._leader = True, me  # in this order: a signal may come between
-            if not seat.leads:
-                seat.turn.acquire()
-            if seat.leads:
-                self._lead(me)
-        finally:  # also when a signal interrupts it: the others must not wait for ever
-            if seat.leads or not seat.is_answered:
-                self._leave(seat)
-        result: T = seat.answer()
+        is_mine = self._writing == threading.get_ident()
+        if not is_mine and (self._writing or not self._waiting.empty()):
+            # Only a hint: a wrong one costs time alone.
+            return self.submit(operation, first).result()
+        work = Own(operation, first)
+        with self._place:
+            self._refuse_if_closed()
+            self._write([work])
+        result: T = work.answer()
         return result
 
     def submit(self, operation: Operation[T], first: Action | None = None) -> Future[T]:
@@ -117,99 +107,68 @@ class Writer:
         return result
 
     def close(self) -> None:
-        """Commit what waits, then end."""
-        with self._gate:
+        """Commit what waits, then end; called by a signal in the middle of a write, do neither."""
+        if self._writing == threading.get_ident():
             self._closed = True
-            if self._leader is None and not self._ended.is_set():
-                self._end()
-            if self._leader == threading.get_ident():  # interrupted: it ends as it hands over
-                return
-        self._ended.wait()
+            return
+        with self._gate:
+            if self._thread is not None and not self._closed:
+                self._waiting.put(None)
+            self._closed = True
         if self._thread is not None:
             self._thread.join()
+        with self._place:
+            connection, self._connection = self._connection, None
+            if connection is not None:
+                connection.close()
 
     def _hand_over(self, work: Waiting) -> None:
         with self._gate:
             self._refuse_if_closed()
-            self._line.append(work)
-            if self._leader is None:
-                self._call_next()
+            if self._thread is None:
+                thread = threading.Thread(target=self._work, name="jobpipe-writer", daemon=True)
+                thread.start()
+                self._thread = thread
+            self._waiting.put(work)
 
     def _refuse_if_closed(self) -> None:
         if self._closed:
             raise StoreUnavailable("the store has been closed")
 
-    # The place and the line; what is called with the gate held says so
-
     def _work(self) -> None:
-        while self._calls.get():
-            try:
-                self._lead(threading.get_ident())
-            finally:
-                with self._gate:
-                    self._call_next()
+        while (work := self._waiting.get()) is not None:
+            with self._place:  # whoever comes while it waits for that is written too
+                group, is_open = self._group_with(work)
+                for part in _apart(group):
+                    self._write(part)
+            if not is_open:
+                return
 
-    def _leave(self, seat: Seat) -> None:
-        with self._gate:
-            seat.has_left = True
-            if seat in self._line:
-                self._line.remove(seat)
-            if seat.leads:
-                seat.leads = False
-                self._call_next()
+    def _group_with(self, first: Waiting) -> tuple[list[Waiting], bool]:
+        """Return what waits, and whether more may come."""
+        group = [first]
+        while len(group) < GROUP_MAX and not self._waiting.empty():
+            work = self._waiting.get()
+            if work is None:
+                return group, False
+            group.append(work)
+        return group, True
 
-    def _call_next(self) -> None:
-        """Give the place to whoever has waited longest; the gate is held."""
-        if not self._line:
-            self._leader = None
-            if self._closed:
-                self._end()
-            return
-        self._leader = 0
-        longest = self._line[0]
-        if isinstance(longest, Seat):
-            longest.leads = True
-            longest.turn.release()
-            return
-        if self._thread is None:
-            self._thread = threading.Thread(target=self._work, name="jobpipe-writer", daemon=True)
-            self._thread.start()
-        self._calls.put(True)
-
-    def _end(self) -> None:
-        """Nobody has the place and nobody will; the gate is held."""
-        self._calls.put(False)
-        connection, self._connection = self._connection, None
-        if connection is not None:
-            connection.close()
-        self._ended.set()
-
-    def _lead(self, me: int) -> None:
-        """Write for those who wait now; the place is this thread's."""
-        group: list[Waiting] = []
+    def _write(self, group: Sequence[Waiting]) -> None:
+        """Write the group in one transaction and answer everybody; the place is held."""
+        if self._writing:
+            raise StoreUnavailable("what interrupts a thread that is writing cannot write itself")
+        self._writing = threading.get_ident()
         try:
-            with self._gate:
-                self._leader = me
-                group = self._line[:GROUP_MAX]
-                del self._line[:GROUP_MAX]
-            for part in _apart(group):
-                self._settle(part)
-        except BaseException:  # this thread is interrupted: the others keep their places
-            with self._gate:
-                self._line[:0] = [w for w in group if not w.is_answered and w.begin()]
-            for work in group:
-                if work.is_answered:
-                    work.wake()
-            raise
+            self._settle(group)
+        finally:
+            self._writing = None
 
-    # The transaction
-
-    def _settle(self, group: list[Waiting]) -> None:
+    def _settle(self, group: Sequence[Waiting]) -> None:
         # Whoever gave up before his turn came has nothing stored; nobody can give up after it.
         group = [work for work in group if work.begin()]
         try:
-            for work in self._commit(group):
-                work.succeed()
+            done = self._commit(group)
         except sqlite3.Error as error:
             self._abandon(error)
             _refuse(group, translate(error, self._path))
@@ -218,16 +177,18 @@ class Writer:
             self._abandon(None)
             _refuse(group, error)
             return
-        except BaseException:
-            self._break_off(group)
+        except BaseException:  # this thread writes for itself alone, and is interrupted
+            self._roll_back()
             raise
+        for work in done:
+            work.succeed()
         self._tidy()
 
-    def _commit(self, group: list[Waiting]) -> list[Waiting]:
+    def _commit(self, group: Sequence[Waiting]) -> Sequence[Waiting]:
         """Run the group in one transaction; return those that now deserve success."""
-        self._is_committing = False
         if self._connection is None:
             self._connection = self._open()
+        self._roll_back()  # what somebody was interrupted in, and then again as he undid it
         connection = self._connection
         begin_write(connection)
         self.pulse = Pulse(self.pulse.commits + 1, data_version(connection))
@@ -237,7 +198,6 @@ class Writer:
             done = [work for work in group if self._attempt(connection, work, _AMONG_OTHERS)]
         for work in done:
             failpoint(work.operation.name, "before_commit")
-        self._is_committing = True
         if connection.in_transaction:
             commit(connection)
         for work in done:
@@ -277,14 +237,11 @@ class Writer:
         except OSError:  # the lock's file cannot be opened: somebody else, or the next try, will
             return
 
-    def _break_off(self, group: Sequence[Waiting]) -> None:
-        """Undo the transaction of a thread that is interrupted, unless it may have ended."""
-        connection = self._connection
-        if connection is not None and connection.in_transaction:
-            connection.execute("ROLLBACK")
-        elif self._is_committing:
-            cut = "the thread that stored for others was interrupted; it is unknown whether the"
-            _refuse(group, StoreUnavailable(f"{cut} operation was stored", outcome_unknown=True))
+    def _roll_back(self) -> None:
+        """Undo the transaction, if there is one; keep the handle, which may hold all there is."""
+        if self._connection is not None and self._connection.in_transaction:
+            with suppress(sqlite3.Error):
+                self._connection.execute("ROLLBACK")
 
     def _abandon(self, error: sqlite3.Error | None) -> None:
         """Undo the transaction; drop the handle unless the error is known to be harmless to it."""
@@ -317,10 +274,9 @@ _AMONG_OTHERS = _Frame(
 )
 
 
-def _refuse(group: Sequence[Waiting], error: BaseException) -> None:
+def _refuse(group: Sequence[Waiting], error: Exception) -> None:
     for work in group:
-        if not work.is_answered:
-            work.fail(error)
+        work.fail(error)
 
 
 def _apart(group: list[Waiting]) -> Iterator[list[Waiting]]:
