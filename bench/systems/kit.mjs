@@ -88,8 +88,12 @@ function secondsSince(began) {
   return (performance.now() - began) / 1000;
 }
 
-/** Await `call(n)` for every n below `jobs` from so many callers; return the seconds. */
+/**
+ * Await `call(n)` for every n below `jobs` from so many callers; return the seconds. One call
+ * before them opens what is opened but once.
+ */
 export async function fromCallers(callers, jobs, call) {
+  await call(-1);
   let next = 0;
   const caller = async () => {
     while (next < jobs) await call(next++);

@@ -183,18 +183,10 @@ class Jobpipe(Verbs, TaskDeclarations, HookDeclarations):
         return Lane(job.queue, job.priority) in self._access.known_lanes
 
     def _store_gathered(self, jobs: Sequence[NewJob]) -> list[Enqueued]:
-        return self._told(jobs, self._access.run(enqueue_plain(jobs)))
+        return self._enqueued(jobs, self._access.run(enqueue_plain(jobs)))
 
     async def _astore_gathered(self, jobs: Sequence[NewJob]) -> list[Enqueued]:
-        return self._told(jobs, await self._access.arun(enqueue_plain(jobs)))
-
-    def _told(self, jobs: Sequence[NewJob], answers: list[Enqueued]) -> list[Enqueued]:
-        """Say what is committed; of one job in a lane that is known, the short way."""
-        answer = answers[0]
-        if len(answers) > 1 or answer.state is not State.QUEUED:
-            return self._enqueued(jobs, answers)
-        self.hub.ring(Hint({Lane(jobs[0].queue, jobs[0].priority): answer.id}))
-        return answers
+        return self._enqueued(jobs, await self._access.arun(enqueue_plain(jobs)))
 
     def _enqueued(self, jobs: Sequence[NewJob], answers: list[Enqueued]) -> list[Enqueued]:
         """The jobs are committed: their lanes are known now, and workers may look."""

@@ -20,11 +20,11 @@ import psycopg
 
 sys.path.append(str(Path(__file__).resolve().parents[1]))
 
+import floor
 import kit
 
 from jobpipe import Jobpipe
-from jobpipe.model.job import Claimed, Finish, Lane
-from jobpipe.model.state import State
+from jobpipe.model.job import Claimed
 from jobpipe.store.ops.claim import claim
 from jobpipe.store.ops.finish import finish
 from jobpipe.store.port import Operation, Rows, Statement
@@ -35,21 +35,12 @@ BATCH = 1_000
 CHUNK = 10_000
 EMPTY_SECONDS = 0.005
 DIALECT = dialect.load("jobpipe")
-LANE = Lane("default", 0)
-FINAL = ("succeeded", "failed", "cancelled")
-INSERT = """
-INSERT INTO jobpipe.job (
-    id, rank, task, queue, priority, args, max_attempts, max_losses, created_at, run_at, queued_at,
-    state
-)
-SELECT id, id, 'noop', 'default', 0, CAST({args} AS json), 5, 3, {now}, {now}, {now}, 'queued'
+INSERT = f"""
+INSERT INTO jobpipe.job ({", ".join(floor.COLUMNS)})
+SELECT id, id, 'noop', 'default', 0, CAST($1 AS json), 5, 3, now, now, 'queued'
 FROM nextval('jobpipe.rank') AS id
+CROSS JOIN CAST(extract(epoch FROM statement_timestamp()) * 1000000 AS bigint) AS now
 """
-NOW = "CAST(extract(epoch FROM statement_timestamp()) * 1000000 AS bigint)"
-COLUMNS = [
-    *("id", "rank", "task", "queue", "priority", "args", "max_attempts", "max_losses"),
-    *("created_at", "run_at", "queued_at", "state"),
-]
 
 
 def prepare(url: str) -> None:
@@ -73,32 +64,29 @@ async def feed(url: str, task: str, seconds: float, backlog: int, tally: str) ->
 async def _copy(connection: Any, numbers: range) -> None:
     rows = await _fetch(connection, Statement("reserve_ids", {"n": len(numbers)}))
     now = time.time_ns() // 1000
-    records = [
-        (row["id"], row["id"], "noop", "default", 0, _args(n), 5, 3, now, now, now, "queued")
-        for row, n in zip(rows, numbers, strict=True)
-    ]
+    records = [floor.row(row["id"], n, now) for row, n in zip(rows, numbers, strict=True)]
     await connection.copy_records_to_table(
-        "job", schema_name="jobpipe", columns=COLUMNS, records=records
+        "job", schema_name="jobpipe", columns=floor.COLUMNS, records=records
     )
 
 
 def enqueue(url: str, jobs: int, mode: str, callers: int) -> Any:
     if mode == "async":
         return _enqueue_async(url, jobs, callers)
-    connection = psycopg.connect(url, autocommit=True)
-    sql = INSERT.format(args="%s", now=NOW)
+    cursor = psycopg.RawCursor(psycopg.connect(url, autocommit=True))
     return {
-        "seconds": kit.from_threads(callers, jobs, lambda n: connection.execute(sql, [_args(n)]))
+        "seconds": kit.from_threads(
+            callers, jobs, lambda n: cursor.execute(INSERT, [floor.args(n)])
+        )
     }
 
 
 async def _enqueue_async(url: str, jobs: int, callers: int) -> dict[str, float]:
-    sql = INSERT.format(args="$1", now=NOW)
-    free = [await (await asyncpg.connect(url)).prepare(sql) for _ in range(callers)]
+    free = [await (await asyncpg.connect(url)).prepare(INSERT) for _ in range(callers)]
 
     async def call(n: int) -> None:
         insert = free.pop()
-        await insert.fetch(_args(n))
+        await insert.fetch(floor.args(n))
         free.append(insert)
 
     return {"seconds": await kit.from_callers(callers, jobs, call)}
@@ -111,7 +99,9 @@ async def work(url: str, tally: str, **_: Any) -> None:
     asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, stopped.set)
     after, done, finishing = 0, [], None
     while not stopped.is_set():
-        jobs = await _ask(claims, claim(1, [LANE], BATCH, after={LANE: after}, done=done))
+        jobs = await _ask(
+            claims, claim(1, [floor.LANE], BATCH, after={floor.LANE: after}, done=done)
+        )
         if finishing is not None:
             await finishing
             finishing = None
@@ -129,18 +119,7 @@ async def work(url: str, tally: str, **_: Any) -> None:
 
 
 def _finish(connection: Any, jobs: list[Claimed]) -> Awaitable[Any]:
-    ended_ns = time.monotonic_ns()
-    outcomes = [
-        Finish(
-            id=job.id,
-            token=job.token,
-            state=State.SUCCEEDED,
-            outcome="succeeded",
-            ended_at_ns=ended_ns,
-        )
-        for job in jobs
-    ]
-    return _ask(connection, finish(outcomes, ended_ns))
+    return _ask(connection, finish(floor.successes(jobs), time.monotonic_ns()))
 
 
 def _ask(connection: Any, operation: Operation[Any]) -> Awaitable[Any]:
@@ -155,13 +134,4 @@ def _fetch(connection: Any, statement: Statement) -> Awaitable[Rows]:
     return rows
 
 
-def left(url: str) -> dict[str, int]:
-    counts = Jobpipe(url).counts()
-    return {"left": sum(n for state, n in counts.items() if state not in FINAL)}
-
-
-def _args(n: int) -> str:
-    return f"[[{n}],{{}}]"
-
-
-kit.run(prepare=prepare, fill=fill, enqueue=enqueue, feed=feed, work=work, left=left)
+kit.run(prepare=prepare, fill=fill, enqueue=enqueue, feed=feed, work=work, left=floor.left)

@@ -17,11 +17,11 @@ from typing import Any
 
 sys.path.append(str(Path(__file__).resolve().parents[1]))
 
+import floor
 import kit
 
 from jobpipe import Jobpipe
-from jobpipe.model.job import Claimed, Finish, Lane
-from jobpipe.model.state import State
+from jobpipe.model.job import Claimed
 from jobpipe.store import statements
 from jobpipe.store.ops.claim import claim
 from jobpipe.store.ops.finish import finish
@@ -36,18 +36,15 @@ WAIT_SECONDS = 60
 SCRIPTS = {
     name: script(sql) for name, sql in statements.load("jobpipe.store.sqlite", "jobpipe_").items()
 }
-LANES = [Lane("default", 0)]
-FINAL = ("succeeded", "failed", "cancelled")
-COLUMNS = [
-    *("id", "rank", "task", "queue", "priority", "args", "max_attempts", "max_losses"),
-    *("created_at", "run_at", "queued_at", "state"),
-]
 INSERT = (
-    f"INSERT INTO jobpipe_job ({', '.join(COLUMNS)}) SELECT id, id, 'noop', 'default', 0, :args,"
-    " 5, 3, :now, :now, :now, 'queued' FROM (SELECT coalesce(max(seq), 0) + 1 AS id"
-    " FROM sqlite_sequence WHERE name = 'jobpipe_job')"
+    f"INSERT INTO jobpipe_job ({', '.join(floor.COLUMNS)})"
+    " SELECT id, id, 'noop', 'default', 0, :args, 5, 3, :now, :now, 'queued'"
+    " FROM (SELECT coalesce(max(seq), 0) + 1 AS id FROM sqlite_sequence WHERE name = 'jobpipe_job')"
 )
-INSERT_MANY = f"INSERT INTO jobpipe_job ({', '.join(COLUMNS)}) VALUES ({', '.join('?' * 12)})"
+INSERT_MANY = (
+    f"INSERT INTO jobpipe_job ({', '.join(floor.COLUMNS)})"
+    f" VALUES ({', '.join('?' * len(floor.COLUMNS))})"
+)
 
 
 def connect(url: str) -> sqlite3.Connection:
@@ -86,13 +83,8 @@ async def feed(url: str, task: str, seconds: float, backlog: int, tally: str) ->
 def _insert(connection: sqlite3.Connection, start: int, size: int) -> None:
     now = time.time_ns() // 1000
     connection.execute("BEGIN IMMEDIATE")
-    connection.executemany(
-        INSERT_MANY,
-        [
-            (n + 1, n + 1, "noop", "default", 0, _args(n), 5, 3, now, now, now, "queued")
-            for n in range(start, start + size)
-        ],
-    )
+    rows = [floor.row(n + 1, n, now) for n in range(start, start + size)]
+    connection.executemany(INSERT_MANY, rows)
     connection.execute("COMMIT")
 
 
@@ -102,7 +94,7 @@ def enqueue(url: str, jobs: int, mode: str, callers: int) -> dict[str, float]:
     def call(n: int) -> None:
         if not hasattr(own, "connection"):
             own.connection = connect(url)
-        own.connection.execute(INSERT, {"args": _args(n), "now": time.time_ns() // 1000})
+        own.connection.execute(INSERT, {"args": floor.args(n), "now": time.time_ns() // 1000})
 
     return {"seconds": kit.from_threads(callers, jobs, call)}
 
@@ -118,7 +110,7 @@ def work(url: str, tally: str, **_: Any) -> None:
         done = _finish(connection, jobs) if jobs else []
         jobs = []
         if not stopped:
-            jobs = _ask(connection, claim(1, LANES, BATCH, after={}, done=done))
+            jobs = _ask(connection, claim(1, [floor.LANE], BATCH, after={}, done=done))
         connection.execute("COMMIT")
         for job in jobs:
             json.loads(job.args)
@@ -129,18 +121,7 @@ def work(url: str, tally: str, **_: Any) -> None:
 
 def _finish(connection: sqlite3.Connection, jobs: list[Claimed]) -> list[int]:
     """Finish what was claimed; return the claim record that is no longer needed."""
-    ended_ns = time.monotonic_ns()
-    outcomes = [
-        Finish(
-            id=job.id,
-            token=job.token,
-            state=State.SUCCEEDED,
-            outcome="succeeded",
-            ended_at_ns=ended_ns,
-        )
-        for job in jobs
-    ]
-    _ask(connection, finish(outcomes, ended_ns))
+    _ask(connection, finish(floor.successes(jobs), time.monotonic_ns()))
     return [jobs[0].claim_id]
 
 
@@ -150,13 +131,4 @@ def _ask(connection: sqlite3.Connection, operation: Operation[Any]) -> Any:
     return step(operation, lambda asked: execute(cursor, SCRIPTS[asked.name], asked, now))
 
 
-def left(url: str) -> dict[str, int]:
-    counts = Jobpipe(url).counts()
-    return {"left": sum(n for state, n in counts.items() if state not in FINAL)}
-
-
-def _args(n: int) -> str:
-    return f"[[{n}],{{}}]"
-
-
-kit.run(prepare=prepare, fill=fill, enqueue=enqueue, feed=feed, work=work, left=left)
+kit.run(prepare=prepare, fill=fill, enqueue=enqueue, feed=feed, work=work, left=floor.left)

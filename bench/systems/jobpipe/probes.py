@@ -139,7 +139,7 @@ async def worked(url: str, tally: str, jobs: int) -> dict[str, list[float]]:
             taken.append((time.perf_counter() - began) * 1e3)
         return found
 
-    Claimer._take = timed  # type: ignore[method-assign]
+    Claimer._take = timed
     async with jp.arunning(concurrency=100):
         while kit.total(folder) - taken_before < jobs:  # noqa: ASYNC110 - others count
             await asyncio.sleep(0.005)

@@ -47,7 +47,6 @@ def enqueue(url: str, jobs: int, mode: str, callers: int) -> Any:
     from tasks import noop
 
     if mode == "sync":
-        noop.enqueue(-1)
         return {"seconds": kit.from_threads(callers, jobs, noop.enqueue)}
     return _enqueue_async(jobs, callers)
 
@@ -55,7 +54,6 @@ def enqueue(url: str, jobs: int, mode: str, callers: int) -> Any:
 async def _enqueue_async(jobs: int, callers: int) -> dict[str, float]:
     from tasks import noop
 
-    await noop.aenqueue(-1)
     return {"seconds": await kit.from_callers(callers, jobs, noop.aenqueue)}
 
 

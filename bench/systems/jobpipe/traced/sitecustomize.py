@@ -26,4 +26,4 @@ def note(statement: str) -> None:
 
 if FILE:
     target = os.open(FILE, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o644)
-    sqlite3.connect = connect_traced  # type: ignore[assignment]
+    sqlite3.connect = connect_traced

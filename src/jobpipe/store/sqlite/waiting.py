@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import sqlite3
+from abc import ABC, abstractmethod
 from collections.abc import Callable
 from concurrent.futures import Future
 from contextlib import suppress
@@ -14,7 +15,7 @@ from jobpipe.store.port import Operation
 Action = Callable[[sqlite3.Connection], Any]
 
 
-class Waiting:
+class Waiting(ABC):
     """An operation to be written; ``first`` runs before it in the same transaction."""
 
     __slots__ = ("first", "operation", "result")
@@ -24,17 +25,17 @@ class Waiting:
         self.first = first
         self.result: Any = None
 
+    @abstractmethod
     def begin(self) -> bool:
         """Tell whether somebody still waits; from now on nobody can give up."""
-        raise NotImplementedError
 
+    @abstractmethod
     def succeed(self) -> None:
         """Answer with the result: the commit that holds it is on disk."""
-        raise NotImplementedError
 
+    @abstractmethod
     def fail(self, error: Exception) -> None:
         """Answer that the operation was refused, unless it is answered already."""
-        raise NotImplementedError
 
 
 class Own(Waiting):
