@@ -12,9 +12,9 @@ import os
 import queue
 import threading
 import weakref
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Generator, Sequence
 from concurrent.futures import Future
-from typing import TypeVar
+from contextlib import suppress
 
 from jobpipe.errors import JobpipeError, StoreUnavailable
 from jobpipe.model.job import Enqueued, NewJob
@@ -25,7 +25,6 @@ GATHER_MAX = 1_000
 IDLE_SECONDS = 5.0
 """How long the thread of a crowd waits for another one."""
 
-T = TypeVar("T")
 StoreJobs = Callable[[Sequence[NewJob]], list[Enqueued]]
 AsyncStoreJobs = Callable[[Sequence[NewJob]], Awaitable[list[Enqueued]]]
 
@@ -106,30 +105,16 @@ class _Line:
                 self._begin(asyncio.get_running_loop())
 
     async def _store(self, group: Sequence[_Waiting]) -> None:
-        try:
-            answers = await self._store_jobs([job for job, _ in group])
-        except JobpipeError as error:
-            _fail(group, error)
-        except Exception as error:  # one of them is refused: the others shall not suffer for it
-            if len(group) == 1:
-                _fail(group, error)
-            else:
-                for half in _halves(group):
-                    await self._store(half)
-        else:
-            _answer(group, answers)
-
-
-def _answer(group: Sequence[_Waiting], answers: Sequence[Enqueued]) -> None:
-    for (_, answer), enqueued in zip(group, answers, strict=True):
-        if not answer.done():
-            answer.set_result(enqueued)
-
-
-def _fail(group: Sequence[_Waiting], error: Exception) -> None:
-    for _, answer in group:
-        if not answer.done():
-            answer.set_exception(error)
+        steps = _steps(group)
+        with suppress(StopIteration):
+            jobs = next(steps)
+            while True:
+                try:
+                    answers = await self._store_jobs(jobs)
+                except Exception as error:
+                    jobs = steps.throw(error)
+                else:
+                    jobs = steps.send(answers)
 
 
 class _ThreadLine:
@@ -176,7 +161,7 @@ class _ThreadLine:
     def _work(self) -> None:
         while True:
             try:
-                group = [self._waiting.get(timeout=IDLE_SECONDS)]
+                group: list[_Waiting] = [self._waiting.get(timeout=IDLE_SECONDS)]
             except queue.Empty:
                 if self._may_end():
                     return
@@ -185,8 +170,20 @@ class _ThreadLine:
                 while len(group) < GATHER_MAX and not self._waiting.empty():
                     group.append(self._waiting.get())
                 self._storing = threading.get_ident()
-                _store(group, self._store_jobs)
+                self._store(group)
                 self._storing = None
+
+    def _store(self, group: Sequence[_Waiting]) -> None:
+        steps = _steps(group)
+        with suppress(StopIteration):
+            jobs = next(steps)
+            while True:
+                try:
+                    answers = self._store_jobs(jobs)
+                except Exception as error:
+                    jobs = steps.throw(error)
+                else:
+                    jobs = steps.send(answers)
 
     def _may_end(self) -> bool:
         with self._gate:
@@ -195,20 +192,31 @@ class _ThreadLine:
             return self._thread is None
 
 
-def _store(group: Sequence[tuple[NewJob, Future[Enqueued]]], store_jobs: StoreJobs) -> None:
+def _steps(group: Sequence[_Waiting]) -> Generator[list[NewJob], list[Enqueued], None]:
+    """Yield what is to be stored together, and answer those who wait.
+
+    What the store refuses is tried by halves: nobody shall suffer for another one's job.
+    """
     try:
-        answers = store_jobs([job for job, _ in group])
+        answers = yield [job for job, _ in group]
     except JobpipeError as error:
         _fail(group, error)
+        return
     except Exception as error:
         if len(group) == 1:
             _fail(group, error)
-        else:
-            for half in _halves(group):
-                _store(half, store_jobs)
+            return
     else:
-        _answer(group, answers)
+        for (_, answer), enqueued in zip(group, answers, strict=True):
+            if not answer.done():
+                answer.set_result(enqueued)
+        return
+    middle = len(group) // 2
+    yield from _steps(group[:middle])
+    yield from _steps(group[middle:])
 
 
-def _halves(group: Sequence[T]) -> tuple[Sequence[T], Sequence[T]]:
-    return group[: len(group) // 2], group[len(group) // 2 :]
+def _fail(group: Sequence[_Waiting], error: Exception) -> None:
+    for _, answer in group:
+        if not answer.done():
+            answer.set_exception(error)
