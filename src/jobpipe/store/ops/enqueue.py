@@ -57,8 +57,6 @@ def lanes_of(jobs: Sequence[NewJob]) -> set[Lane]:
 @operation(Mode.ONE)
 def enqueue_plain(jobs: Sequence[NewJob]) -> Op[list[Enqueued]]:
     """Store jobs that need no key, no bound and no new lane: one statement."""
-    if len(jobs) == 1:
-        return (yield from _insert_one(jobs[0], None))
     return (yield from _insert(jobs))
 
 
