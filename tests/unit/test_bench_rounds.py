@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import subprocess
+import sys
 import time
 from collections.abc import Iterable
 from contextlib import ExitStack
@@ -215,3 +217,12 @@ def test_every_system_and_case_has_a_name_of_its_own_and_a_program() -> None:
         assert (folder / program).exists(), name
     answered = {s for c in cases.values() for s in systems if c.asks(systems[s])}
     assert answered == systems.keys()
+
+
+def test_the_harness_runs_where_jobpipe_is_not_installed() -> None:
+    code = (
+        "import sys; sys.modules['jobpipe'] = None; "
+        "from bench.systems import all_systems; print('huey' in all_systems())"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert (done.stdout.strip(), done.stderr) == ("True", "")
