@@ -1,7 +1,7 @@
 """Make ``.venv`` ready: create it when it is missing or broken, install when something changed.
 
 Run by any Python from 3.11 on, with nothing installed. ``--dev`` adds what the tests need: the
-``postgres`` extra and the dependency group ``dev`` (read here, since an older pip cannot).
+extras and the dependency group ``dev`` (read here, since an older pip cannot).
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ def set_up(*, dev: bool) -> None:
         return
     print("Installing Jobpipe into .venv ...", flush=True)
     done.unlink(missing_ok=True)
-    _pip_install(["-e", ".[postgres]", *_dev_group()] if dev else ["-e", "."])
+    _pip_install(["-e", ".[all]", *_dev_group()] if dev else ["-e", ".[server]"])
     for stamp in [plain, full] if dev else [plain]:
         stamp.write_text(state)
 
