@@ -142,18 +142,27 @@ class Jobpipe(Verbs, TaskDeclarations, HookDeclarations):
         jobs = [call.new_job(self.defaults) for call in calls]
         return [answer.id for answer in await self._aenqueue(jobs, _one_connection(calls, on))]
 
+    def call_named(
+        self, name: str, args: Mapping[str, Any] | Sequence[Any] = (), **options: Any
+    ) -> Call[Any]:
+        """Return a checked call by the task's name, for ``enqueue_many``; options as in ``using``.
+
+        Raises UnknownTask, InvalidArguments.
+        """
+        return requests.call_by_json(self.registry.get(name), args, options)
+
     def enqueue_named(
         self, name: str, args: Mapping[str, Any] | Sequence[Any] = (), **options: Any
     ) -> Job[Any]:
         """Store a call by the task's name with plain JSON arguments; options as in ``using``."""
-        call = requests.call_by_json(self.registry.get(name), args, options)
+        call = self.call_named(name, args, **options)
         return self.enqueue_call(call, call.options.on)
 
     async def aenqueue_named(
         self, name: str, args: Mapping[str, Any] | Sequence[Any] = (), **options: Any
     ) -> Job[Any]:
         """Store a call by name like ``enqueue_named``."""
-        call = requests.call_by_json(self.registry.get(name), args, options)
+        call = self.call_named(name, args, **options)
         return await self.aenqueue_call(call, call.options.on)
 
     def _enqueue(self, jobs: list[NewJob], on: object | None) -> list[Enqueued]:

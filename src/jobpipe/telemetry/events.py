@@ -225,6 +225,13 @@ class DutyFailed(Event, frozen=True):
     sentence = "{duty} failed and will be tried again: {why}"
 
 
+class RequestFailed(Event, frozen=True):
+    request_id: str
+    error: str
+    level = logging.ERROR
+    sentence = "request {request_id} failed unexpectedly: {error}"
+
+
 def emit(event: Event, error: BaseException | None = None) -> None:
     """Log the event; handlers find its fields in ``record.jobpipe``, and the error's traceback."""
     if logger.isEnabledFor(event.level):

@@ -1,0 +1,92 @@
+"""Errors as HTTP tells them: RFC 9457, with the codes that Python and the command line use too."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from http import HTTPStatus
+from typing import Any
+
+from jobpipe import errors
+from jobpipe.errors import JobpipeError
+
+STATUSES: dict[type[JobpipeError], int] = {
+    errors.InvalidArguments: 422,
+    errors.UnknownTask: 422,
+    errors.PayloadTooLarge: 413,
+    errors.QueueFull: 429,
+    errors.DuplicateKey: 409,
+    errors.JobNotFound: 404,
+    errors.InvalidTransition: 409,
+    errors.LeaseLost: 409,
+    errors.StoreUnavailable: 503,
+}
+"""The status of each error that a verb may raise; any other is the service's own fault."""
+
+RETRY_SECONDS = {429: 1, 503: 1}
+"""What Retry-After says where nobody knows better."""
+
+MEDIA = "application/problem+json"
+
+
+class Problem(Exception):
+    """A request that is refused before any verb is called."""
+
+    def __init__(
+        self,
+        status: int,
+        code: str,
+        detail: str,
+        *,
+        help: str = "",
+        headers: Mapping[str, str] | None = None,
+    ) -> None:
+        super().__init__(detail)
+        self.status = status
+        self.code = code
+        self.detail = detail
+        self.help = help
+        self.headers = headers or {}
+
+
+def of_error(error: JobpipeError) -> Problem:
+    """Return the problem that an error of a verb is told as."""
+    status = next((s for kind, s in STATUSES.items() if isinstance(error, kind)), 500)
+    if status == 500:
+        return internal()
+    retry = RETRY_SECONDS.get(status)
+    headers = {"Retry-After": str(retry)} if retry else {}
+    return Problem(status, error.code, str(error), help=error.help, headers=headers)
+
+
+def internal() -> Problem:
+    """Return what is said of an error that nobody foresaw: nothing of its inside."""
+    return Problem(
+        500,
+        "internal",
+        "the service met an error that it did not expect",
+        help="Look for the request id in the service's log.",
+    )
+
+
+def stopping() -> Problem:
+    """Return the refusal of new work while the service stops."""
+    return Problem(
+        503,
+        "stopping",
+        "the service is stopping and takes no new work",
+        help="Ask again in a moment, or another process of the service.",
+        headers={"Retry-After": "1"},
+    )
+
+
+def as_json(problem: Problem, request_id: str) -> dict[str, Any]:
+    """Return the body of a problem."""
+    return {
+        "type": "about:blank",
+        "title": HTTPStatus(problem.status).phrase,
+        "status": problem.status,
+        "code": problem.code,
+        "detail": problem.detail,
+        "help": problem.help,
+        "request_id": request_id,
+    }

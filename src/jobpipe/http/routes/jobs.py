@@ -1,0 +1,280 @@
+"""Jobs: enqueue them, list them, look at one."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from typing import Annotated, Any
+
+from msgspec import Meta, Struct
+
+from jobpipe import errors
+from jobpipe.app.log_views import LogView, log_view
+from jobpipe.app.views import AttemptView, JobView, PageView, attempt_views, page_view
+from jobpipe.application import Jobpipe
+from jobpipe.http.endpoint import Answer, Call, Endpoint
+from jobpipe.http.problems import Problem
+from jobpipe.model.role import Role
+from jobpipe.model.state import State
+
+ENVELOPE = 64 * 1024
+"""Bytes of a body beside the arguments and the metadata of its job."""
+BULK_BYTES = 32 * 1024 * 1024
+BULK_JOBS = 10_000
+"""Most of one bulk."""
+PAGE_MAX = 1_000
+LONGEST_WAIT = 60
+
+Span = Annotated[float, Meta(ge=0, le=315_360_000)]
+Wait = Annotated[float, Meta(ge=0, le=LONGEST_WAIT)]
+PageSize = Annotated[int, Meta(ge=1, le=PAGE_MAX)]
+
+
+class NewJobBody(Struct, kw_only=True, forbid_unknown_fields=True):
+    """One request to run a task."""
+
+    task: str
+    args: dict[str, Any] | list[Any] = {}
+    """By parameter name, or by position."""
+    queue: str | None = None
+    priority: int | None = None
+    run_at: datetime | None = None
+    """Earliest start, with its offset from UTC; not together with ``delay_seconds``."""
+    delay_seconds: Span | None = None
+    max_attempts: int | None = None
+    timeout_seconds: float | None = None
+    tags: list[str] | None = None
+    meta: dict[str, Any] | None = None
+    expires_in_seconds: Span | None = None
+    idempotency_key: str | None = None
+
+
+class BulkBody(Struct, kw_only=True, forbid_unknown_fields=True):
+    """Many requests, stored all or none."""
+
+    jobs: Annotated[list[NewJobBody], Meta(max_length=BULK_JOBS)]
+
+
+class JobId(Struct, frozen=True):
+    """The id of a stored job."""
+
+    id: int
+
+
+class BulkView(Struct, frozen=True):
+    """The stored jobs, in the order of the requests."""
+
+    jobs: list[JobId]
+
+
+class JobsQuery(Struct, kw_only=True, forbid_unknown_fields=True):
+    """Which jobs a list shows, newest first."""
+
+    state: State | None = None
+    queue: str | None = None
+    task: str | None = None
+    limit: PageSize = 50
+    cursor: str | None = None
+    """``next_cursor`` of the page before."""
+
+
+class JobQuery(Struct, kw_only=True, forbid_unknown_fields=True):
+    """How long to wait for a final state; the answer is the job as it stands then."""
+
+    wait_seconds: Wait = 0
+
+
+class LogQuery(Struct, kw_only=True, forbid_unknown_fields=True):
+    """Which lines of a log."""
+
+    token: int | None = None
+    """Only the attempt with this token."""
+    limit: PageSize = PAGE_MAX
+    cursor: str | None = None
+
+
+async def enqueue(call: Call) -> Answer:
+    wanted: NewJobBody = call.body
+    key = _key(call, wanted.idempotency_key)
+    job = await call.app.aenqueue_named(wanted.task, wanted.args, **_options(wanted, key))
+    view = await call.app.ajob_view(job.id)
+    return Answer(value=view, status=201, headers={"Location": f"{call.root}/api/v1/jobs/{job.id}"})
+
+
+async def enqueue_bulk(call: Call) -> Answer:
+    wanted: BulkBody = call.body
+    calls = [
+        call.app.call_named(each.task, each.args, **_options(each, each.idempotency_key))
+        for each in wanted.jobs
+    ]
+    ids = await call.app.aenqueue_many(calls)
+    return Answer(value=BulkView([JobId(id) for id in ids]), status=201)
+
+
+async def list_jobs(call: Call) -> Answer:
+    query: JobsQuery = call.query
+    page = await call.app.ajob_page(
+        state=query.state,
+        queue_name=query.queue,
+        task=query.task,
+        limit=query.limit,
+        before=_cursor(query.cursor),
+    )
+    return Answer(value=page_view(page))
+
+
+async def show_job(call: Call) -> Answer:
+    view = await call.app.ajob_view(call.path["id"])
+    return Answer(value=view)
+
+
+async def list_attempts(call: Call) -> Answer:
+    job = await call.app.ajob(call.path["id"])
+    assert job.record is not None
+    history = await call.app.aattempts(job.id)
+    return Answer(value=PageView(items=attempt_views(job.record, history)))
+
+
+async def list_log(call: Call) -> Answer:
+    query: LogQuery = call.query
+    id = call.path["id"]
+    after = _log_cursor(query.cursor)
+    lines = await call.app.alogs(id, after=after, limit=query.limit, token=query.token)
+    numbers = {run.token: run.number for run in await call.app.aattempts(id)}
+    job = await call.app.ajob_view(id)
+    numbers.setdefault(job.token, job.attempt)
+    last = f"{lines[-1].token}:{lines[-1].number}" if len(lines) == query.limit else None
+    views = [log_view(id, numbers.get(line.token), line) for line in lines]
+    return Answer(value=PageView(items=views, next_cursor=last))
+
+
+def _options(wanted: NewJobBody, key: str | None) -> dict[str, Any]:
+    if wanted.run_at is not None and wanted.delay_seconds is not None:
+        raise Problem(422, "invalid_body", "run_at and delay_seconds exclude each other")
+    run_after: datetime | timedelta | None = wanted.run_at
+    if wanted.run_at is not None and wanted.run_at.tzinfo is None:
+        run_after = wanted.run_at.replace(tzinfo=UTC)
+    if wanted.delay_seconds is not None:
+        run_after = timedelta(seconds=wanted.delay_seconds)
+    options = {
+        "queue_name": wanted.queue,
+        "priority": wanted.priority,
+        "run_after": run_after,
+        "max_attempts": wanted.max_attempts,
+        "timeout": wanted.timeout_seconds,
+        "tags": wanted.tags,
+        "meta": wanted.meta,
+        "expires_in": wanted.expires_in_seconds,
+        "idempotency_key": key,
+    }
+    return {name: value for name, value in options.items() if value is not None}
+
+
+def _key(call: Call, in_body: str | None) -> str | None:
+    in_header = call.headers.get("idempotency-key")
+    if in_header is not None and in_body is not None and in_header != in_body:
+        raise Problem(422, "invalid_body", "the header Idempotency-Key and the field differ")
+    return in_body if in_header is None else in_header
+
+
+def _cursor(text: str | None) -> int | None:
+    if text is None:
+        return None
+    if not (text.isascii() and text.isdigit() and len(text) < 20):
+        raise Problem(422, "invalid_query", "cursor is no next_cursor of a page")
+    return int(text)
+
+
+def _log_cursor(text: str | None) -> tuple[int, int] | None:
+    if text is None:
+        return None
+    token, _, number = text.partition(":")
+    if not (text.isascii() and token.isdigit() and number.isdigit() and len(text) < 40):
+        raise Problem(422, "invalid_query", "cursor is no next_cursor of a page")
+    return int(token), int(number)
+
+
+def _one_job(app: Jobpipe) -> int:
+    return 2 * app.settings.max_payload + ENVELOPE
+
+
+ENDPOINTS = (
+    Endpoint(
+        method="POST",
+        path="/api/v1/jobs",
+        role=Role.PRODUCER,
+        handle=enqueue,
+        summary="Enqueue a job",
+        body=NewJobBody,
+        body_max=_one_job,
+        headers={"Idempotency-Key": "Repeated, it gives the same job; as the field of that name."},
+        answer=JobView,
+        status=201,
+        also={200: "The key was used before: the job that it made."},
+        errors=(
+            errors.UnknownTask,
+            errors.InvalidArguments,
+            errors.PayloadTooLarge,
+            errors.DuplicateKey,
+            errors.QueueFull,
+        ),
+        is_new_work=True,
+    ),
+    Endpoint(
+        method="GET",
+        path="/api/v1/jobs",
+        role=Role.VIEWER,
+        handle=list_jobs,
+        summary="List jobs, newest first",
+        query=JobsQuery,
+        answer=PageView[JobView],
+        errors=(errors.InvalidArguments,),
+    ),
+    Endpoint(
+        method="POST",
+        path="/api/v1/jobs/bulk",
+        role=Role.PRODUCER,
+        handle=enqueue_bulk,
+        summary="Enqueue many jobs, all or none",
+        body=BulkBody,
+        body_max=BULK_BYTES,
+        answer=BulkView,
+        status=201,
+        errors=(
+            errors.UnknownTask,
+            errors.InvalidArguments,
+            errors.PayloadTooLarge,
+            errors.DuplicateKey,
+            errors.QueueFull,
+        ),
+        is_new_work=True,
+    ),
+    Endpoint(
+        method="GET",
+        path="/api/v1/jobs/{id:int}",
+        role=Role.VIEWER,
+        handle=show_job,
+        summary="Show a job, or wait for its end",
+        query=JobQuery,
+        answer=JobView,
+        errors=(errors.JobNotFound,),
+    ),
+    Endpoint(
+        method="GET",
+        path="/api/v1/jobs/{id:int}/attempts",
+        role=Role.VIEWER,
+        handle=list_attempts,
+        summary="List the attempts of a job, oldest first",
+        answer=PageView[AttemptView],
+        errors=(errors.JobNotFound,),
+    ),
+    Endpoint(
+        method="GET",
+        path="/api/v1/jobs/{id:int}/logs",
+        role=Role.VIEWER,
+        handle=list_log,
+        summary="Read the log of a job",
+        query=LogQuery,
+        answer=PageView[LogView],
+        errors=(errors.JobNotFound, errors.InvalidArguments),
+    ),
+)

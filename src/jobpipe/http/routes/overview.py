@@ -1,0 +1,62 @@
+"""Tasks, workers, counts and load at a glance."""
+
+from __future__ import annotations
+
+import asyncio
+
+from jobpipe.app.overview import Overview
+from jobpipe.app.views import PageView, TaskView, WorkerView, task_view, worker_view
+from jobpipe.http.endpoint import Answer, Call, Endpoint
+from jobpipe.model.role import Role
+
+
+async def list_tasks(call: Call) -> Answer:
+    return Answer(value=PageView(items=[task_view(task) for task in call.app.registry]))
+
+
+async def list_workers(call: Call) -> Answer:
+    return Answer(value=PageView(items=[worker_view(w) for w in await call.app.aworkers()]))
+
+
+async def count_jobs(call: Call) -> Answer:
+    return Answer(value=await call.app.acounts())
+
+
+async def show_load(call: Call) -> Answer:
+    return Answer(value=await asyncio.to_thread(call.app.load_watch().look))
+
+
+ENDPOINTS = (
+    Endpoint(
+        method="GET",
+        path="/api/v1/tasks",
+        role=Role.VIEWER,
+        handle=list_tasks,
+        summary="List the tasks that the application declares",
+        answer=PageView[TaskView],
+    ),
+    Endpoint(
+        method="GET",
+        path="/api/v1/workers",
+        role=Role.VIEWER,
+        handle=list_workers,
+        summary="List the workers that have not ended",
+        answer=PageView[WorkerView],
+    ),
+    Endpoint(
+        method="GET",
+        path="/api/v1/counts",
+        role=Role.VIEWER,
+        handle=count_jobs,
+        summary="Count jobs by state; waiting states stop counting at 100,000",
+        answer=dict[str, int],
+    ),
+    Endpoint(
+        method="GET",
+        path="/api/v1/stats",
+        role=Role.VIEWER,
+        handle=show_load,
+        summary="Queues with what waits, workers, slow and failing tasks",
+        answer=Overview,
+    ),
+)
