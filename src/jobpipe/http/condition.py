@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 
+from jobpipe.http.metrics import Requests
+
 
 class Condition:
     """Belongs to one service; used on its event loop."""
@@ -11,6 +13,7 @@ class Condition:
     def __init__(self) -> None:
         self._stopping: asyncio.Event | None = None
         self.is_stopping = False
+        self.requests = Requests()
 
     def stop(self) -> None:
         """Take no new work, and end what waits; twice is fine."""

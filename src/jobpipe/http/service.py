@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 import secrets
+import time
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any
@@ -91,12 +92,13 @@ class Service:
     async def _answer(self, scope: Scope, receive: Receive, send: Send) -> None:
         request_id = _request_id(scope)
         scope["jobpipe.request_id"] = request_id
-        begun = False
+        status, began = 0, time.perf_counter()
 
         async def told(message: Message) -> None:
-            nonlocal begun
+            nonlocal status
             if message["type"] == "http.response.start":
-                begun = True
+                status = message["status"]
+                self._count(scope, status, time.perf_counter() - began)
                 message["headers"] = _secured(message.get("headers", ()), request_id)
             await send(message)
 
@@ -106,9 +108,15 @@ class Service:
             return
         except Exception as error:
             problem = _problem(error, request_id)
-            if begun:
+            if status:
                 raise
             await _send_problem(problem, request_id, told)
+
+    def _count(self, scope: Scope, status: int, seconds: float) -> None:
+        endpoint: Endpoint | None = scope.get("jobpipe.endpoint")
+        path = endpoint.path if endpoint else "other"
+        method = endpoint.method if endpoint else "other"
+        self.condition.requests.answered(method, path, status, seconds)
 
     def _door(self, endpoints: Mapping[str, Endpoint]) -> _Door:
         return _Door(self, endpoints, self._judge)
@@ -130,6 +138,7 @@ class _Door:
             allowed = ", ".join(sorted(self._endpoints))
             detail = f"this path answers to {allowed}"
             raise Problem(405, "method_not_allowed", detail, headers={"Allow": allowed})
+        scope["jobpipe.endpoint"] = endpoint
         principal = self._admitted(endpoint, scope, headers)
         if endpoint.is_new_work and self._service.condition.is_stopping:
             raise problems.stopping()

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 from jobpipe.http.endpoint import Endpoint
-from jobpipe.http.routes import condition, jobs, overview, queues, steering
+from jobpipe.http.routes import condition, jobs, metrics, overview, pages, queues, steering
 
-ENDPOINTS: tuple[Endpoint, ...] = (
+CALLS: tuple[Endpoint, ...] = (
     *jobs.ENDPOINTS,
     *steering.ENDPOINTS,
     *queues.ENDPOINTS,
     *overview.ENDPOINTS,
     *condition.ENDPOINTS,
+    *metrics.ENDPOINTS,
 )
+"""What programs call."""
+
+ENDPOINTS: tuple[Endpoint, ...] = (*CALLS, *pages.endpoints(CALLS))
