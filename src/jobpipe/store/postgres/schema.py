@@ -23,6 +23,7 @@ from jobpipe.store.statements import load
 
 TABLES = (
     "attempt",
+    "audit",
     "cancel_request",
     "checkpoint",
     "claim",
@@ -36,6 +37,7 @@ TABLES = (
     "queue",
     "store",
     "tally",
+    "watch",
     "worker",
 )
 
