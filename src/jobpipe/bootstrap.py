@@ -17,7 +17,7 @@ from jobpipe.config.mask import mask_url
 from jobpipe.config.settings import Settings
 from jobpipe.delivery import notify
 from jobpipe.delivery.hub import LOOK, Hint, Hub
-from jobpipe.delivery.watch import Watcher
+from jobpipe.delivery.watch import ChangeWatcher, Watcher
 from jobpipe.errors import ConfigError
 from jobpipe.model.condition import FileFacts
 from jobpipe.runtime.options import Ears, WatchKit, WorkerKit
@@ -62,6 +62,8 @@ class Backend:
     store: ManagedStore
     async_store: AsyncStore
     worker_kit: Callable[[Registry, Hub], WorkerKit]
+    change_ears: Callable[[Callable[[Hint], None]], Ears] | None
+    """Makes what hears what other processes tell of changes."""
     grounds: Grounds
     transactions: Callable[[], Transactions]
     """Makes what begins the transactions of one process's tasks."""
@@ -99,8 +101,12 @@ def transactions(settings: Settings) -> Transactions:
 
 
 def watch_kit(settings: Settings) -> WatchKit:
-    """Wire what a supervisor needs of the store; nothing is opened yet."""
+    """Wire what a supervisor needs of the store; nothing is opened yet.
+
+    It says little and never looks who watches, so it tells its changes always.
+    """
     hub = Hub()
+    hub.is_watched_elsewhere = True
     backend = connect(settings, hub)
 
     def heartbeat() -> tuple[Store, Callable[[], None]]:
@@ -120,6 +126,16 @@ def _sqlite(settings: Settings, hub: Hub, clock: Clock) -> Backend:
 
     def ears(ring: Callable[[Hint], None]) -> Ears:
         return Watcher(store.watch, lambda: ring(Hint(LOOK.lanes, heard=True)), bells.hang)
+
+    def change_ears(ring: Callable[[Hint], None]) -> Ears:
+        return ChangeWatcher(
+            store.watch, lambda words: ring(notify.decode(words, hub.origin)), bells.listen
+        )
+
+    def send(hint: Hint) -> None:
+        if hint.is_look or hint.is_for_workers:
+            bells.ring()
+        bells.tell(notify.encode(hint, hub.origin))
 
     def ground(_placeholder: str) -> Ground:
         if path == MEMORY:
@@ -145,9 +161,10 @@ def _sqlite(settings: Settings, hub: Hub, clock: Clock) -> Backend:
 
     close = store.close
     if is_shared:
-        close = _send_hints(hub, lambda _text: bells.ring(), store.close)
+        close = _send_hints(hub, send, store.close)
     look = partial(probe, path) if path != MEMORY else _no_file
-    return Backend(store, SqliteAsyncStore(store), kit, grounds, transactions, close, look)
+    changes = change_ears if is_shared else None
+    return Backend(store, SqliteAsyncStore(store), kit, changes, grounds, transactions, close, look)
 
 
 def _postgres(settings: Settings, hub: Hub, clock: Clock | None) -> Backend:
@@ -188,7 +205,8 @@ def _postgres(settings: Settings, hub: Hub, clock: Clock | None) -> Backend:
         stop_sending()
         store.close()
 
-    return Backend(store, open_async(), kit, grounds, transactions, close, _no_file)
+    changes = _postgres_ears(settings, hub.origin)
+    return Backend(store, open_async(), kit, changes, grounds, transactions, close, _no_file)
 
 
 def _server_grounds(settings: Settings, dialect: Dialect, store: PostgresStore) -> Grounds:
@@ -216,25 +234,33 @@ def _shift(clock: Clock | None) -> Callable[[], int]:
     return (lambda: clock() - wall_clock()) if clock else (lambda: 0)
 
 
-def _postgres_ears(settings: Settings) -> Callable[[Callable[[Hint], None]], Ears] | None:
-    """Return how to listen; None behind a pooler that cannot, without a direct URL."""
+def _postgres_ears(
+    settings: Settings, own: str = ""
+) -> Callable[[Callable[[Hint], None]], Ears] | None:
+    """Return how to listen; None behind a pooler that cannot, without a direct URL.
+
+    ``own`` is the sender whose changes are known without that.
+    """
     from jobpipe.store.postgres.listen import Listener
 
     url = settings.listen_url or (settings.url if settings.pooler == "none" else None)
     if url is None:
         return None
-    return lambda ring: Listener(url, settings.schema, lambda text: ring(notify.decode(text)))
+    return lambda ring: Listener(url, settings.schema, lambda text: ring(notify.decode(text, own)))
 
 
 def _send_by_server(hub: Hub, channel: str, store: PostgresStore) -> Callable[[], None]:
-    return _send_hints(hub, lambda text: store.run(notify_op(channel, text)), store.close)
+    def send(hint: Hint) -> None:
+        store.run(notify_op(channel, notify.encode(hint, hub.origin)))
+
+    return _send_hints(hub, send, store.close)
 
 
 def _send_hints(
-    hub: Hub, send: Callable[[str], None], close: Callable[[], None]
+    hub: Hub, send: Callable[[Hint], None], close: Callable[[], None]
 ) -> Callable[[], None]:
     """Pass the hub's hints on to other processes; returns how to end that, and then to close."""
-    sender = notify.NotifySender(send)
+    sender = notify.NotifySender(hub, send)
     unsubscribe = hub.subscribe(sender)
 
     def stop() -> None:

@@ -70,6 +70,39 @@ def test_ringing_a_bell_that_rings_already_waits_for_nobody(place: Path) -> None
     bell.close()
 
 
+def tell_often(bells: Bells) -> None:
+    for _ in range(10_000):
+        bells.tell("x" * 4_000)
+
+
+def test_an_ear_takes_words_in_their_order_and_hears_no_bell(place: Path) -> None:
+    bells = Bells(str(place / "jobs.db"))
+    ear, bell = bells.listen(), bells.hang()
+    assert ear
+    assert bell
+    bells.ring()
+    bells.tell("one")
+    bells.tell("two" * 2_000)
+    assert [ear.hear(LONG), ear.hear(LONG), ear.hear(0.0001)] == ["one", "two" * 2_000, None]
+    assert bell.wait(LONG)
+    assert not bell.wait(0.0001)
+    for each in (ear, bell):
+        each.close()
+    bells.tell("nobody")
+
+
+def test_an_ear_that_takes_nothing_more_is_told_of(
+    place: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("jobpipe.store.sqlite.bells.TELL_SECONDS", 0.001)
+    bells = Bells(str(place / "jobs.db"))
+    ear = bells.listen()
+    assert ear
+    with pytest.raises(TimeoutError):
+        tell_often(bells)
+    ear.close()
+
+
 def test_without_a_folder_or_with_a_path_too_long_there_is_no_bell(place: Path) -> None:
     Bells(str(place / "jobs.db")).ring()
     assert names(place) == []
@@ -77,7 +110,9 @@ def test_without_a_folder_or_with_a_path_too_long_there_is_no_bell(place: Path) 
     assert Bells(str(place / "missing" / "jobs.db")).hang() is None
     deep = Bells(str(place / f"{'d' * 110}.db"))
     assert deep.hang() is None
+    assert deep.listen() is None
     deep.ring()
+    deep.tell("nobody")
 
 
 def test_an_enqueue_rings_after_its_commit(place: Path) -> None:

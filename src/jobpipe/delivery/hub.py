@@ -5,16 +5,19 @@ A subscriber is called on the thread that rings and must return at once.
 
 from __future__ import annotations
 
+import os
+import secrets
 import threading
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
+from jobpipe.model.change import Changes
 from jobpipe.model.job import Lane
 
 
 @dataclass(frozen=True, slots=True)
 class Hint:
-    """Look now: something was queued, falls due, or was decided."""
+    """Look now: something was queued, falls due, or was decided; or hear what has changed."""
 
     lanes: Mapping[Lane, int] = field(default_factory=dict)
     """Per lane the lowest rank that was queued."""
@@ -24,11 +27,18 @@ class Hint:
     """A job is to be cancelled, a queue was paused or resumed: workers read their control."""
     heard: bool = False
     """It came from another process, so it need not be sent on."""
+    changes: Changes | None = None
+    """What became of jobs, for those who watch."""
 
     @property
     def is_look(self) -> bool:
         """Tell whether claimers should look."""
-        return bool(self.lanes) or (self.due_in_us is None and not self.control)
+        return bool(self.lanes) or not (self.is_for_workers or self.changes)
+
+    @property
+    def is_for_workers(self) -> bool:
+        """Tell whether it says more than what has changed."""
+        return bool(self.lanes) or self.due_in_us is not None or self.control
 
 
 LOOK = Hint()
@@ -38,9 +48,14 @@ Subscriber = Callable[[Hint], None]
 
 
 class Hub:
-    """Passes each hint to whoever subscribed."""
+    """Passes each hint to whoever subscribed, and knows whether anybody watches what changes."""
 
     def __init__(self) -> None:
+        self._name = secrets.token_hex(4)
+        self.watch: int | None = None
+        """The row by which this process tells others that it watches."""
+        self.is_watched_here = False
+        self.is_watched_elsewhere = False
         self._lock = threading.Lock()
         self._subscribers: tuple[Subscriber, ...] = ()
 
@@ -49,6 +64,16 @@ class Hub:
         with self._lock:
             self._subscribers = (*self._subscribers, subscriber)
         return lambda: self._unsubscribe(subscriber)
+
+    @property
+    def origin(self) -> str:
+        """Tells what was rung here from what was rung elsewhere, in a forked process too."""
+        return f"{self._name}-{os.getpid()}"
+
+    @property
+    def is_watched(self) -> bool:
+        """Tell whether somebody wants to hear what becomes of jobs."""
+        return self.is_watched_here or self.is_watched_elsewhere
 
     def ring(self, hint: Hint) -> None:
         for subscriber in self._subscribers:

@@ -1,4 +1,4 @@
-"""Brings hints to a worker's loop: the hub's, and those of other processes through its ears.
+"""Brings hints to an event loop: the hub's, and those of other processes through its ears.
 
 Hints come from any thread, and after a fork from a process that has no loop to take them.
 """
@@ -9,20 +9,31 @@ import asyncio
 import os
 import threading
 from collections.abc import Callable
+from typing import Protocol
 
-from jobpipe.delivery.hub import Hint
-from jobpipe.runtime.options import WorkerKit
+from jobpipe.delivery.hub import Hint, Hub
+from jobpipe.runtime.options import Ears
+
+
+class HearingKit(Protocol):
+    """From where hints come."""
+
+    @property
+    def hub(self) -> Hub: ...
+
+    @property
+    def ears(self) -> Callable[[Callable[[Hint], None]], Ears] | None: ...
 
 
 class Hearing:
     """Calls ``take`` on the loop with every hint, until it is stopped."""
 
-    def __init__(self, kit: WorkerKit, take: Callable[[Hint], None]) -> None:
+    def __init__(self, kit: HearingKit, take: Callable[[Hint], None]) -> None:
         self._loop = asyncio.get_running_loop()
         self._take = take
         self._process = os.getpid()
         self._thread = threading.get_ident()
-        self._ears = kit.ears(kit.hub.ring) if kit.ears else None
+        self._ears = kit.ears(self._hear) if kit.ears else None
         self._unsubscribe = kit.hub.subscribe(self._hear)
 
     async def start(self) -> None:

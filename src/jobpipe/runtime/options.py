@@ -78,7 +78,7 @@ class LivenessLocks(Protocol):
 
 
 class Ears(Protocol):
-    """Hears hints from other processes and rings the hub."""
+    """Hears hints from other processes."""
 
     async def start(self) -> None: ...
 
