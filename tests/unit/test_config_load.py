@@ -11,10 +11,13 @@ from jobpipe.config.declared import SETTINGS
 from jobpipe.config.load import load_effective, load_settings
 from jobpipe.config.settings import QueueSlots, Settings
 from jobpipe.config.sources import Origin, OriginKind
+from jobpipe.config.tokens import TokenEntry
+from jobpipe.model.role import Role
 from jobpipe.policy.retention import Retention
 from jobpipe.policy.retry import ExponentialDelays, ListDelays
 
 DAY = 86_400_000_000
+SHA256_OF_ABC = bytes.fromhex("ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad")
 DEFAULTS = Settings(
     url="sqlite:///jobpipe.db",
     pooler="none",
@@ -37,6 +40,14 @@ DEFAULTS = Settings(
     max_seconds=None,
     max_memory=None,
     health_port=None,
+    host="127.0.0.1",
+    port=8000,
+    tokens=None,
+    tokens_file=None,
+    cors_origins=(),
+    allowed_hosts=(),
+    trusted_proxies=(),
+    access_log=False,
     retention=Retention(7 * DAY, 7 * DAY, 90 * DAY),
     max_payload=1_048_576,
     log_level="info",
@@ -70,6 +81,14 @@ CUSTOM = Settings(
     max_memory=512,
     health_port="0.0.0.0:9000",
     shutdown_seconds=0.0,
+    host="::",
+    port=80,
+    tokens=(TokenEntry("ci", Role.PRODUCER, SHA256_OF_ABC),),
+    tokens_file="tokens.txt",
+    cors_origins=("https://a.example", "http://b.example:81"),
+    allowed_hosts=("jobs.example", "10.0.0.1"),
+    trusted_proxies=("10.0.0.1/32", "10.1.0.0/16"),
+    access_log=True,
     retention=Retention(0, 7 * DAY, None),
     max_payload=524_288,
     log_level="debug",
@@ -103,6 +122,14 @@ CUSTOM_TEXTS = {
     "JOBPIPE_MAX_SECONDS": "3600",
     "JOBPIPE_MAX_MEMORY": "512",
     "JOBPIPE_HEALTH_PORT": "0.0.0.0:9000",
+    "JOBPIPE_HOST": "[::]",
+    "JOBPIPE_PORT": "80",
+    "JOBPIPE_TOKENS": "ci:producer:abc",
+    "JOBPIPE_TOKENS_FILE": "tokens.txt",
+    "JOBPIPE_CORS_ORIGINS": "https://a.example, http://B.example:81",
+    "JOBPIPE_ALLOWED_HOSTS": "jobs.example,10.0.0.1",
+    "JOBPIPE_TRUSTED_PROXIES": "10.0.0.1 10.1.0.0/16",
+    "JOBPIPE_ACCESS_LOG": "on",
     "JOBPIPE_RETENTION": "succeeded=0,failed=never",
     "JOBPIPE_MAX_PAYLOAD": "512KiB",
     "JOBPIPE_LOG_LEVEL": "DEBUG",
@@ -136,6 +163,14 @@ max_jobs = 500
 max_seconds = 3600
 max_memory = 512
 health_port = "0.0.0.0:9000"
+host = "::"
+port = 80
+tokens = ["ci:producer:abc"]
+tokens_file = "tokens.txt"
+cors_origins = ["https://a.example", "http://b.example:81"]
+allowed_hosts = ["jobs.example", "10.0.0.1"]
+trusted_proxies = ["10.0.0.1", "10.1.0.0/16"]
+access_log = true
 retention = {succeeded = 0, failed = "never"}
 max_payload = 524288
 log_level = "debug"

@@ -37,7 +37,7 @@ def test_an_unknown_variable_names_the_nearest_known_one(tmp_path: Path) -> None
 
 
 @pytest.mark.parametrize(
-    "name", ["JOBPIPE_TOKENS", "JOBPIPE_BROKER", "JOBPIPE_URLS", "JOBPIPE_", "JOBPIPE_PASSWORD"]
+    "name", ["JOBPIPE_TICKETS", "JOBPIPE_BROKER", "JOBPIPE_URLS", "JOBPIPE_", "JOBPIPE_PASSWORD"]
 )
 def test_the_value_of_an_unknown_variable_may_be_a_secret(name: str, tmp_path: Path) -> None:
     message = refusal(tmp_path, {name: "s3cret"})
@@ -115,6 +115,15 @@ def test_everything_wrong_is_told_at_once(tmp_path: Path) -> None:
         ("RETENTION", "succeded=7d", "'succeded' is no final state"),
         ("LOG_LEVEL", "warn", "the nearest known word is 'warning'"),
         ("POOLER", "transactional", "the nearest known word is 'transaction'"),
+        ("HOST", "a b", "neither a name nor an address"),
+        ("HOST", "http://x", "neither a name nor an address"),
+        ("PORT", "65536", "out of range"),
+        ("CORS_ORIGINS", "*", "'*' is not of the form"),
+        ("CORS_ORIGINS", "https://a/b", "'https://a/b' is not of the form"),
+        ("ALLOWED_HOSTS", "a,/", "neither a name nor an address"),
+        ("TRUSTED_PROXIES", "10.0.0.1/8", "neither an address nor a network"),
+        ("TRUSTED_PROXIES", "proxy", "neither an address nor a network"),
+        ("ACCESS_LOG", "full", "neither on nor off"),
         ("FAILPOINTS", "a\x00b", "characters that cannot be printed"),
     ],
 )

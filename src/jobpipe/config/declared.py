@@ -5,45 +5,11 @@ Loading, the names of variables and of keys in files, and the rows of the docs a
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
-
 from jobpipe.config import urls, values
-from jobpipe.config.values import Reader
-from jobpipe.policy.duration import format_number
+from jobpipe.config.serving import SERVING
+from jobpipe.config.setting import Setting
 from jobpipe.policy.retention import RETENTION_ALLOWED
 from jobpipe.policy.retry import DELAYS_ALLOWED
-
-PREFIX = "JOBPIPE_"
-
-
-def _plain(value: object) -> str:
-    return format_number(value) if isinstance(value, float) else str(value)
-
-
-@dataclass(frozen=True, kw_only=True)
-class Setting:
-    """One setting; ``default`` is written as a user would write it, None where there is none."""
-
-    field: str
-    env: str
-    read: Reader
-    default: str | None
-    allowed: str
-    doc: str
-    secret: bool = False
-    fallback_env: str | None = None
-    show: Callable[[object], str] = _plain
-
-    @property
-    def key(self) -> str:
-        """The key in jobpipe.toml and in [tool.jobpipe]."""
-        return self.env.removeprefix(PREFIX).lower()
-
-    def default_value(self) -> object:
-        """The default as a checked value."""
-        return None if self.default is None else self.read(self.default)
-
 
 _POSTGRES_URL = "`postgresql://user:password@host:port/database`"
 _IDENTIFIER = "1 to 41 of `a-z`, `0-9` and `_`, not beginning with a digit"
@@ -224,6 +190,7 @@ SETTINGS: tuple[Setting, ...] = (
         allowed="a port from 1 to 65535, alone (on 127.0.0.1) or as `host:port`, or `none`",
         doc="Where `jobpipe worker` answers `GET /health` and `GET /readyz`.",
     ),
+    *SERVING,
     Setting(
         field="retention",
         env="JOBPIPE_RETENTION",

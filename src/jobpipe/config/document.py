@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from jobpipe.config.declared import SETTINGS, Setting
+from jobpipe.config.declared import SETTINGS
 from jobpipe.config.load import Effective
-from jobpipe.config.mask import mask_url
+from jobpipe.config.setting import Setting
 from jobpipe.config.settings import Settings
 
 
@@ -54,4 +54,4 @@ def _shown_value(setting: Setting, value: object) -> str:
     if value is None:
         return "none"
     text = setting.show(value)
-    return mask_url(text) if setting.secret else text
+    return setting.mask(text) if setting.secret else text

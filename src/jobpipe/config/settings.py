@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+from jobpipe.config.tokens import TokenEntry
 from jobpipe.policy.retention import Retention
 from jobpipe.policy.retry import RetryDelays
 
@@ -41,6 +42,14 @@ class Settings:
     max_seconds: float | None
     max_memory: int | None
     health_port: str | None
+    host: str
+    port: int
+    tokens: tuple[TokenEntry, ...] | None = field(repr=False)
+    tokens_file: str | None
+    cors_origins: tuple[str, ...]
+    allowed_hosts: tuple[str, ...]
+    trusted_proxies: tuple[str, ...]
+    access_log: bool
     retention: Retention
     max_payload: int
     log_level: str

@@ -13,9 +13,10 @@ from pathlib import Path
 from typing import Any
 
 from jobpipe.config.commands import TABLE, read_commands
-from jobpipe.config.declared import PREFIX, SETTINGS, Setting
+from jobpipe.config.declared import SETTINGS
 from jobpipe.config.dotenv import parse_dotenv
-from jobpipe.config.mask import MASK, mask_url
+from jobpipe.config.mask import MASK
+from jobpipe.config.setting import PREFIX, Setting
 from jobpipe.config.values import nearest
 from jobpipe.errors import ConfigError
 
@@ -118,7 +119,7 @@ def gather(
 def shown(setting: Setting, raw: object) -> str:
     """A refused value as an error may repeat it: short, and without a secret."""
     if setting.secret:
-        text = repr(mask_url(raw.strip())) if isinstance(raw, str) else MASK
+        text = repr(setting.mask(raw.strip())) if isinstance(raw, str) else MASK
     else:
         try:
             text = repr(raw)

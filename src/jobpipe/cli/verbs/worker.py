@@ -10,7 +10,7 @@ import click
 from jobpipe.cli.choices import Choices, pass_choices
 from jobpipe.cli.options import STORE, Verb, setting_flags
 from jobpipe.cli.output import Column
-from jobpipe.cli.verbs.config import ALL
+from jobpipe.cli.verbs.config import WORKER
 from jobpipe.telemetry.escape import escape
 
 if TYPE_CHECKING:
@@ -47,7 +47,7 @@ COLUMNS: list[Column[WorkerView]] = [
 @click.argument("place", metavar="[APP]", required=False)
 @click.option("--name", metavar="NAME", help="A label of this worker, for people.")
 @click.option("--burst", is_flag=True, help="End when no job may run now.")
-@setting_flags(*ALL, short=[("queues", "-q"), ("concurrency", "-c")])
+@setting_flags(*WORKER, short=[("queues", "-q"), ("concurrency", "-c")])
 @pass_choices
 def worker(choices: Choices, place: str | None, name: str | None, burst: bool) -> int:
     """Run the jobs of an application until stopped.
