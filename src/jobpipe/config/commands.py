@@ -1,4 +1,7 @@
-"""The commands that jobpipe.toml declares: ``[commands.NAME]``, tasks without any Python."""
+"""Tasks without any Python, as jobpipe.toml declares them.
+
+``[commands.NAME]`` is a program to run here, ``[tasks.NAME]`` a task that programs elsewhere run.
+"""
 
 from __future__ import annotations
 
@@ -25,6 +28,13 @@ OPTIONS = (
     "store_result",
     "version",
 )
+TASKS_TABLE = "tasks"
+
+TASK_OPTIONS = tuple(
+    option
+    for option in OPTIONS
+    if option not in {"run", "cwd", "env", "stdin", "ok_codes", "limits"}
+)
 LIMITS = ("memory_mb", "cpu_seconds", "open_files")
 
 
@@ -48,6 +58,21 @@ def read_commands(value: object, problems: list[str]) -> dict[str, dict[str, Any
             continue
         place = f"{place}.limits"
         problems += [_unknown(place, key, LIMITS) for key in limits if key not in LIMITS]
+    return {str(name): dict(options) for name, options in value.items() if _is_table(options)}
+
+
+def read_remote_tasks(value: object, problems: list[str]) -> dict[str, dict[str, Any]]:
+    """Return the options of each remote task by name, like ``read_commands``."""
+    if not isinstance(value, Mapping):
+        problems.append(f"{TASKS_TABLE} is not a table; write [{TASKS_TABLE}.NAME]")
+        return {}
+    for name, options in value.items():
+        place = f"{TASKS_TABLE}.{name}"
+        if not isinstance(options, Mapping):
+            problems.append(f"{place} is not a table; write [{place}] and its options below it")
+            continue
+        unknown = [key for key in options if key not in TASK_OPTIONS]
+        problems += [_unknown(place, key, TASK_OPTIONS) for key in unknown]
     return {str(name): dict(options) for name, options in value.items() if _is_table(options)}
 
 
