@@ -14,8 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from jobpipe.app.overview import LoadWatch
-from jobpipe.store.ops import read
+from jobpipe.app.overview import LoadWatch, Overview, QueueLoad
 from tests.surface.conftest import Cli
 from tests.surface.program import COMMAND, LIMIT, Program
 
@@ -54,18 +53,24 @@ def test_one_frame_in_a_pipe(cli: Cli) -> None:
     assert (row[:7], row[8]) == (["default", "1", "0", "0", "0.0", "0.0", "0.0"], "ok")
 
 
+def overview(**counts: int) -> Overview:
+    """A look at one queue with these counts; the others are 0."""
+    zeros = dict.fromkeys(
+        ["queued", "running", "scheduled", "retrying", "parked", "succeeded", "failed"], 0
+    )
+    load = QueueLoad(
+        name="q", paused=False, oldest_wait_seconds=None, per_second=None, **{**zeros, **counts}
+    )
+    return Overview(time=None, queues=[load], workers=[], slowest=[], failing=[])
+
+
 def test_rates_are_of_what_moved_between_two_looks() -> None:
-    counts = [
-        {("q", "succeeded"): 10, ("q", "failed"): 5, ("q", "running"): 1},
-        {("q", "succeeded"): 30, ("q", "failed"): 4, ("q", "running"): 3},
+    looks = [
+        overview(succeeded=10, failed=5, running=1),
+        overview(succeeded=30, failed=4, running=3),
     ]
     times = [0.0, 2.0]
-    answers = {"counts": lambda: counts.pop(0), "ping": lambda: 0}
-
-    def run(operation: read.Operation) -> object:  # type: ignore[type-arg]
-        return answers.get(operation.name, list)() if operation.name != "busy" else {}
-
-    watch = LoadWatch(run, lambda: times.pop(0))  # type: ignore[arg-type]
+    watch = LoadWatch(lambda: looks.pop(0), lambda: times.pop(0))
     assert watch.look().queues[0].per_second is None
     rates = watch.look().queues[0].per_second
     assert rates is not None

@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping
-from typing import Any, Protocol, TypeVar
+from typing import Any
 
 from msgspec import Struct
+from msgspec.structs import replace
 
 from jobpipe.app.views import SECOND_US, plain, time_text
 from jobpipe.model.condition import Head, TaskFailures, TaskRuns
@@ -18,9 +19,7 @@ from jobpipe.model.state import State
 from jobpipe.model.worker import WorkerRecord
 from jobpipe.store.ops import inspect, read, worker
 from jobpipe.store.ops.read import Counts, QueueRecord
-from jobpipe.store.port import Operation
-
-T = TypeVar("T")
+from jobpipe.store.port import Mode, Op, operation
 
 BOUND = 10_000
 """Counts of waiting jobs stop here."""
@@ -99,64 +98,67 @@ class Overview(Struct, frozen=True, kw_only=True):
     failing: list[FailingTask]
 
 
-class Run(Protocol):
-    """Runs an operation on the store."""
-
-    def __call__(self, operation: Operation[T], /) -> T: ...
-
-
 class LoadWatch:
     """Looks again and again; from the second look on there are rates."""
 
-    def __init__(self, run: Run, clock: Callable[[], float] = time.monotonic) -> None:
-        self._run = run
+    def __init__(
+        self, look: Callable[[], Overview], clock: Callable[[], float] = time.monotonic
+    ) -> None:
+        self._look = look
         self._clock = clock
-        self._before: tuple[float, Counts] | None = None
+        self._before: tuple[float, Overview] | None = None
 
     def look(self) -> Overview:
         """Return how things stand; raises StoreUnavailable."""
-        counts, at = self._run(read.counts(BOUND)), self._clock()
-        rates = self._rates(counts, at)
-        self._before = (at, counts)
-        heads = {head.queue: head for head in self._run(inspect.heads())}
-        busy = self._run(inspect.busy())
-        known = {queue.name: queue for queue in self._run(read.queues())}
-        for name, _state in counts:
-            known.setdefault(name, QueueRecord(name, None, None))
-        return Overview(
-            time=time_text(self._run(read.ping())),
-            queues=[
-                _queue(known[name], counts, heads.get(name), rates(name)) for name in sorted(known)
-            ],
-            workers=[_worker(each, busy) for each in self._run(worker.workers())],
-            slowest=[_slow(each) for each in self._run(inspect.task_runs())[:TASKS]],
-            failing=[_failing(each) for each in self._run(inspect.task_failures())[:TASKS]],
+        seen, at = self._look(), self._clock()
+        before, self._before = self._before, (at, seen)
+        if before is None:
+            return seen
+        then, earlier = before
+        return _with_rates(seen, earlier, max(at - then, 0.001))
+
+
+@operation(Mode.READ)
+def look() -> Op[Overview]:
+    """Return how things stand, without rates."""
+    counts = yield from read.counts(BOUND).start()
+    heads = {head.queue: head for head in (yield from inspect.heads().start())}
+    busy = yield from inspect.busy().start()
+    known = {queue.name: queue for queue in (yield from read.queues().start())}
+    for name, _state in counts:
+        known.setdefault(name, QueueRecord(name, None, None))
+    now = yield from read.ping().start()
+    workers = yield from worker.workers().start()
+    runs = yield from inspect.task_runs().start()
+    failures = yield from inspect.task_failures().start()
+    return Overview(
+        time=time_text(now),
+        queues=[_queue(known[name], counts, heads.get(name)) for name in sorted(known)],
+        workers=[_worker(each, busy) for each in workers],
+        slowest=[_slow(each) for each in runs[:TASKS]],
+        failing=[_failing(each) for each in failures[:TASKS]],
+    )
+
+
+def _with_rates(seen: Overview, earlier: Overview, seconds: float) -> Overview:
+    before = {queue.name: queue for queue in earlier.queues}
+
+    def rates(queue: QueueLoad) -> Rates:
+        then = before.get(queue.name)
+        # The kept counters fall when old jobs are pruned: that is no movement.
+        succeeded = max(0, queue.succeeded - (then.succeeded if then else 0))
+        failed = max(0, queue.failed - (then.failed if then else 0))
+        running = queue.running - (then.running if then else 0)
+        return Rates(
+            started=round(max(0, succeeded + failed + running) / seconds, 1),
+            succeeded=round(succeeded / seconds, 1),
+            failed=round(failed / seconds, 1),
         )
 
-    def _rates(self, counts: Counts, at: float) -> Callable[[str], Rates | None]:
-        if self._before is None:
-            return lambda _queue: None
-        then, earlier = self._before
-        seconds = max(at - then, 0.001)
-
-        def grown(queue: str, state: State) -> int:
-            return counts.get((queue, state), 0) - earlier.get((queue, state), 0)
-
-        def rates(queue: str) -> Rates:
-            # The kept counters fall when old jobs are pruned: that is no movement.
-            succeeded = max(0, grown(queue, State.SUCCEEDED))
-            failed = max(0, grown(queue, State.FAILED))
-            started = max(0, succeeded + failed + grown(queue, State.RUNNING))
-            return Rates(
-                started=round(started / seconds, 1),
-                succeeded=round(succeeded / seconds, 1),
-                failed=round(failed / seconds, 1),
-            )
-
-        return rates
+    return replace(seen, queues=[replace(each, per_second=rates(each)) for each in seen.queues])
 
 
-def _queue(queue: QueueRecord, counts: Counts, head: Head | None, rates: Rates | None) -> QueueLoad:
+def _queue(queue: QueueRecord, counts: Counts, head: Head | None) -> QueueLoad:
     def count(state: State) -> int:
         return counts.get((queue.name, state), 0)
 
@@ -172,7 +174,7 @@ def _queue(queue: QueueRecord, counts: Counts, head: Head | None, rates: Rates |
         succeeded=count(State.SUCCEEDED),
         failed=count(State.FAILED),
         oldest_wait_seconds=waited,
-        per_second=rates,
+        per_second=None,
     )
 
 

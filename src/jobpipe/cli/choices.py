@@ -43,7 +43,8 @@ class Choices:
         """Return the application; it is closed when the verb has ended.
 
         An application that is named (``--app``, ``JOBPIPE_APP``) is loaded, since its store may
-        be its own; without one the settings alone make an application, unless ``tasks`` are needed.
+        be its own; without one the settings alone make an application, unless ``tasks`` are needed
+        that no service knows.
         """
         from jobpipe.application import Jobpipe
         from jobpipe.cli.locate import load_application
@@ -57,7 +58,7 @@ class Choices:
         if place is None or place.strip().lower() in ("", "none"):
             given: dict[str, Any] = dict(self.flags)
             application = Jobpipe(**given)
-            if tasks and not len(application.registry):
+            if tasks and not (application.is_service or len(application.registry)):
                 raise ConfigError(
                     "no application is named, and only an application knows its tasks",
                     help="Name it: --app module:attribute, --app app.py, or JOBPIPE_APP; or"

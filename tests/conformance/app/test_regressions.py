@@ -241,7 +241,7 @@ def test_each_event_loop_that_enqueued_was_kept_for_ever(tmp_path: Path) -> None
     for n in range(5):
         asyncio.run(_enqueue(note.aenqueue, n))
     gc.collect()
-    assert len(jp._gatherer._loops) <= 1  # asyncio itself keeps the last one
+    assert len(jp._access.store("")._gatherer._loops) <= 1  # asyncio itself keeps the last one
     jp.close()
 
 

@@ -100,7 +100,7 @@ def test_a_lost_attempt_commits_nothing(site: Site, jp: Jobpipe, shelf: Shelf) -
     with site.running(jp):
         until(begun.is_set)
         (worker,) = site.place.sql("SELECT id FROM {p}worker")
-        jp._access.run(ops.sweep([worker["id"]]))
+        jp._access.store("").run(ops.sweep([worker["id"]]))
         until(lambda: site.seen(job).state is State.SUCCEEDED)
         assert shelf.items == [12]
         swept.set()
@@ -115,7 +115,7 @@ def test_a_lost_attempt_hears_of_it(site: Site, jp: Jobpipe, shelf: Shelf) -> No
     def inside(n: int) -> Steps:
         yield shelf.put(n)
         (worker,) = site.place.sql("SELECT id FROM {p}worker")
-        jp._access.run(ops.sweep([worker["id"]]))
+        jp._access.store("").run(ops.sweep([worker["id"]]))
 
     def blocking() -> None:
         try:

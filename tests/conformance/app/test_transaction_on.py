@@ -230,7 +230,7 @@ def test_a_lost_attempt_commits_nothing(
 
     def take_over() -> Any:
         (worker,) = site.place.sql("SELECT id FROM {p}worker")
-        jp._access.run(ops.sweep([worker["id"]]))
+        jp._access.store("").run(ops.sweep([worker["id"]]))
         return opening.open(site.place.direct)
 
     job = site.enqueue(shelf.task(on=take_over, on_loss="fail"), 7)

@@ -5,14 +5,14 @@ from __future__ import annotations
 import sqlite3
 from typing import Any
 
-from jobpipe.access import Access
+from jobpipe.access.store import StoreAccess
 
 
-def run_beside(self: Access, connection: object, operation: Any) -> Any:
+def run_beside(self: StoreAccess, connection: object, operation: Any) -> Any:
     assert isinstance(connection, sqlite3.Connection)
     connection.commit()
     return self.run(operation)
 
 
 def plant() -> None:
-    Access.run_on = run_beside  # type: ignore[method-assign]
+    StoreAccess.run_on = run_beside  # type: ignore[method-assign]

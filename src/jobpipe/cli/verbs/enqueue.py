@@ -79,8 +79,7 @@ def enqueue(
     if wait_timeout is not None and not wait:
         raise click.UsageError("--wait-timeout needs --wait.")
     application = choices.application(tasks=True)
-    declared = application.registry.get(task)
-    args = read_arguments(declared.signature, pairs, json_args)
+    args = read_arguments(application.task_named(task).signature, pairs, json_args)
     job: Job[Any] = application.enqueue_named(task, args, **wanted)
     out = choices.out()
     if wait:

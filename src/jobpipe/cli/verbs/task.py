@@ -33,8 +33,5 @@ def task(**_: Any) -> None:
 @pass_choices
 def list_tasks(choices: Choices) -> None:
     """List the tasks that the application declares."""
-    from jobpipe.app.views import task_view
-
-    application = choices.application(tasks=True)
-    tasks = [task_view(each) for each in application.registry]
+    tasks = choices.application(tasks=True).tasks()
     choices.out().listing(COLUMNS, tasks, empty="The application declares no tasks.")

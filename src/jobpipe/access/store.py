@@ -1,0 +1,205 @@
+"""An application's way to its store: opened on first use, schema brought up to date once.
+
+Operations run on our own connections, or (``on``) on a caller's, where they stand or fall with
+the caller's transaction.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import threading
+from collections.abc import Sequence
+from typing import Any, TypeVar
+
+from jobpipe import bootstrap
+from jobpipe.app import asks, requests
+from jobpipe.app.ask import Asked
+from jobpipe.bootstrap import Backend
+from jobpipe.clock import Clock
+from jobpipe.config.settings import Settings
+from jobpipe.delivery.hub import Hint, Hub
+from jobpipe.model.job import Enqueued, JobRecord, Lane, NewJob
+from jobpipe.model.state import State
+from jobpipe.runtime import waiting
+from jobpipe.runtime.gather import Gatherer
+from jobpipe.store import callers
+from jobpipe.store.ops.enqueue import enqueue, enqueue_plain, lanes_of
+from jobpipe.store.port import Operation
+from jobpipe.tasks.task import Call, Defaults
+
+T = TypeVar("T")
+
+
+class StoreAccess:
+    """Runs operations for one application; safe to use from many threads and after a fork."""
+
+    is_service = False
+
+    def __init__(self, settings: Settings, hub: Hub, clock: Clock | None = None) -> None:
+        self._settings = settings
+        self._hub = hub
+        self._clock = clock
+        self._gate = threading.RLock()
+        self._backend: Backend | None = None
+        self._is_current = False
+        self.known_lanes: frozenset[Lane] = frozenset()
+        """Lanes that are sure to be in the store."""
+        self._process = os.getpid()
+        self._gatherer = Gatherer(self._store_gathered, self._astore_gathered)
+        self._defaults = Defaults(
+            max_attempts=settings.max_attempts,
+            timeout_seconds=settings.timeout_seconds,
+            max_payload=settings.max_payload,
+        )
+
+    def store(self, _wish: str) -> StoreAccess:
+        """Return itself: whatever needs a store can have it."""
+        return self
+
+    def backend(self) -> Backend:
+        """Return the wired store, without touching it; raises ConfigError."""
+        if self._process != os.getpid():  # locks held by other threads were not inherited free
+            self._gate, self._process = threading.RLock(), os.getpid()
+        with self._gate:
+            if self._backend is None:
+                self._backend = bootstrap.connect(self._settings, self._hub, self._clock)
+            return self._backend
+
+    def opened(self) -> Backend:
+        """Return the store, its schema up to date; raises ConfigError, StoreUnavailable."""
+        backend = self.backend()
+        if not self._is_current:
+            backend.store.migrate()
+            self._is_current = True
+        return backend
+
+    async def aopened(self) -> Backend:
+        """Return the store like ``opened``, without blocking the loop."""
+        if self._is_current:
+            return self.backend()
+        return await asyncio.to_thread(self.opened)
+
+    def run(self, operation: Operation[T]) -> T:
+        """Run an operation on a connection of our own."""
+        return self.opened().store.run(operation)
+
+    async def arun(self, operation: Operation[T]) -> T:
+        """Run an operation on a connection of our own, without blocking the loop."""
+        backend = self.backend() if self._is_current else await self.aopened()
+        return await backend.async_store.run(operation)
+
+    def run_on(self, connection: object, operation: Operation[T]) -> T:
+        """Run an operation in the transaction of the caller's connection."""
+        caller = callers.blocking(connection)
+        grounds = self.opened().grounds
+        ground = grounds.of(caller)
+        if not grounds.is_known(connection):
+            is_ours = caller.same_store(connection, ground.expected, ground.statements)
+            grounds.check(connection, is_ours)
+        return caller.run(connection, operation, ground.statements, ground.clock)
+
+    async def arun_on(self, connection: object, operation: Operation[T]) -> T:
+        """Run an operation in the transaction of the caller's async connection."""
+        caller = callers.awaited(connection)
+        grounds = (await self.aopened()).grounds
+        ground = await asyncio.to_thread(grounds.of, caller)
+        if not grounds.is_known(connection):
+            is_ours = await caller.same_store(connection, ground.expected, ground.statements)
+            grounds.check(connection, is_ours)
+        return await caller.run(connection, operation, ground.statements, ground.clock)
+
+    def ask(self, ask: Asked[T]) -> T:
+        """Run what is asked, and ring when it is committed."""
+        return self._answer(ask, ask.operation and self.run(ask.operation))
+
+    async def aask(self, ask: Asked[T]) -> T:
+        """Run what is asked like ``ask``."""
+        return self._answer(ask, ask.operation and await self.arun(ask.operation))
+
+    def _answer(self, ask: Asked[T], result: Any) -> T:
+        if ask.hint is not None:
+            self._hub.ring(ask.hint(result))
+        return ask.value(result)
+
+    def final(self, id: int, timeout: float | None) -> JobRecord:
+        """Wait for the end of a job."""
+        waiting.wait(self.opened().store, id, timeout)
+        return self.ask(asks.job(id))
+
+    async def afinal(self, id: int, limit: float | None) -> JobRecord:
+        """Wait for the end of a job, without blocking the loop."""
+        await waiting.await_end((await self.aopened()).async_store, id, limit)
+        return await self.aask(asks.job(id))
+
+    def enqueue(self, calls: Sequence[Call[Any]], on: object | None) -> list[Enqueued]:
+        """Store the calls, all or none."""
+        jobs = [call.new_job(self._defaults) for call in calls]
+        if on is not None:
+            return self.run_on(on, self._enqueuing(jobs)) if jobs else []
+        if len(jobs) == 1 and self._may_share(jobs[0]):
+            return [self._gatherer.enqueue(jobs[0])]
+        return self._enqueued(jobs, self.run(self._enqueuing(jobs))) if jobs else []
+
+    async def aenqueue(self, calls: Sequence[Call[Any]], on: object | None) -> list[Enqueued]:
+        """Store the calls like ``enqueue``."""
+        jobs = [call.new_job(self._defaults) for call in calls]
+        if on is not None:
+            return await self.arun_on(on, self._enqueuing(jobs)) if jobs else []
+        if len(jobs) == 1 and self._may_share(jobs[0]):
+            return [await self._gatherer.aenqueue(jobs[0])]
+        return self._enqueued(jobs, await self.arun(self._enqueuing(jobs))) if jobs else []
+
+    def close(self) -> None:
+        """Close every connection; the next use opens them again."""
+        with self._gate:
+            backend = self._forget()
+        if backend is not None:
+            backend.close()
+
+    async def aclose(self) -> None:
+        """Close every connection, also those of this loop."""
+        with self._gate:
+            backend = self._forget()
+        if backend is not None:
+            await backend.async_store.close()
+            await asyncio.to_thread(backend.close)
+
+    def _forget(self) -> Backend | None:
+        """What the next use opens may be another store: nothing that was learnt counts for it."""
+        backend, self._backend, self._is_current = self._backend, None, False
+        self.known_lanes = frozenset()
+        return backend
+
+    def _enqueuing(self, jobs: Sequence[NewJob]) -> Operation[list[Enqueued]]:
+        bound = self._settings.max_queued
+        return enqueue(jobs, known_lanes=self.known_lanes, max_queued=bound)
+
+    def _may_share(self, job: NewJob) -> bool:
+        """Tell whether the job needs nothing but a row, so that others may share the statement."""
+        if job.idempotency_key is not None or self._settings.max_queued is not None:
+            return False
+        return Lane(job.queue, job.priority) in self.known_lanes
+
+    def _store_gathered(self, jobs: Sequence[NewJob]) -> list[Enqueued]:
+        return self._enqueued(jobs, self.run(enqueue_plain(jobs)))
+
+    async def _astore_gathered(self, jobs: Sequence[NewJob]) -> list[Enqueued]:
+        return self._enqueued(jobs, await self.arun(enqueue_plain(jobs)))
+
+    def _enqueued(self, jobs: Sequence[NewJob], answers: list[Enqueued]) -> list[Enqueued]:
+        """The jobs are committed: their lanes are known now, and workers may look."""
+        lowest: dict[tuple[str, int], int] = {}
+        dues: list[int] = []
+        for job, answer in zip(jobs, answers, strict=True):
+            if answer.state is State.QUEUED:
+                lane = (job.queue, job.priority)
+                if answer.id < lowest.get(lane, requests.MAX_ID):
+                    lowest[lane] = answer.id
+            else:
+                dues.append(job.delay_us or 0)
+        lanes = {Lane(*lane): id for lane, id in lowest.items()}
+        if not lanes.keys() <= self.known_lanes or dues:
+            self.known_lanes = self.known_lanes.union(lanes_of(jobs))
+        self._hub.ring(Hint(lanes, min(dues, default=None)))
+        return answers

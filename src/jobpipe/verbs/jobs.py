@@ -1,0 +1,172 @@
+"""What an application does about stored jobs: each verb asks one thing, in a pair of lines."""
+
+from __future__ import annotations
+
+from typing import Any, TypedDict, TypeVar, Unpack
+
+from jobpipe.app import asks
+from jobpipe.app.asks import LOG_LINES
+from jobpipe.app.outcomes import value_of
+from jobpipe.app.views import JobView, job_view
+from jobpipe.model.job import AttemptRecord, JobRecord
+from jobpipe.model.report import LogRecord
+from jobpipe.model.state import State
+from jobpipe.store.ops.read import Page
+from jobpipe.tasks.job import Job
+from jobpipe.verbs.asking import Asking
+
+R = TypeVar("R")
+
+
+class JobFilters(TypedDict, total=False):
+    """Which jobs a list shows; what is left out does not matter."""
+
+    state: State | str | None
+    queue_name: str | None
+    task: str | None
+    limit: int
+    """Most jobs of the page, 50 unless said otherwise."""
+    before: int | None
+    """Only jobs with a lower id: the last one of the page before."""
+
+
+class StoredJobs(Asking):
+    """The verbs about jobs, and those that handles of jobs call."""
+
+    def job(self, id: int) -> Job[Any]:
+        """Return the handle of a job; raises JobNotFound."""
+        return self._handle(self._ask(asks.job(id)))
+
+    async def ajob(self, id: int) -> Job[Any]:
+        """Return the handle of a job; raises JobNotFound."""
+        return self._handle(await self._aask(asks.job(id)))
+
+    def job_view(self, id: int) -> JobView:
+        """Return all that is shown of a job; raises JobNotFound."""
+        return job_view(self._ask(asks.job(id)))
+
+    async def ajob_view(self, id: int) -> JobView:
+        """Return all that is shown of a job; raises JobNotFound."""
+        return job_view(await self._aask(asks.job(id)))
+
+    def jobs(self, **filters: Unpack[JobFilters]) -> list[Job[Any]]:
+        """Return jobs, newest first; filters as in ``JobFilters``."""
+        return [self._handle(record) for record in self.job_page(**filters).jobs]
+
+    async def ajobs(self, **filters: Unpack[JobFilters]) -> list[Job[Any]]:
+        """Return jobs, newest first; filters as in ``JobFilters``."""
+        return [self._handle(record) for record in (await self.ajob_page(**filters)).jobs]
+
+    def job_page(self, **filters: Unpack[JobFilters]) -> Page:
+        """Return a page of jobs, newest first; raises InvalidArguments for a wrong filter."""
+        return self._ask(asks.jobs(**filters))
+
+    async def ajob_page(self, **filters: Unpack[JobFilters]) -> Page:
+        """Return a page of jobs like ``job_page``."""
+        return await self._aask(asks.jobs(**filters))
+
+    def attempts(self, id: int) -> list[AttemptRecord]:
+        """Return the recorded attempts of a job, oldest first."""
+        return self._ask(asks.attempts(id))
+
+    async def aattempts(self, id: int) -> list[AttemptRecord]:
+        """Return the recorded attempts of a job, oldest first."""
+        return await self._aask(asks.attempts(id))
+
+    def logs(
+        self,
+        id: int,
+        after: tuple[int, int] | None = None,
+        limit: int = LOG_LINES,
+        token: int | None = None,
+    ) -> list[LogRecord]:
+        """Return a page of a job's log, in order; raises JobNotFound.
+
+        ``after`` is the (token, number) of the last line of the page before; ``token`` asks for
+        the lines of one attempt.
+        """
+        return self._ask(asks.logs(id, after, limit, token))
+
+    async def alogs(
+        self,
+        id: int,
+        after: tuple[int, int] | None = None,
+        limit: int = LOG_LINES,
+        token: int | None = None,
+    ) -> list[LogRecord]:
+        """Return a page of a job's log like ``logs``."""
+        return await self._aask(asks.logs(id, after, limit, token))
+
+    def cancel(self, id: int) -> JobRecord:
+        """Cancel a waiting job, or ask a running one to stop; returns it as it stands then."""
+        return self._ask(asks.cancel(id))
+
+    async def acancel(self, id: int) -> JobRecord:
+        """Cancel a job like ``cancel``."""
+        return await self._aask(asks.cancel(id))
+
+    def rerun(self, id: int) -> JobRecord:
+        """Run an ended job once more; returns it as it stands then."""
+        return self._ask(asks.rerun(id))
+
+    async def arerun(self, id: int) -> JobRecord:
+        """Re-run a job like ``rerun``."""
+        return await self._aask(asks.rerun(id))
+
+    def delete(self, id: int) -> None:
+        """Delete an ended job with its history and its log.
+
+        Raises JobNotFound; InvalidTransition when it has not ended.
+        """
+        self._ask(asks.delete(id))
+
+    async def adelete(self, id: int) -> None:
+        """Delete a job like ``delete``."""
+        await self._aask(asks.delete(id))
+
+    def deletable(self, id: int) -> int:
+        """Return the id of a job that ``delete`` would delete; raises what it would raise."""
+        return self._ask(asks.deletable(id))
+
+    async def adeletable(self, id: int) -> int:
+        """Return the id of a job like ``deletable``."""
+        return await self._aask(asks.deletable(id))
+
+    # What handles call
+
+    def job_result(self, job: Job[R], timeout: float | None) -> R:
+        """Wait for a handle's job and return its value."""
+        return value_of(job, self._access.final(job.id, timeout))
+
+    async def job_aresult(self, job: Job[R], timeout: float | None) -> R:  # noqa: ASYNC109
+        """Wait for a handle's job and return its value."""
+        return value_of(job, await self._access.afinal(job.id, timeout))
+
+    def job_refresh(self, job: Job[Any]) -> JobRecord:
+        """Read a handle's job."""
+        return self._ask(asks.job(job.id))
+
+    async def job_arefresh(self, job: Job[Any]) -> JobRecord:
+        """Read a handle's job."""
+        return await self._aask(asks.job(job.id))
+
+    def job_cancel(self, job: Job[Any]) -> JobRecord:
+        """Cancel a handle's job."""
+        return self.cancel(job.id)
+
+    async def job_acancel(self, job: Job[Any]) -> JobRecord:
+        """Cancel a handle's job."""
+        return await self.acancel(job.id)
+
+    def job_rerun(self, job: Job[Any]) -> JobRecord:
+        """Re-run a handle's job."""
+        return self.rerun(job.id)
+
+    async def job_arerun(self, job: Job[Any]) -> JobRecord:
+        """Re-run a handle's job."""
+        return await self.arerun(job.id)
+
+    def _handle(self, record: JobRecord) -> Job[Any]:
+        known = record.task in self.registry
+        signature = self.registry.get(record.task).signature if known else None
+        return Job(self, record.id, record.state, record=record, signature=signature)

@@ -1,0 +1,106 @@
+"""What an application does about the whole: queues, workers, counts, how things stand."""
+
+from __future__ import annotations
+
+from jobpipe.app import asks
+from jobpipe.app.overview import LoadWatch
+from jobpipe.app.views import TaskView
+from jobpipe.model.state import State
+from jobpipe.model.worker import WorkerRecord
+from jobpipe.store.ops.read import Counts, QueueRecord
+from jobpipe.verbs.asking import Asking
+
+
+class Whole(Asking):
+    """The verbs about queues, workers and counts."""
+
+    def counts(self) -> dict[str, int]:
+        """Count jobs by state; waiting states stop counting at 100,000 each."""
+        return _by_state(self.queue_counts())
+
+    async def acounts(self) -> dict[str, int]:
+        """Count jobs by state like ``counts``."""
+        return _by_state(await self.aqueue_counts())
+
+    def queue_counts(self) -> Counts:
+        """Count jobs by (queue, state)."""
+        return self._ask(asks.queue_counts())
+
+    async def aqueue_counts(self) -> Counts:
+        """Count jobs by (queue, state)."""
+        return await self._aask(asks.queue_counts())
+
+    def queues(self) -> list[QueueRecord]:
+        """List the queues."""
+        return self._ask(asks.queues())
+
+    async def aqueues(self) -> list[QueueRecord]:
+        """List the queues."""
+        return await self._aask(asks.queues())
+
+    def pause_queue(self, name: str, reason: str | None = None) -> None:
+        """Stop workers from taking jobs of a queue; what runs goes on."""
+        self._ask(asks.pause_queue(name, reason))
+
+    async def apause_queue(self, name: str, reason: str | None = None) -> None:
+        """Pause a queue like ``pause_queue``."""
+        await self._aask(asks.pause_queue(name, reason))
+
+    def resume_queue(self, name: str) -> None:
+        """Let workers take jobs of a queue again."""
+        self._ask(asks.resume_queue(name))
+
+    async def aresume_queue(self, name: str) -> None:
+        """Resume a queue like ``resume_queue``."""
+        await self._aask(asks.resume_queue(name))
+
+    def tasks(self) -> list[TaskView]:
+        """Return what is shown of each declared task; of a service, of those that it declares."""
+        return self._ask(asks.tasks(self.registry))
+
+    async def atasks(self) -> list[TaskView]:
+        """Return what is shown of each declared task like ``tasks``."""
+        return await self._aask(asks.tasks(self.registry))
+
+    def task_names(self) -> list[str]:
+        """List the tasks of the newest jobs by name; of a service, those that it declares."""
+        return self._ask(asks.task_names())
+
+    async def atask_names(self) -> list[str]:
+        """List the tasks of the newest jobs like ``task_names``."""
+        return await self._aask(asks.task_names())
+
+    def load_watch(self) -> LoadWatch:
+        """Return what looks at queues, rates, workers and tasks, again and again."""
+        return LoadWatch(lambda: self._ask(asks.overview()))
+
+    def workers(self) -> list[WorkerRecord]:
+        """List the workers that have not ended."""
+        return self._ask(asks.workers())
+
+    async def aworkers(self) -> list[WorkerRecord]:
+        """List the workers that have not ended."""
+        return await self._aask(asks.workers())
+
+    def health(self) -> int:
+        """Return the store's clock (microseconds); raises StoreUnavailable or ConfigError."""
+        return self._ask(asks.clock())
+
+    async def ahealth(self) -> int:
+        """Return the store's clock like ``health``."""
+        return await self._aask(asks.clock())
+
+    def close(self) -> None:
+        """Close every connection; the next use opens them again."""
+        self._access.close()
+
+    async def aclose(self) -> None:
+        """Close every connection, also those of this loop."""
+        await self._access.aclose()
+
+
+def _by_state(counts: Counts) -> dict[str, int]:
+    totals = {str(state): 0 for state in State}
+    for (_queue, state), n in counts.items():
+        totals[state] += n
+    return totals
