@@ -215,6 +215,44 @@ def test_the_read_ahead_counts_what_was_finished_lately() -> None:
     assert ahead.room(1.0) == AHEAD_MAX
 
 
+@pytest.mark.parametrize(
+    "free, ahead, is_due",
+    [
+        (1, 0, True),
+        (0, 0, False),
+        (0, 4, True),
+        (-1, 4, True),  # three of four: most of the read-ahead is to be filled
+        (-2, 4, False),
+        (1, 4_000, True),
+        (-999, 2_000, True),  # a claim of most jobs is under way while as many wait here
+        (-1_000, 2_000, True),
+        (-1_001, 2_000, False),
+    ],
+)
+def test_a_claim_waits_until_it_is_worth_it_and_never_while_slots_are_free(
+    free: int, ahead: int, is_due: bool
+) -> None:
+    assert Demand(free, ahead).is_due is is_due
+
+
+def test_a_claim_is_not_followed_by_one_of_what_ended_meanwhile() -> None:
+    bench = Bench(Store(True, a=500), slots=4, ahead=100, poll_seconds=60.0)
+    waiting: list[int] = []
+
+    def ended() -> bool:
+        if len(bench.jobs) == 104:
+            waiting.append(len(bench.jobs))
+            del bench.jobs[:10]  # they ended while the claim was under way
+            bench.claimer.look()
+        elif waiting:
+            waiting.append(len(bench.jobs))
+        return len(waiting) > 20
+
+    bench.run(ended)
+    assert bench.store.limits == [104]
+    assert waiting[-1] == 94
+
+
 @pytest.mark.parametrize("frontier", [False, True])
 def test_what_is_left_of_the_room_says_that_nothing_is_left_to_claim(frontier: bool) -> None:
     bench = Bench(Store(frontier, a=3), slots=4, poll_seconds=60.0)

@@ -1,7 +1,7 @@
 """Claims jobs for free slots: on a hint at once, otherwise on the poll.
 
 It claims as many as there are free slots and reads a little ahead: what the worker finished in
-the last 50 ms, so that short jobs never wait for a round trip and long ones are not hoarded.
+the last 100 ms, so that short jobs never wait for a round trip and long ones are not hoarded.
 """
 
 from __future__ import annotations
@@ -24,7 +24,9 @@ from jobpipe.store.ops.left_behind import left_behind
 from jobpipe.store.port import AsyncStore
 from jobpipe.telemetry.events import StoreBack, StoreLost, emit
 
-AHEAD_SECONDS = 0.05
+AHEAD_SECONDS = 0.1
+"""How long a short job may wait here while another worker has none."""
+
 AHEAD_MAX = 2_000
 """Twice ``CLAIM_MAX``: as many wait here as the store is taking meanwhile."""
 
@@ -103,6 +105,15 @@ class Demand:
     @property
     def room(self) -> int:
         return self.free + self.ahead
+
+    @property
+    def is_due(self) -> bool:
+        """Tell whether to claim now: always while slots are free, else when it is worth a claim.
+
+        A claim of few jobs costs nearly as much as one of many: most of the read-ahead must be
+        there to fill. Without this each claim was followed by one of what ended meanwhile.
+        """
+        return self.room > 0 and self.room >= min(CLAIM_MAX, self.ahead * 3 // 4)
 
 
 class Claimer:
@@ -203,9 +214,9 @@ class Claimer:
         """
         self._is_exhausted = False
         demand = self._demand()
-        room = demand.room
-        if room <= 0:
+        if not demand.is_due:
             return False
+        room = demand.room
         is_held_up = may_have_more = False
         for ask in self._lanes.asks():
             wanted = min(room, CLAIM_MAX)

@@ -275,8 +275,7 @@ class Incarnation:
 
     def _freed(self) -> None:
         self._changed.set()
-        demand = self._demand()
-        if not self.slots.waiting or demand.room > (self.slots.count + demand.ahead) // 2:
+        if self._demand().is_due:
             self.claimer.look_for_more()
 
     def _written(self, batch: Sequence[Finish], taken: Sequence[Finished]) -> None:
