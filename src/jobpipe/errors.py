@@ -9,6 +9,7 @@
     ├── DuplicateKey           the key names another request             duplicate_key
     ├── JobNotFound            also a LookupError                        job_not_found
     ├── InvalidTransition      the job's state forbids it                invalid_transition
+    ├── PreconditionFailed     the job is no longer the one looked at    precondition_failed
     ├── JobFailed              raised by ``job.result()``                job_failed
     ├── JobCancelled           raised by ``job.result()``                job_cancelled
     ├── WaitTimeout            also a TimeoutError                       wait_timeout
@@ -84,6 +85,12 @@ class InvalidTransition(JobpipeError):
     """Look at the job's state first: it does not allow this."""
 
     code = "invalid_transition"
+
+
+class PreconditionFailed(JobpipeError):
+    """Somebody changed the job since you looked at it: look again, then decide anew."""
+
+    code = "precondition_failed"
 
 
 class JobFailed(JobpipeError):

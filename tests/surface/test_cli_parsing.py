@@ -217,6 +217,7 @@ def test_every_error_has_its_exit_code() -> None:
         "DuplicateKey": 5,
         "JobNotFound": 4,
         "InvalidTransition": 5,
+        "PreconditionFailed": 5,
         "JobFailed": 10,
         "JobCancelled": 11,
         "WaitTimeout": 12,

@@ -43,7 +43,7 @@ class Store:
             assert self.gate.wait(LIMIT_SECONDS)
         if error := self._error(names):
             raise error
-        return [Enqueued(int(name), State.QUEUED, True) for name in names]
+        return [Enqueued(int(name), State.QUEUED, True, 0) for name in names]
 
     async def awaited(self, jobs: Sequence[NewJob]) -> list[Enqueued]:
         await asyncio.sleep(0)
@@ -191,7 +191,7 @@ def test_an_enqueue_that_interrupts_one_of_its_own_thread_is_stored_at_once() ->
         groups.append([job.task for job in jobs])
         if groups == [["1"]]:
             assert gathers.enqueue(job("2")).id == 2
-        return [Enqueued(int(job.task), State.QUEUED, True) for job in jobs]
+        return [Enqueued(int(job.task), State.QUEUED, True, 0) for job in jobs]
 
     gathers = Gatherer(store, Store().awaited)
     assert gathers.enqueue(job("1")).id == 1

@@ -21,6 +21,7 @@ T = TypeVar("T")
 JOB = NewJob(task="t", args="{}")
 KEYED = NewJob(task="t", args="{}", idempotency_key="k")
 LANE = Lane("default", 0)
+NOW = 1_700_000_000_000_000
 
 
 class Script:
@@ -63,7 +64,7 @@ def ids_from(first: int) -> Any:
     def answer(statement: Statement) -> list[dict[str, Any]]:
         rows = []
         for id in given_ids(statement):
-            rows.append({"id": id or count[0], "state": "queued"})
+            rows.append({"id": id or count[0], "state": "queued", "created_at": NOW})
             count[0] += 1
         return rows[::-1]
 
@@ -75,8 +76,8 @@ def test_a_plain_enqueue_is_one_statement() -> None:
     operation = enqueue([JOB, JOB], known_lanes=[LANE])
     assert operation.mode is Mode.ONE
     assert run(operation, script) == [
-        Enqueued(7, State.QUEUED, created=True),
-        Enqueued(8, State.QUEUED, created=True),
+        Enqueued(7, State.QUEUED, created=True, created_at=NOW),
+        Enqueued(8, State.QUEUED, created=True, created_at=NOW),
     ]
     assert script.names == ["enqueue_alike"]
 
@@ -85,7 +86,7 @@ def test_one_job_binds_no_array() -> None:
     script = Script(enqueue_now=ids_from(7))
     operation = enqueue([JOB], known_lanes=[LANE])
     assert operation.mode is Mode.ONE
-    assert run(operation, script) == [Enqueued(7, State.QUEUED, created=True)]
+    assert run(operation, script) == [Enqueued(7, State.QUEUED, created=True, created_at=NOW)]
     (asked,) = script.asked
     assert asked.batch is None
     assert not any(isinstance(value, list | tuple) for value in asked.params.values())
@@ -118,7 +119,9 @@ def test_jobs_that_differ_in_their_arguments_alone_say_the_rest_once() -> None:
     }
 
 
-@pytest.mark.parametrize("field", sorted({*NewJob.__struct_fields__} - {"args", "idempotency_key"}))
+@pytest.mark.parametrize(
+    "field", sorted({*NewJob.__struct_fields__} - {"args", "idempotency_key", "by"})
+)
 def test_jobs_that_differ_in_anything_else_are_still_one_statement(field: str) -> None:
     other = replace(JOB, **{field: "x" if field in ("task", "queue", "tags", "meta") else 77})
     script = Script(enqueue=ids_from(7))
@@ -171,6 +174,7 @@ def test_a_key_whose_job_vanishes_is_tried_again_and_then_given_up() -> None:
 
 def test_a_key_of_another_request_is_refused() -> None:
     taken = {"key": "k", "fingerprint": "other", "job_id": 3, "state": "queued"}
+    taken["created_at"] = NOW
     script = Script(note_lanes=[], reserve_ids=[{"id": 9}], hold_keys=[], read_keys=[taken])
     with pytest.raises(DuplicateKey):
         run(enqueue([KEYED]), script)
@@ -178,7 +182,9 @@ def test_a_key_of_another_request_is_refused() -> None:
     script = Script(
         note_lanes=[], reserve_ids=[{"id": 9}], hold_keys=[], read_keys=[same], enqueue=ids_from(1)
     )
-    assert run(enqueue([KEYED]), script) == [Enqueued(3, State.RUNNING, created=False)]
+    assert run(enqueue([KEYED]), script) == [
+        Enqueued(3, State.RUNNING, created=False, created_at=NOW)
+    ]
 
 
 def test_a_fingerprint_tells_task_and_arguments_apart() -> None:

@@ -12,8 +12,11 @@ import threading
 from collections.abc import Sequence
 from typing import Any, TypeVar
 
+from msgspec.structs import replace
+
 from jobpipe import bootstrap
 from jobpipe.app import asks, requests
+from jobpipe.app.actor import current
 from jobpipe.app.ask import Asked
 from jobpipe.bootstrap import Backend
 from jobpipe.clock import Clock
@@ -24,7 +27,7 @@ from jobpipe.model.state import State
 from jobpipe.runtime import waiting
 from jobpipe.runtime.gather import Gatherer
 from jobpipe.store import callers
-from jobpipe.store.ops.enqueue import enqueue, enqueue_plain, lanes_of
+from jobpipe.store.ops.enqueue import enqueue, enqueue_together, lanes_of
 from jobpipe.store.port import Operation
 from jobpipe.tasks.task import Call, Defaults
 
@@ -134,7 +137,7 @@ class StoreAccess:
 
     def enqueue(self, calls: Sequence[Call[Any]], on: object | None) -> list[Enqueued]:
         """Store the calls, all or none."""
-        jobs = [call.new_job(self._defaults) for call in calls]
+        jobs = self._wanted(calls)
         if on is not None:
             return self.run_on(on, self._enqueuing(jobs)) if jobs else []
         if len(jobs) == 1 and self._may_share(jobs[0]):
@@ -143,7 +146,7 @@ class StoreAccess:
 
     async def aenqueue(self, calls: Sequence[Call[Any]], on: object | None) -> list[Enqueued]:
         """Store the calls like ``enqueue``."""
-        jobs = [call.new_job(self._defaults) for call in calls]
+        jobs = self._wanted(calls)
         if on is not None:
             return await self.arun_on(on, self._enqueuing(jobs)) if jobs else []
         if len(jobs) == 1 and self._may_share(jobs[0]):
@@ -171,6 +174,11 @@ class StoreAccess:
         self.known_lanes = frozenset()
         return backend
 
+    def _wanted(self, calls: Sequence[Call[Any]]) -> list[NewJob]:
+        by = current()
+        jobs = [call.new_job(self._defaults) for call in calls]
+        return jobs if by is None else [replace(job, by=by) for job in jobs]
+
     def _enqueuing(self, jobs: Sequence[NewJob]) -> Operation[list[Enqueued]]:
         bound = self._settings.max_queued
         return enqueue(jobs, known_lanes=self.known_lanes, max_queued=bound)
@@ -182,10 +190,10 @@ class StoreAccess:
         return Lane(job.queue, job.priority) in self.known_lanes
 
     def _store_gathered(self, jobs: Sequence[NewJob]) -> list[Enqueued]:
-        return self._enqueued(jobs, self.run(enqueue_plain(jobs)))
+        return self._enqueued(jobs, self.run(enqueue_together(jobs)))
 
     async def _astore_gathered(self, jobs: Sequence[NewJob]) -> list[Enqueued]:
-        return self._enqueued(jobs, await self.arun(enqueue_plain(jobs)))
+        return self._enqueued(jobs, await self.arun(enqueue_together(jobs)))
 
     def _enqueued(self, jobs: Sequence[NewJob], answers: list[Enqueued]) -> list[Enqueued]:
         """The jobs are committed: their lanes are known now, and workers may look."""

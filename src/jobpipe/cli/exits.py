@@ -33,6 +33,7 @@ BY_CODE: dict[str, int] = {
     errors.QueueFull.code: CONFLICT,
     errors.DuplicateKey.code: CONFLICT,
     errors.InvalidTransition.code: CONFLICT,
+    errors.PreconditionFailed.code: CONFLICT,
     errors.LeaseLost.code: CONFLICT,
     errors.JobFailed.code: JOB_FAILED,
     errors.JobCancelled.code: JOB_CANCELLED,

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from msgspec import Struct
 
+from jobpipe.model.audit import Actor
 from jobpipe.model.report import ProgressRecord
 from jobpipe.model.state import Reason, State
 
@@ -35,6 +36,8 @@ class NewJob(Struct, frozen=True, kw_only=True, gc=False):
     idempotency_key: str | None = None
     tags: str | None = None
     meta: str | None = None
+    by: Actor | None = None
+    """Who asks for it; noted in the audit. No column of the job; None leaves no note."""
 
 
 class Enqueued(Struct, frozen=True, gc=False):
@@ -44,6 +47,8 @@ class Enqueued(Struct, frozen=True, gc=False):
     state: State
     created: bool
     """False when an earlier request with the same idempotency key made the job."""
+    created_at: int
+    """When the job was stored, by the store's clock."""
 
 
 class Lane(Struct, frozen=True, order=True):
@@ -130,6 +135,45 @@ class JobRecord(Struct, frozen=True, kw_only=True):
     worker: str | None
     worker_pid: int | None
     progress: ProgressRecord | None = None
+
+
+def just_stored(job: NewJob, answer: Enqueued) -> JobRecord:
+    """Return the job as a read would have found it right after it was created."""
+    now = answer.created_at
+    run_at = now + job.delay_us if job.run_at is None and job.delay_us is not None else job.run_at
+    expires_at = None if job.expires_in_us is None else now + job.expires_in_us
+    is_queued = answer.state is State.QUEUED
+    return JobRecord(
+        id=answer.id,
+        task=job.task,
+        args=job.args,
+        queue=job.queue,
+        priority=job.priority,
+        state=answer.state,
+        reason=None,
+        attempt=0,
+        max_attempts=job.max_attempts,
+        losses=0,
+        reruns=0,
+        token=0,
+        created_at=now,
+        run_at=run_at,
+        # The store looks at it again at its start, or sooner when it expires before.
+        due_at=None if is_queued else min(t for t in (run_at, expires_at) if t is not None),
+        queued_at=now if is_queued else None,
+        started_at=None,
+        finished_at=None,
+        expires_at=expires_at,
+        cancel_requested_at=None,
+        timeout_us=job.timeout_us,
+        result=None,
+        error=None,
+        tags=job.tags,
+        meta=job.meta,
+        idempotency_key=job.idempotency_key,
+        worker=None,
+        worker_pid=None,
+    )
 
 
 class AttemptRecord(Struct, frozen=True, kw_only=True):

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import Any, Generic, Protocol, Self, TypeVar
 
-from jobpipe.model.job import JobRecord
+from jobpipe.model.job import Enqueued, JobRecord, NewJob, just_stored
 from jobpipe.model.state import State
 from jobpipe.tasks import wire
 from jobpipe.tasks.codec import decode_result
@@ -32,7 +32,7 @@ class JobVerbs(Protocol):
 class Job(Generic[R]):
     """One stored request to run a task; ``R`` is the type of its result."""
 
-    __slots__ = ("_record", "_signature", "_state", "_verbs", "id")
+    __slots__ = ("_record", "_signature", "_state", "_stored", "_verbs", "created", "id")
 
     def __init__(
         self,
@@ -42,8 +42,13 @@ class Job(Generic[R]):
         *,
         record: JobRecord | None = None,
         signature: Signature | None = None,
+        created: bool = True,
+        stored: tuple[NewJob, Enqueued] | None = None,
     ) -> None:
         self.id = id
+        self.created = created
+        """False when an earlier request with the same idempotency key made the job."""
+        self._stored = stored
         self._verbs = verbs
         self._state = state
         self._record = record
@@ -59,28 +64,30 @@ class Job(Generic[R]):
 
     @property
     def record(self) -> JobRecord | None:
-        """All columns as last read, or None before the first ``refresh()``."""
+        """All columns as last read; at first as they were stored, if this call stored them."""
+        if self._record is None and self._stored is not None:
+            self._record = just_stored(*self._stored)
         return self._record
 
     @property
     def attempt(self) -> int:
         """How many attempts have been charged, as last read."""
-        return self._record.attempt if self._record else 0
+        return self.record.attempt if self.record else 0
 
     @property
     def error(self) -> dict[str, Any] | None:
         """The last failure (``type``, ``message``, ``traceback``), as last read."""
-        return self._read(self._record.error) if self._record else None
+        return self._read(self.record.error) if self.record else None
 
     @property
     def tags(self) -> list[str]:
         """The tags, as last read."""
-        return (self._read(self._record.tags) if self._record else None) or []
+        return (self._read(self.record.tags) if self.record else None) or []
 
     @property
     def meta(self) -> dict[str, Any]:
         """The metadata, as last read."""
-        return (self._read(self._record.meta) if self._record else None) or {}
+        return (self._read(self.record.meta) if self.record else None) or {}
 
     def result(self, timeout: float | None = None) -> R:
         """Wait until the job is final and return its result.

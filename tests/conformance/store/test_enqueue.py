@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
+from msgspec.structs import replace
 
 from jobpipe.errors import DuplicateKey, QueueFull
-from jobpipe.model.job import Lane
+from jobpipe.model.job import Lane, just_stored
 from jobpipe.model.state import State
 from jobpipe.store.ops import claim, worker
 from jobpipe.store.ops.enqueue import enqueue
@@ -184,3 +187,34 @@ def test_peek_sees_what_may_run_now(lab: Lab) -> None:
     lab.new(queue="other")
     assert not lab.run(claim.peek([LANE]))
     assert lab.run(claim.peek([LANE, Lane("other", 0)]))
+
+
+TERMS: tuple[dict[str, Any], ...] = (
+    {},
+    {"delay_us": MINUTE},
+    {"run_at": 1},
+    {"run_at": 4_000_000_000_000_000},
+    {"expires_in_us": 30 * SECOND},
+    {"delay_us": MINUTE, "expires_in_us": 30 * SECOND},
+    {"delay_us": SECOND, "expires_in_us": 30 * SECOND, "tags": '["a"]', "meta": '{"k": [1, null]}'},
+    {"priority": -7, "queue": "mail", "max_attempts": 9, "timeout_us": 5, "task": "other"},
+    {"idempotency_key": "k", "args": '{"to": "\\u00e9"}'},
+    {"idempotency_key": "l", "run_at": 4_000_000_000_000_000, "expires_in_us": SECOND},
+)
+
+
+def test_a_created_job_is_known_without_reading_it(lab: Lab) -> None:
+    jobs = [new_job(**terms) for terms in TERMS]
+    together = [new_job(**{**terms, "idempotency_key": None}) for terms in TERMS]
+    alike = [new_job(args=args, delay_us=SECOND) for args in ('{"n":1}', '{"n":2}')]
+    answers = [lab.enqueue([job])[0] for job in jobs] + lab.enqueue(together) + lab.enqueue(alike)
+    for job, answer in zip(jobs + together + alike, answers, strict=True):
+        assert just_stored(job, answer) == lab.job(answer.id)
+
+
+def test_a_repeated_key_tells_when_its_job_was_stored(lab: Lab) -> None:
+    (first,) = lab.enqueue([new_job(idempotency_key="k")])
+    lab.clock.advance(10)
+    twice = lab.enqueue([new_job(idempotency_key="k")] * 2)
+    assert twice == [replace(first, created=False)] * 2
+    assert first.created_at == lab.job(first.id).created_at

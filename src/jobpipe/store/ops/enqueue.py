@@ -10,14 +10,17 @@ from collections.abc import Iterable, Sequence
 from operator import attrgetter
 from typing import Any
 
-from msgspec.structs import astuple
+from msgspec.structs import replace
 
 from jobpipe.errors import DuplicateKey, QueueFull, StoreUnavailable
 from jobpipe.model.job import Enqueued, Lane, NewJob
 from jobpipe.model.state import State
+from jobpipe.store.ops.audit import enqueue_notes, note
 from jobpipe.store.port import Batch, Mode, Op, Operation, Statement, operation
 
-COLUMNS = ("id", *NewJob.__struct_fields__)
+FIELDS = tuple(name for name in NewJob.__struct_fields__ if name != "by")
+COLUMNS = ("id", *FIELDS)
+_columns = attrgetter(*FIELDS)
 TASK, ARGS, TERMS = 0, 1, 2
 """Where a job's fields stand: its terms are all that follow the arguments."""
 
@@ -45,8 +48,15 @@ def enqueue(
     """
     lanes = lanes_of(jobs).difference(known_lanes)
     if not lanes and max_queued is None and len(jobs) <= CHUNK and not _keyed(jobs):
-        return enqueue_plain(jobs)
+        return enqueue_together(jobs)
     return enqueue_checked(jobs, lanes, max_queued)
+
+
+def enqueue_together(jobs: Sequence[NewJob]) -> Operation[list[Enqueued]]:
+    """Return what stores jobs that need no key, no bound and no new lane."""
+    if any(job.by is not None for job in jobs):
+        return enqueue_noted(jobs)
+    return enqueue_plain(jobs)
 
 
 def lanes_of(jobs: Sequence[NewJob]) -> set[Lane]:
@@ -58,6 +68,14 @@ def lanes_of(jobs: Sequence[NewJob]) -> set[Lane]:
 def enqueue_plain(jobs: Sequence[NewJob]) -> Op[list[Enqueued]]:
     """Store jobs that need no key, no bound and no new lane: one statement."""
     return (yield from _insert(jobs))
+
+
+@operation(Mode.TRANSACTION)
+def enqueue_noted(jobs: Sequence[NewJob]) -> Op[list[Enqueued]]:
+    """Store plain jobs, and note in the audit who asked for which."""
+    answers = yield from _insert(jobs)
+    yield from note(enqueue_notes(jobs, answers))
+    return answers
 
 
 @operation(Mode.TRANSACTION)
@@ -73,6 +91,7 @@ def enqueue_checked(
     else:
         yield from _check_bounds(jobs, max_queued)
         answers = yield from _insert(jobs)
+    yield from note(enqueue_notes(jobs, answers))
     return answers
 
 
@@ -109,8 +128,7 @@ def _with_keys(jobs: Sequence[NewJob], max_queued: int | None) -> Op[list[Enqueu
     for index, job in enumerate(jobs):
         if index not in answers:
             first = by_key.get(job.idempotency_key)
-            state = first or earlier[str(job.idempotency_key)]
-            answers[index] = Enqueued(state.id, state.state, created=False)
+            answers[index] = replace(first or earlier[str(job.idempotency_key)], created=False)
     return [answers[index] for index in range(len(jobs))]
 
 
@@ -141,7 +159,8 @@ def _hold_keys(
                 if row["fingerprint"] != prints[key]:
                     raise _duplicate(key)
                 ids[wanted[key]] = None
-                earlier[key] = Enqueued(row["job_id"], State(row["state"]), created=False)
+                state = State(row["state"])
+                earlier[key] = Enqueued(row["job_id"], state, False, row["created_at"])
         if not open_keys:
             return ids, earlier
     raise StoreUnavailable("an idempotency key kept changing hands; nothing was stored")
@@ -155,7 +174,7 @@ def _insert(jobs: Sequence[NewJob], ids: Sequence[int | None] | None = None) -> 
         if len(some) == 1:
             answers += yield from _insert_one(some[0], given[0])
             continue
-        rows = [astuple(job) for job in some]
+        rows = [_columns(job) for job in some]
         if ids is None and _are_alike(rows):
             answers += yield from _insert_alike(rows)
         else:
@@ -167,10 +186,10 @@ def _insert_one(job: NewJob, id: int | None) -> Op[list[Enqueued]]:
     if id is None and RARE(job) == NONE_OF_THEM:
         params = dict(zip(ALWAYS, PLAIN(job), strict=True))
         (found,) = yield Statement("enqueue_now", params)
-        return [Enqueued(found["id"], State.QUEUED, True)]
-    params = dict(zip(NewJob.__struct_fields__, astuple(job), strict=True), id=id)
+        return [Enqueued(found["id"], State.QUEUED, True, found["created_at"])]
+    params = dict(zip(FIELDS, _columns(job), strict=True), id=id)
     (found,) = yield Statement("enqueue_one", params)
-    return [Enqueued(found["id"], State(found["state"]), True)]
+    return [Enqueued(found["id"], State(found["state"]), True, found["created_at"])]
 
 
 def _are_alike(rows: Sequence[tuple[Any, ...]]) -> bool:
@@ -179,23 +198,24 @@ def _are_alike(rows: Sequence[tuple[Any, ...]]) -> bool:
 
 
 def _insert_alike(rows: Sequence[tuple[Any, ...]]) -> Op[list[Enqueued]]:
-    params: dict[str, Any] = dict(zip(NewJob.__struct_fields__, rows[0], strict=True))
+    params: dict[str, Any] = dict(zip(FIELDS, rows[0], strict=True))
     params["args"] = [row[ARGS] for row in rows]
     found = yield Statement("enqueue_alike", params)
     # They start at the same time, so one state is that of all. A store with arrays answers with
     # one row for all of them.
-    state, ids = State(found[0]["state"]), found[0]["id"]
+    first = found[0]
+    state, ids, created_at = State(first["state"]), first["id"], first["created_at"]
     if not isinstance(ids, list):
         ids = [row["id"] for row in found]
-    return [Enqueued(id, state, True) for id in sorted(ids)]
+    return [Enqueued(id, state, True, created_at) for id in sorted(ids)]
 
 
 def _insert_any(rows: Sequence[tuple[Any, ...]], ids: Sequence[int | None]) -> Op[list[Enqueued]]:
     given = [(id, *row) for id, row in zip(ids, rows, strict=True)]
     found = yield Statement("enqueue", batch=Batch(COLUMNS, given))
     # Ids are given out in the order of the input, so their order is the jobs' order.
-    answers = sorted([(row["id"], row["state"]) for row in found])
-    return [Enqueued(id, State(state), True) for id, state in answers]
+    answers = sorted([(row["id"], row["state"], row["created_at"]) for row in found])
+    return [Enqueued(id, State(state), True, at) for id, state, at in answers]
 
 
 def fingerprint(job: NewJob) -> str:

@@ -13,7 +13,7 @@ from msgspec import Struct
 from jobpipe.model.job import AttemptRecord, JobRecord
 from jobpipe.model.state import SHELVED, State
 from jobpipe.store import rows
-from jobpipe.store.port import Mode, Op, Statement, operation
+from jobpipe.store.port import Mode, Op, Row, Statement, operation
 
 COUNT_MAX = 100_000
 """Counts of waiting jobs stop here: shown as "100,000+"."""
@@ -56,6 +56,7 @@ class QueueRecord(Struct, frozen=True):
     name: str
     paused_at: int | None
     paused_reason: str | None
+    paused_by: str | None = None
 
 
 Counts = dict[tuple[str, State], int]
@@ -151,7 +152,12 @@ def counts(bound: int = COUNT_MAX) -> Op[Counts]:
 def queues() -> Op[list[QueueRecord]]:
     """List the queues by name."""
     found = yield Statement("queues")
-    return [QueueRecord(row["name"], row["paused_at"], row["paused_reason"]) for row in found]
+    return [queue_record(row) for row in found]
+
+
+def queue_record(row: Row) -> QueueRecord:
+    """Return what a row tells of a queue."""
+    return QueueRecord(row["name"], row["paused_at"], row["paused_reason"], row["paused_by"])
 
 
 @operation(Mode.READ)

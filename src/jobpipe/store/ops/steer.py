@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 from jobpipe.errors import InvalidTransition, JobNotFound
+from jobpipe.model.job import JobRecord
 from jobpipe.model.state import FINAL, Reason, State
+from jobpipe.store.ops import read
 from jobpipe.store.ops.claim import Queued, queued
+from jobpipe.store.ops.read import QueueRecord
 from jobpipe.store.port import Mode, Op, Row, Statement, operation
 
 
@@ -59,15 +62,27 @@ def delete_job(id: int) -> Op[State | None]:
 
 
 @operation(Mode.ONE)
-def pause_queue(name: str, reason: str | None) -> Op[None]:
+def pause_queue(name: str, reason: str | None, by: str | None = None) -> Op[None]:
     """Stop workers from taking jobs of this queue; what runs goes on."""
-    yield Statement("pause_queue", {"name": name, "reason": reason})
+    yield Statement("pause_queue", {"name": name, "reason": reason, "by": by})
 
 
 @operation(Mode.ONE)
 def resume_queue(name: str) -> Op[None]:
     """Let workers take jobs of this queue again."""
     yield Statement("resume_queue", {"name": name})
+
+
+def hold(id: int) -> Op[JobRecord | None]:
+    """Lock a job for the rest of the transaction; returns it as it stands, or None."""
+    found = yield Statement("lock_job", {"id": id})
+    return (yield from read.job(id).start()) if found else None
+
+
+def hold_queue(name: str) -> Op[QueueRecord]:
+    """Lock what is known of a queue; returns it as it stands."""
+    found = yield Statement("lock_queue", {"name": name})
+    return read.queue_record(found[0]) if found else QueueRecord(name, None, None)
 
 
 def _lock(id: int) -> Op[Row]:

@@ -43,10 +43,10 @@ ON CONFLICT (key) DO NOTHING
 RETURNING key, job_id
 
 -- name: read_keys
-SELECT k.key, k.job_id, k.fingerprint, j.state
+SELECT k.key, k.job_id, k.fingerprint, j.state, j.created_at
 FROM {p}idempotency AS k
 CROSS JOIN LATERAL (
-    SELECT state FROM {p}job WHERE id = k.job_id LIMIT 1
+    SELECT state, created_at FROM {p}job WHERE id = k.job_id LIMIT 1
 ) AS j
 WHERE k.key = ANY (CAST(:keys AS text[]))
 
@@ -87,7 +87,7 @@ FROM (
     ) AS timed
     OFFSET 0
 ) AS given
-RETURNING id, state
+RETURNING id, state, created_at
 
 -- name: enqueue_now
 -- One job of the plainest kind, which is most of them: what it does not have costs nothing.
@@ -100,7 +100,7 @@ SELECT
     CAST(:args AS json), CAST(:max_attempts AS integer), CAST(:max_losses AS integer),
     CAST(:timeout_us AS bigint), now, now, 'queued', id
 FROM (SELECT nextval('{p}rank') AS id, :now AS now OFFSET 0) AS given
-RETURNING id
+RETURNING id, created_at
 
 -- name: enqueue_one
 INSERT INTO {p}job (
@@ -123,7 +123,7 @@ FROM (
         OFFSET 0
     ) AS timed
 ) AS given
-RETURNING id, state
+RETURNING id, state, created_at
 
 -- name: enqueue_alike
 -- Jobs that differ in nothing but their arguments: one array instead of one a column, and one row
@@ -153,6 +153,6 @@ WITH stored AS (
         ) AS timed
         OFFSET 0
     ) AS given
-    RETURNING id, state
+    RETURNING id, state, created_at
 )
-SELECT array_agg(id) AS id, min(state) AS state FROM stored
+SELECT array_agg(id) AS id, min(state) AS state, min(created_at) AS created_at FROM stored

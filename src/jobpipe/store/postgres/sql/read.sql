@@ -116,12 +116,16 @@ WHERE found.token = held.token AND found.state = 'running'
 GROUP BY found.queue
 
 -- name: queues
-SELECT name, max(paused_at) AS paused_at, max(paused_reason) AS paused_reason
+SELECT
+    name, max(paused_at) AS paused_at, max(paused_reason) AS paused_reason,
+    max(paused_by) AS paused_by
 FROM (
-    SELECT queue AS name, CAST(NULL AS bigint) AS paused_at, CAST(NULL AS text) AS paused_reason
+    SELECT
+        queue AS name, CAST(NULL AS bigint) AS paused_at, CAST(NULL AS text) AS paused_reason,
+        CAST(NULL AS text) AS paused_by
     FROM {p}lane
     UNION ALL
-    SELECT name, paused_at, paused_reason FROM {p}queue
+    SELECT name, paused_at, paused_reason, paused_by FROM {p}queue
 ) AS known
 GROUP BY name
 ORDER BY name

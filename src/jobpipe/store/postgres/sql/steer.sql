@@ -68,13 +68,18 @@ SET state = 'queued', reason = NULL, shelf = NULL, attempt = 0, losses = 0, reru
 WHERE id = CAST(:id AS bigint)
 RETURNING id, queue, priority, rank
 
+-- name: lock_queue
+SELECT name, paused_at, paused_reason, paused_by
+FROM {p}queue WHERE name = CAST(:name AS text) FOR UPDATE
+
 -- name: pause_queue
-INSERT INTO {p}queue (name, paused_at, paused_reason)
-VALUES (CAST(:name AS text), :now, CAST(:reason AS text))
+INSERT INTO {p}queue (name, paused_at, paused_reason, paused_by)
+VALUES (CAST(:name AS text), :now, CAST(:reason AS text), CAST(:by AS text))
 ON CONFLICT (name) DO UPDATE
-SET paused_at = excluded.paused_at, paused_reason = excluded.paused_reason
+SET paused_at = excluded.paused_at, paused_reason = excluded.paused_reason,
+    paused_by = excluded.paused_by
 RETURNING name
 
 -- name: resume_queue
-UPDATE {p}queue SET paused_at = NULL, paused_reason = NULL
+UPDATE {p}queue SET paused_at = NULL, paused_reason = NULL, paused_by = NULL
 WHERE name = CAST(:name AS text) RETURNING name

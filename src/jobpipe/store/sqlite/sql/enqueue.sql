@@ -34,7 +34,7 @@ ON CONFLICT (key) DO NOTHING
 RETURNING key, job_id
 
 -- name: read_keys
-SELECT k.key, k.job_id, k.fingerprint, j.state
+SELECT k.key, k.job_id, k.fingerprint, j.state, j.created_at
 FROM json_each(:keys) AS wanted
 CROSS JOIN {p}idempotency AS k ON k.key = wanted.value
 JOIN {p}job AS j ON j.id = k.job_id
@@ -72,7 +72,7 @@ FROM (
         SELECT coalesce(max(seq), 0) AS id FROM sqlite_sequence WHERE name = '{p}job'
     ) AS last
 )
-RETURNING id, state
+RETURNING id, state, created_at
 
 -- name: enqueue_now
 -- One job of the plainest kind, which is most of them.
@@ -86,7 +86,7 @@ SELECT
 FROM (
     SELECT coalesce(max(seq) + 1, 1) AS id FROM sqlite_sequence WHERE name = '{p}job'
 )
-RETURNING id
+RETURNING id, created_at
 
 -- name: enqueue_one
 INSERT INTO {p}job (
@@ -104,7 +104,7 @@ FROM (
     SELECT coalesce(:id, max(seq) + 1, 1) AS id, coalesce(:run_at, :now + :delay_us) AS run_at
     FROM sqlite_sequence WHERE name = '{p}job'
 )
-RETURNING id, state
+RETURNING id, state, created_at
 
 -- name: enqueue_alike
 -- Jobs that differ in nothing but their arguments.
@@ -127,4 +127,4 @@ FROM (
         SELECT coalesce(max(seq), 0) AS id FROM sqlite_sequence WHERE name = '{p}job'
     ) AS last
 )
-RETURNING id, state
+RETURNING id, state, created_at

@@ -95,11 +95,14 @@ WHERE j.token = c.tokens ->> held.key AND j.state = 'running'
 GROUP BY j.queue
 
 -- name: queues
-SELECT name, max(paused_at) AS paused_at, max(paused_reason) AS paused_reason
+SELECT
+    name, max(paused_at) AS paused_at, max(paused_reason) AS paused_reason,
+    max(paused_by) AS paused_by
 FROM (
-    SELECT queue AS name, NULL AS paused_at, NULL AS paused_reason FROM {p}lane
+    SELECT queue AS name, NULL AS paused_at, NULL AS paused_reason, NULL AS paused_by
+    FROM {p}lane
     UNION ALL
-    SELECT name, paused_at, paused_reason FROM {p}queue
+    SELECT name, paused_at, paused_reason, paused_by FROM {p}queue
 )
 GROUP BY name
 ORDER BY name

@@ -45,10 +45,15 @@ SET state = 'queued', reason = NULL, shelf = NULL, attempt = 0, losses = 0, reru
 WHERE id = :id
 RETURNING id, queue, priority, rank
 
+-- name: lock_queue
+SELECT name, paused_at, paused_reason, paused_by FROM {p}queue WHERE name = :name
+
 -- name: pause_queue
-INSERT INTO {p}queue (name, paused_at, paused_reason) VALUES (:name, :now, :reason)
-ON CONFLICT (name) DO UPDATE SET paused_at = :now, paused_reason = :reason
+INSERT INTO {p}queue (name, paused_at, paused_reason, paused_by)
+VALUES (:name, :now, :reason, :by)
+ON CONFLICT (name) DO UPDATE SET paused_at = :now, paused_reason = :reason, paused_by = :by
 RETURNING name
 
 -- name: resume_queue
-UPDATE {p}queue SET paused_at = NULL, paused_reason = NULL WHERE name = :name RETURNING name
+UPDATE {p}queue SET paused_at = NULL, paused_reason = NULL, paused_by = NULL
+WHERE name = :name RETURNING name
