@@ -122,3 +122,42 @@ def test_texts_come_back_as_they_were_stored(lab: Lab) -> None:
     result = '"\\u0000 \\ud800 1e400"'
     lab.finish(job, result=result)
     assert lab.job(id).result == result
+
+
+def test_jobs_are_found_by_tag_task_and_time(lab: Lab) -> None:
+    plain = lab.new(task="mail.send")
+    tagged = lab.new(task="mail.read", tags='["eu","a\\"b"]')
+    lab.clock.advance(MINUTE)
+    late = lab.new(task="mailer", tags='["us"]', delay_us=MINUTE)
+    created = lab.job(late).created_at
+    assert page(lab, tag="eu") == [tagged]
+    assert page(lab, tag='a"b') == [tagged]
+    assert page(lab, tag="u") == page(lab, tag="") == []
+    assert page(lab, tag="us", state=State.SCHEDULED) == [late]
+    assert page(lab, tag="us", state=State.QUEUED) == []
+    assert page(lab, task_start="mail.") == [tagged, plain]
+    assert page(lab, task_start="mail%") == []
+    assert page(lab, task_start="mail", tag="us") == [late]
+    assert page(lab, created_after=created) == [late]
+    assert page(lab, created_after=created + 1) == []
+    assert page(lab, created_before=created) == [tagged, plain]
+    assert page(lab, created_before=created, state=State.QUEUED, tag="eu") == [tagged]
+    assert page(lab, group="any") == []
+    failed = lab.finished(State.FAILED, tags='["eu"]', task="mail.x")
+    assert page(lab, state=State.FAILED, tag="eu", task_start="mail.") == [failed]
+    assert page(lab, state=State.FAILED, tag="us") == []
+
+
+def test_a_search_for_new_jobs_stops_where_only_old_ones_follow(lab: Lab) -> None:
+    lab.enqueue([new_job(args=f'{{"n":{n}}}') for n in range(read.SCAN + 1)])
+    lab.clock.advance(5 * MINUTE)
+    asked: list[None] = []
+
+    def count() -> bool:
+        asked.append(None)
+        return True
+
+    found = lab.run(read.jobs(Filter(created_after=lab.now()), 50, count))
+    assert (found.jobs, found.next_before, found.looked_down_to, asked) == ([], None, None, [])
+    found = lab.run(read.jobs(Filter(tag="none"), 50, count))
+    assert (found.jobs, len(asked)) == ([], 1)

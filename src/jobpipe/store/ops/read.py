@@ -24,6 +24,9 @@ SORT_MAX = 10_000
 SCAN = 1_000
 """Rows of one slice when a list walks the key."""
 
+SKEW_US = 60 * 1_000_000
+"""Longest time between the drawing of an id and that of its job's ``created_at``."""
+
 NO_ID = 2**62
 
 
@@ -33,11 +36,31 @@ class Filter(Struct, frozen=True, kw_only=True):
     state: State | None = None
     queue: str | None = None
     task: str | None = None
+    task_start: str | None = None
+    """How the task's name begins."""
+    tag: str | None = None
+    group: str | None = None
+    created_after: int | None = None
+    """Created at this time or later."""
+    created_before: int | None = None
     before: int | None = None
     """Only ids below this one: the last id of the page before."""
 
     def params(self) -> dict[str, str | int | None]:
-        return {"state": self.state, "queue": self.queue, "task": self.task}
+        return {
+            "state": self.state,
+            "queue": self.queue,
+            "task": self.task,
+            "task_start": self.task_start,
+            "tag": self.tag,
+            "created_after": self.created_after,
+            "created_before": self.created_before,
+        }
+
+    @property
+    def takes_all(self) -> bool:
+        """Tell whether any job will do."""
+        return all(value is None for value in self.params().values())
 
 
 class Page(Struct, frozen=True):
@@ -85,6 +108,8 @@ def attempts(id: int) -> Op[list[AttemptRecord]]:
 @operation(Mode.READ)
 def jobs(wanted: Filter, limit: int, keep_looking: Callable[[], bool]) -> Op[Page]:
     """Return up to ``limit`` jobs, newest first; stops when ``keep_looking`` says so."""
+    if wanted.group is not None:  # no job has one yet
+        return Page([], None)
     if wanted.state in SHELVED:
         return (yield from _shelved(wanted, limit))
     if wanted.state is State.RUNNING:
@@ -120,16 +145,21 @@ def _newest(wanted: Filter, limit: int, keep_looking: Callable[[], bool]) -> Op[
     found: list[JobRecord] = []
     before = wanted.before or NO_ID
     while True:
-        place = {"before": before, "scan": SCAN if wanted.state or wanted.task else limit + 1}
+        place = {"before": before, "scan": limit + 1 if wanted.takes_all else SCAN}
         found += [
             rows.job(row) for row in (yield Statement("newest", {**wanted.params(), **place}))
         ]
         end = (yield Statement("slice_end", place))[0]
-        if end["n"] < place["scan"] or len(found) > limit:
+        if end["n"] < place["scan"] or len(found) > limit or _is_past(wanted, end["newest"]):
             return _page(found, limit)
         before = end["last"]
         if not keep_looking():
             return Page(found, before, looked_down_to=before)
+
+
+def _is_past(wanted: Filter, newest: int) -> bool:
+    """Tell whether all that follows was created too early: ids follow time but for a moment."""
+    return wanted.created_after is not None and newest < wanted.created_after - SKEW_US
 
 
 def _page(found: list[JobRecord], limit: int) -> Page:

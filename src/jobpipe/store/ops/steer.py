@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+from msgspec import Struct
+
 from jobpipe.errors import InvalidTransition, JobNotFound
-from jobpipe.model.job import JobRecord
-from jobpipe.model.state import FINAL, Reason, State
+from jobpipe.model.job import JobRecord, Lane
+from jobpipe.model.state import FINAL, WAITING, Reason, State
 from jobpipe.store.ops import read
 from jobpipe.store.ops.claim import Queued, queued
 from jobpipe.store.ops.read import QueueRecord
-from jobpipe.store.port import Mode, Op, Row, Statement, operation
+from jobpipe.store.port import Batch, Mode, Op, Row, Statement, operation
+
+TIMED = frozenset({State.SCHEDULED, State.RETRYING})
 
 
 @operation(Mode.TRANSACTION)
@@ -43,6 +47,92 @@ def rerun(id: int) -> Op[Queued]:
         raise InvalidTransition(f"job {id} is {state}; only a job that has ended can be re-run")
     found = yield Statement("rerun", {"id": id})
     return queued(found[0])
+
+
+class Patch(Struct, frozen=True, kw_only=True):
+    """What is to change of a job that waits; None leaves it."""
+
+    priority: int | None = None
+    queue: str | None = None
+    run_at: int | None = None
+    """Earliest start; one that has passed means now."""
+
+
+class Patched(Struct, frozen=True):
+    """What a patched job does to those who look for work."""
+
+    queued: Queued | None
+    """Where it waits now, if it may run."""
+    due_in_us: int | None
+    """How much later it starts, if it waits for a time."""
+
+
+@operation(Mode.TRANSACTION)
+def patch(id: int, wanted: Patch) -> Op[Patched]:
+    """Move a job that waits to another lane, or to another time.
+
+    In a new lane it is the last. Raises JobNotFound; InvalidTransition when it does not wait, or
+    is to get a time though it waits for something else.
+    """
+    job = yield from hold(id)
+    if job is None:
+        raise JobNotFound(f"there is no job {id}")
+    _check_patchable(job, wanted)
+    now: int = (yield Statement("ping"))[0]["now"]
+    lane = Lane(
+        wanted.queue or job.queue, job.priority if wanted.priority is None else wanted.priority
+    )
+    state = _state_at(job, wanted.run_at, now)
+    run_at = job.run_at if wanted.run_at is None else wanted.run_at
+    due_at = job.due_at if wanted.run_at is None else _due(run_at, job.expires_at)
+    yield Statement("note_lanes", batch=Batch(("queue", "priority"), [(lane.queue, lane.priority)]))
+    keeps_rank = job.state is State.QUEUED and lane == Lane(job.queue, job.priority)
+    (row,) = yield Statement(
+        "patch_job",
+        {
+            "id": id,
+            "queue": lane.queue,
+            "priority": lane.priority,
+            "state": state,
+            "run_at": run_at,
+            "due_at": due_at if state in TIMED else None,
+            "queued_at": _queued_at(job, state, now),
+            "keeps_rank": keeps_rank,
+        },
+    )
+    if state in TIMED:
+        return Patched(None, max(0, (due_at or now) - now))
+    return Patched(queued(row) if state is State.QUEUED else None, None)
+
+
+def _check_patchable(job: JobRecord, wanted: Patch) -> None:
+    if job.state not in WAITING and job.state is not State.PARKED:
+        raise InvalidTransition(
+            f"job {job.id} is {job.state}; only a job that waits can be changed"
+        )
+    if wanted.run_at is not None and job.state in (State.PARKED, State.BLOCKED):
+        raise InvalidTransition(
+            f"job {job.id} is {job.state}; it does not wait for a time",
+            help="Change its queue or priority, cancel it, or let go what it waits for.",
+        )
+
+
+def _state_at(job: JobRecord, run_at: int | None, now: int) -> State:
+    if run_at is None:
+        return job.state
+    if run_at <= now:
+        return State.QUEUED
+    return State.SCHEDULED if job.state is State.QUEUED else job.state
+
+
+def _due(run_at: int | None, expires_at: int | None) -> int | None:
+    return min((time for time in (run_at, expires_at) if time is not None), default=None)
+
+
+def _queued_at(job: JobRecord, state: State, now: int) -> int | None:
+    if state is State.QUEUED:
+        return job.queued_at if job.state is State.QUEUED else now
+    return job.queued_at if state is job.state else None
 
 
 @operation(Mode.TRANSACTION)

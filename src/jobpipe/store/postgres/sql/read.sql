@@ -25,12 +25,19 @@ LEFT JOIN {p}progress AS p ON p.job_id = j.id
 WHERE (CAST(:state AS text) IS NULL OR j.state = CAST(:state AS text))
     AND (CAST(:queue AS text) IS NULL OR j.queue = CAST(:queue AS text))
     AND (CAST(:task AS text) IS NULL OR j.task = CAST(:task AS text))
+    AND (CAST(:task_start AS text) IS NULL OR starts_with(j.task, CAST(:task_start AS text)))
+    AND (
+        CAST(:tag AS text) IS NULL
+        OR CAST(:tag AS text) IN (SELECT json_array_elements_text(j.tags))
+    )
+    AND (CAST(:created_after AS bigint) IS NULL OR j.created_at >= CAST(:created_after AS bigint))
+    AND (CAST(:created_before AS bigint) IS NULL OR j.created_at < CAST(:created_before AS bigint))
 ORDER BY j.id DESC
 
 -- name: slice_end
-SELECT min(id) AS last, count(*) AS n
+SELECT min(id) AS last, count(*) AS n, max(created_at) AS newest
 FROM (
-    SELECT id FROM {p}job WHERE id < CAST(:before AS bigint)
+    SELECT id, created_at FROM {p}job WHERE id < CAST(:before AS bigint)
     ORDER BY id DESC LIMIT CAST(:scan AS bigint)
 ) AS slice
 
@@ -44,6 +51,13 @@ LEFT JOIN {p}progress AS p ON p.job_id = j.id
 WHERE j.shelf = CAST(:state AS text) AND j.id < CAST(:before AS bigint)
     AND (CAST(:queue AS text) IS NULL OR j.queue = CAST(:queue AS text))
     AND (CAST(:task AS text) IS NULL OR j.task = CAST(:task AS text))
+    AND (CAST(:task_start AS text) IS NULL OR starts_with(j.task, CAST(:task_start AS text)))
+    AND (
+        CAST(:tag AS text) IS NULL
+        OR CAST(:tag AS text) IN (SELECT json_array_elements_text(j.tags))
+    )
+    AND (CAST(:created_after AS bigint) IS NULL OR j.created_at >= CAST(:created_after AS bigint))
+    AND (CAST(:created_before AS bigint) IS NULL OR j.created_at < CAST(:created_before AS bigint))
 ORDER BY j.id DESC
 LIMIT CAST(:limit AS bigint)
 
@@ -74,6 +88,13 @@ WHERE j.id = ANY (CAST(:ids AS bigint[]))
     AND (CAST(:state AS text) IS NULL OR j.state = CAST(:state AS text))
     AND (CAST(:queue AS text) IS NULL OR j.queue = CAST(:queue AS text))
     AND (CAST(:task AS text) IS NULL OR j.task = CAST(:task AS text))
+    AND (CAST(:task_start AS text) IS NULL OR starts_with(j.task, CAST(:task_start AS text)))
+    AND (
+        CAST(:tag AS text) IS NULL
+        OR CAST(:tag AS text) IN (SELECT json_array_elements_text(j.tags))
+    )
+    AND (CAST(:created_after AS bigint) IS NULL OR j.created_at >= CAST(:created_after AS bigint))
+    AND (CAST(:created_before AS bigint) IS NULL OR j.created_at < CAST(:created_before AS bigint))
 ORDER BY j.id DESC
 
 -- name: attempts

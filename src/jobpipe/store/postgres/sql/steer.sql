@@ -68,6 +68,20 @@ SET state = 'queued', reason = NULL, shelf = NULL, attempt = 0, losses = 0, reru
 WHERE id = CAST(:id AS bigint)
 RETURNING id, queue, priority, rank
 
+-- name: patch_job
+-- A job that may run now keeps its rank in its own lane, and is the last in another.
+UPDATE {p}job
+SET queue = CAST(:queue AS text), priority = CAST(:priority AS smallint),
+    state = CAST(:state AS text), run_at = CAST(:run_at AS bigint),
+    due_at = CAST(:due_at AS bigint), queued_at = CAST(:queued_at AS bigint),
+    rank = CASE
+        WHEN CAST(:state AS text) <> 'queued' THEN NULL
+        WHEN CAST(:keeps_rank AS boolean) THEN rank
+        ELSE nextval('{p}rank')
+    END
+WHERE id = CAST(:id AS bigint)
+RETURNING id, queue, priority, rank
+
 -- name: lock_queue
 SELECT name, paused_at, paused_reason, paused_by
 FROM {p}queue WHERE name = CAST(:name AS text) FOR UPDATE

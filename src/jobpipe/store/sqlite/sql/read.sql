@@ -24,11 +24,15 @@ LEFT JOIN {p}progress AS p ON p.job_id = j.id
 WHERE (:state IS NULL OR j.state = :state)
     AND (:queue IS NULL OR j.queue = :queue)
     AND (:task IS NULL OR j.task = :task)
+    AND (:task_start IS NULL OR substr(j.task, 1, length(:task_start)) = :task_start)
+    AND (:tag IS NULL OR :tag IN (SELECT value FROM json_each(j.tags)))
+    AND (:created_after IS NULL OR j.created_at >= :created_after)
+    AND (:created_before IS NULL OR j.created_at < :created_before)
 ORDER BY j.id DESC
 
 -- name: slice_end
-SELECT min(id) AS last, count(*) AS n
-FROM (SELECT id FROM {p}job WHERE id < :before ORDER BY id DESC LIMIT :scan)
+SELECT min(id) AS last, count(*) AS n, max(created_at) AS newest
+FROM (SELECT id, created_at FROM {p}job WHERE id < :before ORDER BY id DESC LIMIT :scan)
 
 -- name: shelved
 SELECT
@@ -40,6 +44,10 @@ LEFT JOIN {p}progress AS p ON p.job_id = j.id
 WHERE j.shelf = :state AND j.id < :before
     AND (:queue IS NULL OR j.queue = :queue)
     AND (:task IS NULL OR j.task = :task)
+    AND (:task_start IS NULL OR substr(j.task, 1, length(:task_start)) = :task_start)
+    AND (:tag IS NULL OR :tag IN (SELECT value FROM json_each(j.tags)))
+    AND (:created_after IS NULL OR j.created_at >= :created_after)
+    AND (:created_before IS NULL OR j.created_at < :created_before)
 ORDER BY j.id DESC
 LIMIT :limit
 
@@ -63,6 +71,10 @@ LEFT JOIN {p}progress AS p ON p.job_id = j.id
 WHERE (:state IS NULL OR j.state = :state)
     AND (:queue IS NULL OR j.queue = :queue)
     AND (:task IS NULL OR j.task = :task)
+    AND (:task_start IS NULL OR substr(j.task, 1, length(:task_start)) = :task_start)
+    AND (:tag IS NULL OR :tag IN (SELECT value FROM json_each(j.tags)))
+    AND (:created_after IS NULL OR j.created_at >= :created_after)
+    AND (:created_before IS NULL OR j.created_at < :created_before)
 ORDER BY j.id DESC
 
 -- name: attempts

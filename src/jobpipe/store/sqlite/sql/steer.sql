@@ -45,6 +45,20 @@ SET state = 'queued', reason = NULL, shelf = NULL, attempt = 0, losses = 0, reru
 WHERE id = :id
 RETURNING id, queue, priority, rank
 
+-- name: patch_job
+-- A job that may run now keeps its rank in its own lane, and is the last in another.
+UPDATE sqlite_sequence SET seq = seq + 1 WHERE name = '{p}job';
+UPDATE {p}job
+SET queue = :queue, priority = :priority, state = :state, run_at = :run_at, due_at = :due_at,
+    queued_at = :queued_at,
+    rank = CASE
+        WHEN :state <> 'queued' THEN NULL
+        WHEN :keeps_rank THEN rank
+        ELSE (SELECT seq FROM sqlite_sequence WHERE name = '{p}job')
+    END
+WHERE id = :id
+RETURNING id, queue, priority, rank
+
 -- name: lock_queue
 SELECT name, paused_at, paused_reason, paused_by FROM {p}queue WHERE name = :name
 
