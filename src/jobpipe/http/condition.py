@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable, Coroutine
+from functools import partial
+from typing import Any
 
 from jobpipe.http.metrics import Requests
 
@@ -14,12 +17,37 @@ class Condition:
         self._stopping: asyncio.Event | None = None
         self.is_stopping = False
         self.requests = Requests()
+        self.doubt: Callable[[], str | None] = lambda: None
+        """Tells what keeps the service from its work, beside the store."""
+        self._ends: dict[object, Callable[[], object]] = {}
 
     def stop(self) -> None:
         """Take no new work, and end what waits; twice is fine."""
         self.is_stopping = True
         if self._stopping is not None:
             self._stopping.set()
+        for end in list(self._ends.values()):
+            end()
+
+    def when_stopping(self, end: Callable[[], object]) -> Callable[[], object]:
+        """Call ``end`` when the service stops, or at once; returns how to take that back."""
+        key = object()
+        self._ends[key] = end
+        if self.is_stopping:
+            end()
+        return partial(self._ends.pop, key, None)
+
+    async def unless_stopping(self, waiting: Coroutine[Any, Any, object]) -> None:
+        """Await something; give it up when the service stops."""
+        task = asyncio.ensure_future(waiting)
+        forget = self.when_stopping(task.cancel)
+        try:
+            await asyncio.wait([task])
+        finally:
+            forget()
+            task.cancel()
+        if not task.cancelled():
+            task.result()
 
     async def wait_for_stop(self) -> None:
         """Return when the service stops."""

@@ -49,6 +49,17 @@ class StoredJobs(Asking):
         """Return all that is shown of a job; raises JobNotFound."""
         return job_view(await self._aask(asks.job(id)))
 
+    def wait_for(self, id: int, timeout: float | None = None) -> Job[Any]:
+        """Wait until a job is final and return its handle.
+
+        Raises JobNotFound, or WaitTimeout after ``timeout`` seconds.
+        """
+        return self._handle(self._access.final(id, timeout))
+
+    async def await_for(self, id: int, timeout: float | None = None) -> Job[Any]:  # noqa: ASYNC109
+        """Wait like ``wait_for``, without blocking the event loop."""
+        return self._handle(await self._access.afinal(id, timeout))
+
     def jobs(self, **filters: Unpack[JobFilters]) -> list[Job[Any]]:
         """Return jobs, newest first; filters as in ``JobFilters``."""
         return [self._handle(record) for record in self.job_page(**filters).jobs]

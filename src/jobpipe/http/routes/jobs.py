@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from typing import Annotated, Any
 
@@ -9,7 +10,7 @@ from msgspec import Meta, Struct
 
 from jobpipe import errors
 from jobpipe.app.log_views import LogView, log_view
-from jobpipe.app.views import AttemptView, JobView, PageView, attempt_views, page_view
+from jobpipe.app.views import AttemptView, JobView, PageView, attempt_views, job_view, page_view
 from jobpipe.application import Jobpipe
 from jobpipe.http.endpoint import Answer, Call, Endpoint
 from jobpipe.http.problems import Problem
@@ -96,8 +97,13 @@ async def enqueue(call: Call) -> Answer:
     wanted: NewJobBody = call.body
     key = _key(call, wanted.idempotency_key)
     job = await call.app.aenqueue_named(wanted.task, wanted.args, **_options(wanted, key))
-    view = await call.app.ajob_view(job.id)
-    return Answer(value=view, status=201, headers={"Location": f"{call.root}/api/v1/jobs/{job.id}"})
+    record = job.record or await call.app.job_arefresh(job)
+    location = f"{call.root}/api/v1/jobs/{job.id}"
+    return Answer(
+        value=job_view(record),
+        status=201 if job.created else 200,
+        headers={"Location": location},
+    )
 
 
 async def enqueue_bulk(call: Call) -> Answer:
@@ -123,8 +129,11 @@ async def list_jobs(call: Call) -> Answer:
 
 
 async def show_job(call: Call) -> Answer:
-    view = await call.app.ajob_view(call.path["id"])
-    return Answer(value=view)
+    id, query = call.path["id"], call.query
+    if query.wait_seconds:
+        with suppress(errors.WaitTimeout):
+            await call.condition.unless_stopping(call.app.await_for(id, query.wait_seconds))
+    return Answer(value=await call.app.ajob_view(id))
 
 
 async def list_attempts(call: Call) -> Answer:
