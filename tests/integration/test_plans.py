@@ -147,7 +147,10 @@ CASES: dict[str, tuple[dict[str, Any], set[str]]] = {
     "rerun": ({"id": 7}, {"job_pkey", "progress_pkey", "checkpoint_pkey"}),
     "promote": ({"limit": 500, "since": 0}, {"job_due", "job_pkey"}),
     "expire": ({"limit": 500, "since": 0}, {"job_expiry", "job_pkey"}),
-    "next_due": ({"since": 0}, {"job_due", "job_expiry"}),
+    "control": (
+        {**LANES, "worker": 1, "since": 0},
+        {"job_due", "job_expiry", "job_shelf", "job_claim"},
+    ),
     "count_waiting": (
         {"queue": "default", "bound": 1000},
         {"job_claim", "job_due", "job_shelf"},
@@ -343,7 +346,12 @@ SQLITE_INDEXES: dict[LiteralString, set[str]] = {
     "take_back": set(),
     "promote": {"jobpipe_job_due"},
     "expire": {"jobpipe_job_expiry"},
-    "next_due": {"jobpipe_job_due", "jobpipe_job_expiry"},
+    "control": {
+        "jobpipe_job_due",
+        "jobpipe_job_expiry",
+        "jobpipe_job_shelf",
+        "jobpipe_job_claim",
+    },
     "waiting_heads": {"jobpipe_job_claim", "jobpipe_job_due"},
     "busy": set(),
     "task_failures": {"jobpipe_job_shelf", "jobpipe_job_due"},

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Callable
 from typing import Any
 
@@ -285,3 +286,34 @@ def test_what_was_given_back_is_claimed_when_a_slot_is_free() -> None:
     asyncio.run(bench.claimer.give_back([Held(1, 1, 1, 1)]))
     bench.claimer.look_for_more()
     assert not bench.claimer.idle.is_set()
+
+
+@pytest.mark.parametrize("frontier", [False, True])
+def test_an_idle_claimer_leaves_its_poll_to_the_looks(frontier: bool) -> None:
+    bench = Bench(Store(frontier, a=1), slots=4, poll_seconds=60.0)
+    claimer = bench.claimer
+
+    asked = False
+
+    def has_polled() -> bool:
+        nonlocal asked
+        if not asked and (question := claimer.question(time.monotonic() + 60)):
+            asked = True  # it has come to rest
+            assert question.after == {A: 0}
+            claimer.answered(question, {})
+            assert claimer.idle.is_set()
+            assert claimer.question(time.monotonic() + 59) is None
+            bench.store.queued["a"] = 1
+            claimer.answered(question, {A: 2})
+            assert not claimer.idle.is_set()
+        return len(bench.jobs) == 2
+
+    bench.run(has_polled)
+    assert bench.store.limits == [4, 3]
+
+
+def test_a_claimer_that_may_find_more_asks_for_itself() -> None:
+    bench = Bench(Store(True, a=9), slots=4, poll_seconds=0.01)
+    assert bench.claimer.question(time.monotonic() + 60) is None
+    bench.run(lambda: len(bench.jobs) == 4)
+    assert bench.claimer.question(time.monotonic() + 60) is None

@@ -1,5 +1,7 @@
 """Claims jobs for free slots: on a hint at once, otherwise on the poll.
 
+While it is idle it leaves the poll to the worker's looks, and claims when one has found something.
+
 It claims as many as there are free slots and reads a little ahead: what the worker finished in
 the last 100 ms, so that short jobs never wait for a round trip and long ones are not hoarded.
 """
@@ -116,6 +118,15 @@ class Demand:
         return self.room > 0 and self.room >= min(CLAIM_MAX, self.ahead * 3 // 4)
 
 
+@dataclass(frozen=True, slots=True)
+class Question:
+    """What a look asks in the place of an idle claimer: is something queued beyond these ranks?"""
+
+    after: Mapping[Lane, int]
+    walk: Walk
+    began: float
+
+
 class Claimer:
     """One loop that claims while there is room; ``put`` receives what each claim has found."""
 
@@ -147,6 +158,9 @@ class Claimer:
         """The last answer was shorter than the claim asked for."""
         self._is_exhausted = False
         """The last look has found less than there was room for, and no hint has come since."""
+        self._rests = False
+        """It waits for a hint, or for a look that has found something."""
+        self._polled_at = float("-inf")
         self._doubts: list[float] = []
 
     def look(self, hint: Hint | None = None) -> None:
@@ -173,6 +187,39 @@ class Claimer:
         """Claim soon if there was no room for outcomes before."""
         if not self.idle.is_set():
             self._wake.set()
+
+    def may_be_asked_for(self) -> bool:
+        """Tell whether the next look asks in its place, as it does at once from now on."""
+        self._polled_at = float("-inf")
+        return self._rests
+
+    def question(self, before: float) -> Question | None:
+        """Return what a look is to ask for this claimer, if its poll is due ``before`` that time.
+
+        None while it claims by itself, as it does when a full walk has to be made in slices.
+        """
+        if not self._rests or self._polled_at + self._poll_seconds > before:
+            return None
+        lanes = [lane for ask in self._lanes.asks() for lane in ask.lanes]
+        self._polled_at = began = time.monotonic()
+        if not self._store.capabilities.frontier:
+            return Question(dict.fromkeys(lanes, 0), Walk.NEAR, began)
+        walk = self.frontier.next_walk(lanes, began)
+        if walk is Walk.FULL and self.frontier.next_slice(lanes):
+            self.look()
+            return None
+        if walk is Walk.NEAR:
+            walk = Walk.LAGGED
+        starts = self.frontier.starts(walk, began)
+        return Question({lane: starts.get(lane, 0) for lane in lanes}, walk, began)
+
+    def answered(self, question: Question, ready: Mapping[Lane, int]) -> None:
+        """Take over what a look has found: per lane the lowest rank of a queued job."""
+        if question.walk is Walk.FULL:
+            self.frontier.walked_fully(question.after, question.began, time.monotonic())
+        if ready:
+            self._was_short = False  # there is no need to peek
+            self.look(Hint(ready))
 
     def close(self) -> None:
         """Make no further claim; one that is under way is taken to its end."""
@@ -213,6 +260,7 @@ class Claimer:
         missed has a hint of its own, or is found by a later walk.
         """
         self._is_exhausted = False
+        self._polled_at = time.monotonic()
         demand = self._demand()
         if not demand.is_due:
             return False
@@ -315,11 +363,14 @@ class Claimer:
         self.records.end([(held.id, held.token) for held in claims])
 
     async def _wait(self) -> None:
+        self._rests = self._is_exhausted and not self._doubts
         try:
-            async with asyncio.timeout(self._poll_seconds):
+            async with asyncio.timeout(None if self._rests else self._poll_seconds):
                 await self._wake.wait()
         except TimeoutError:
             return
+        finally:
+            self._rests = False
 
 
 def _last_ranks(jobs: Sequence[Claimed]) -> dict[tuple[str, int], int]:

@@ -40,10 +40,10 @@ from jobpipe.store.ops.finish import Finished
 from jobpipe.telemetry.events import StoreLost, emit
 
 CONTROL_SECONDS = 0.5
-"""How often cancels, lanes and pauses are read, so that a cancel arrives within a second."""
+"""How often a worker looks, so that a cancel arrives within a second."""
 
 IDLE_CONTROL_SECONDS = 1.0
-"""How often while nothing runs."""
+"""How often while nothing runs; in any case at each poll."""
 
 AHEAD_WAIT_SECONDS = 0.2
 """Read-ahead that no slot took for so long is given back: a long job holds it up."""
@@ -86,7 +86,7 @@ class Incarnation:
         self._lease = seat.lease(
             Terms(worker_id, kit, options, self._tell_lost, self._published_frontier)
         )
-        self._upkeep = Upkeep(kit, options, self._lease, self._ring)
+        self._upkeep = Upkeep(kit, options, self._lease, self._ring, self._look_in)
         self._control = Duty("reading control", self._read_control)
         self._duties = [self._control, *self._upkeep.duties]
         self._hearing = Hearing(kit, self._take_hint)
@@ -219,7 +219,16 @@ class Incarnation:
             await asyncio.sleep(tick_seconds(self._options.lease_seconds))
 
     async def _read_control(self) -> float:
-        control = await self._kit.store.run(ops.control(self.worker_id))
+        began = time.monotonic()
+        longest = min(IDLE_CONTROL_SECONDS, self._options.poll_seconds)
+        question = self.claimer.question(began + longest)
+        since, after = self._upkeep.ask(), question.after if question else {}
+        try:
+            control = await self._kit.store.run(ops.control(self.worker_id, since, after))
+        except StoreUnavailable:
+            self.claimer.look()  # it tries until the store is back, and tells of it
+            raise
+        took = time.monotonic() - began
         if self._lanes.know(control.lanes, control.paused):
             self.claimer.look_fully()
         self.claimer.frontier.adopt(control.frontier)
@@ -229,15 +238,20 @@ class Incarnation:
             self.stuck.set()
         if self.slots.is_held_up(AHEAD_WAIT_SECONDS):
             await self._give_back_ahead()
-        self._upkeep.looked(control)
+        if question is not None:
+            self.claimer.answered(question, control.ready)
+        self._upkeep.looked(since, control, took)
         self._looks_often = self.slots.is_busy
-        return CONTROL_SECONDS if self._looks_often else IDLE_CONTROL_SECONDS
+        return min(CONTROL_SECONDS, longest) if self._looks_often else longest
 
     def _look_often(self) -> None:
         """Something runs again, and may have to be cancelled before the next look is due."""
         if not self._looks_often:
             self._looks_often = True
-            self._loop.call_later(CONTROL_SECONDS, self._control.soon)
+            self._look_in(CONTROL_SECONDS)
+
+    def _look_in(self, seconds: float) -> None:
+        self._loop.call_later(seconds, self._control.soon)
 
     async def _give_back_ahead(self) -> None:
         ahead = self.slots.take_waiting()
@@ -300,11 +314,12 @@ class Incarnation:
 
     def _take_hint(self, hint: Hint) -> None:
         is_unnamed = hint.is_look and not hint.lanes
-        if hint.control or (is_unnamed and not self._looks_often):  # its lane may be a new one
+        is_told_by_look = is_unnamed and not self._looks_often  # its lane may be a new one
+        if hint.control or is_told_by_look:
             self._control.soon()
         if hint.due_in_us is not None:
             self._upkeep.falls_due(hint.due_in_us)
-        if hint.is_look:
+        if hint.is_look and not (is_told_by_look and self.claimer.may_be_asked_for()):
             self.claimer.look(hint)
 
     def _ring(self, hint: Hint) -> None:

@@ -11,6 +11,7 @@ from jobpipe.failpoint import failpoint
 from jobpipe.model.job import Lane
 from jobpipe.store.ops import upkeep
 from jobpipe.store.ops.claim import Queued
+from jobpipe.store.ops.worker import Due
 from jobpipe.store.port import AsyncStore
 
 PROMOTE_MAX = 1_000
@@ -25,14 +26,20 @@ FULL_SHARE = 0.02
 
 
 class Promoter:
-    """Sleeps until the earliest time it knows of, but never longer than the poll."""
+    """Sleeps until the earliest time it knows of: from the worker's last look, or from a hint."""
 
     def __init__(
-        self, store: AsyncStore, poll_seconds: float, ring: Callable[[Hint], None]
+        self,
+        store: AsyncStore,
+        poll_seconds: float,
+        ring: Callable[[Hint], None],
+        look_in: Callable[[float], None],
     ) -> None:
+        """``look_in`` asks for a look in so many seconds."""
         self._store = store
         self._poll_seconds = poll_seconds
         self._ring = ring
+        self._look_in = look_in
         self._due_at = float("inf")
         self._turn = asyncio.Lock()
         self._since = 0
@@ -45,34 +52,42 @@ class Promoter:
         self._due_at = min(at, self._due_at)
         return earlier
 
-    async def once(self) -> float:
-        """Move what is due; return the seconds until the next look."""
-        async with self._turn:
-            return await self._look()
-
-    async def _look(self) -> float:
-        began = time.monotonic()
-        since = 0 if began >= self._full_at else self._since
+    def ask(self) -> int:
+        """Return from which time on a look is to tell what falls due."""
         self._due_at = float("inf")
-        due = await self._store.run(upkeep.next_due(since))
-        if due.in_us is not None and due.in_us <= 0:
-            return await self._move(since)
-        self._since = due.now - LAG_US
-        if not since:
-            ended = time.monotonic()
-            self._full_at = ended + max(self._poll_seconds, (ended - began) / FULL_SHARE)
-        if due.in_us is not None:
-            self.note(due.in_us)
-        left = self._due_at - time.monotonic()
-        return min(max(left, 0.001), self._poll_seconds)
+        return 0 if time.monotonic() >= self._full_at else self._since
 
-    async def _move(self, since: int) -> float:
+    def answered(self, since: int, due: Due, took_seconds: float) -> bool:
+        """Take over what a look has told; tell whether something falls due."""
+        if due.in_us is not None and due.in_us <= 0:
+            self._since = since  # to be moved from where it was seen
+        else:
+            self._since = due.now - LAG_US
+            if not since:
+                pause = max(self._poll_seconds, took_seconds / FULL_SHARE)
+                self._full_at = time.monotonic() + pause
+        return due.in_us is not None and self.note(due.in_us)
+
+    async def once(self) -> float | None:
+        """Move what is due; return the seconds until something is, None if nothing is known."""
+        async with self._turn:
+            left = self._due_at - time.monotonic()
+            if left == float("inf"):
+                return None
+            return max(left, 0.001) if left > 0 else await self._move()
+
+    async def _move(self) -> float | None:
+        self._due_at = float("inf")
         failpoint("promote.before")
-        moved = await self._store.run(upkeep.promote(PROMOTE_MAX, since))
-        expired = await self._store.run(upkeep.expire(PROMOTE_MAX, since))
+        moved = await self._store.run(upkeep.promote(PROMOTE_MAX, self._since))
+        expired = await self._store.run(upkeep.expire(PROMOTE_MAX, self._since))
         if moved:
             self._ring(hint_of(moved))
-        return 0.0 if moved or expired else LOCKED_SECONDS
+        if PROMOTE_MAX in (len(moved), expired):
+            self.note(0)
+            return 0.0
+        self._look_in(0.0 if moved or expired else LOCKED_SECONDS)
+        return None
 
 
 def hint_of(queued: list[Queued]) -> Hint:

@@ -17,7 +17,7 @@ STEP = 1_000
 
 
 class Pruner:
-    """Prunes by the retention once a minute."""
+    """Prunes by the retention, when a look has told that a minute has passed."""
 
     def __init__(self, store: AsyncStore, retention: Retention) -> None:
         self._store = store
@@ -27,7 +27,7 @@ class Pruner:
             State.FAILED: retention.failed_us,
         }
 
-    async def once(self) -> float:
+    async def once(self) -> None:
         every_us = round(PRUNE_EVERY_SECONDS * 1e6)
         position = await self._store.run(upkeep.take_duty("prune", every_us))
         if position is not None:
@@ -38,7 +38,6 @@ class Pruner:
             if None not in spans:
                 longest = max(span for span in spans if span is not None)
                 await self._store.run(upkeep.prune_workers(max(longest, every_us)))
-        return PRUNE_EVERY_SECONDS / 2
 
     async def _walk(self, position: int) -> int:
         pruned = await self._store.run(upkeep.prune(position, STEP, self._keep_us))
@@ -51,8 +50,7 @@ class Rollup:
     def __init__(self, store: AsyncStore) -> None:
         self._store = store
 
-    async def once(self) -> float:
+    async def once(self) -> None:
         every_us = round(ROLLUP_EVERY_SECONDS * 1e6)
         if await self._store.run(upkeep.take_duty("rollup", every_us)) is not None:
             await self._store.run(upkeep.rollup())
-        return ROLLUP_EVERY_SECONDS / 2

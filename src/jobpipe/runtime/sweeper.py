@@ -7,7 +7,7 @@ it itself), on SQLite when nobody holds its lock file.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 
 from jobpipe.delivery.hub import Hint
 from jobpipe.failpoint import failpoint
@@ -15,6 +15,7 @@ from jobpipe.model.worker import WorkerRecord
 from jobpipe.runtime import identity
 from jobpipe.runtime.promoter import hint_of
 from jobpipe.store.ops import worker as ops
+from jobpipe.store.ops.worker import Control
 from jobpipe.store.port import AsyncStore
 from jobpipe.telemetry.events import WorkerSwept, emit
 
@@ -37,15 +38,17 @@ class Sweeper:
         self._forget_lock = forget_lock
         self._heartbeat_was_late = heartbeat_was_late
         self._ring = ring
+        self._worker_id = 0
         self._dead: list[int] = []
         self._expired = False
         self._is_due = False
 
-    def note(self, others: Sequence[WorkerRecord], has_orphans: bool) -> bool:
+    def note(self, control: Control) -> bool:
         """Take over what a look has found; tell whether there is something to sweep."""
+        others, self._worker_id = control.others, control.worker
         self._dead = [other.id for other in others if self._is_dead(other)]
         self._expired = any(other.expired for other in others) and not self._heartbeat_was_late()
-        self._is_due = bool(self._dead) or self._expired or has_orphans
+        self._is_due = bool(self._dead) or self._expired or control.has_orphans
         return self._is_due
 
     async def once(self) -> None:
@@ -54,7 +57,8 @@ class Sweeper:
             return
         failpoint("sweep.before")
         only_known = not self._expired
-        for swept in await self._store.run(ops.sweep(self._dead, only_known=only_known)):
+        sweep = ops.sweep(self._dead, only_known=only_known, by=self._worker_id)
+        for swept in await self._store.run(sweep):
             emit(WorkerSwept(worker=swept.worker, queued=len(swept.queued), failed=swept.failed))
             self._forget_lock(swept.worker_id)
             if swept.queued:

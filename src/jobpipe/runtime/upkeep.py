@@ -1,7 +1,6 @@
 """The duties that any one worker does for all: promote, sweep, unpark, prune, fold the counters.
 
-What is to be swept or unparked shows in the answer to a worker's look, so an idle store is asked
-once for all of them.
+What there is to do shows in the answer to a worker's look, so an idle store is asked once for all.
 """
 
 from __future__ import annotations
@@ -23,9 +22,14 @@ class Upkeep:
     """All of these duties of one incarnation."""
 
     def __init__(
-        self, kit: WorkerKit, options: WorkerOptions, lease: Lease, ring: Callable[[Hint], None]
+        self,
+        kit: WorkerKit,
+        options: WorkerOptions,
+        lease: Lease,
+        ring: Callable[[Hint], None],
+        look_in: Callable[[float], None],
     ) -> None:
-        self._promoter = Promoter(kit.store, options.poll_seconds, ring)
+        self._promoter = Promoter(kit.store, options.poll_seconds, ring, look_in)
         self._sweeper = Sweeper(
             kit.store,
             is_dead_by_lock=kit.locks.is_dead if kit.locks else _is_unknown,
@@ -37,17 +41,30 @@ class Upkeep:
         self._promoting = Duty("promoting", self._promoter.once)
         self._sweeping = Duty("sweeping", self._sweeper.once)
         self._unparking = Duty("unparking", self._unparker.once)
+        self._taken = {
+            "prune": Duty("pruning", Pruner(kit.store, options.retention).once),
+            "rollup": Duty("folding counters", Rollup(kit.store).once),
+        }
+        """What one worker at a time takes from the store."""
         self.duties = [
             self._promoting,
             self._sweeping,
             self._unparking,
-            Duty("pruning", Pruner(kit.store, options.retention).once),
-            Duty("folding counters", Rollup(kit.store).once),
+            *self._taken.values(),
         ]
 
-    def looked(self, control: Control) -> None:
+    def ask(self) -> int:
+        """Return from which time on a look is to tell what falls due."""
+        return self._promoter.ask()
+
+    def looked(self, since: int, control: Control, took_seconds: float) -> None:
         """Take over what a look has found."""
-        if self._sweeper.note(control.others, control.has_orphans):
+        if self._promoter.answered(since, control.due, took_seconds):
+            self._promoting.soon()
+        for name, duty in self._taken.items():
+            if name in control.duties:
+                duty.soon()
+        if self._sweeper.note(control):
             self._sweeping.soon()
         if self._unparker.note(control.has_parked):
             self._unparking.soon()

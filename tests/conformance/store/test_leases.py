@@ -163,6 +163,12 @@ def test_a_worker_known_to_be_dead_is_swept_before_its_lease_ends(lab: Lab) -> N
     assert [swept.worker_id for swept in lab.run(ops.sweep([]))] == [late]
 
 
+def test_a_worker_does_not_sweep_itself(lab: Lab) -> None:
+    one, other = lab.worker("one", SECOND), lab.worker("other", SECOND)
+    lab.clock.advance(2 * SECOND)
+    assert [swept.worker_id for swept in lab.run(ops.sweep([], by=one))] == [other]
+
+
 def test_a_claim_that_comes_in_after_the_sweep_is_found(lab: Lab) -> None:
     lab.new()
     worker = lab.worker()
@@ -205,6 +211,17 @@ def test_control_tells_cancels_lanes_pauses_and_frontiers(lab: Lab) -> None:
     assert lab.run(ops.control(holder.id)).cancels == {(job.id, job.token)}
     lab.run(ops.end_worker(other))
     assert lab.run(ops.control(one)).frontier == {}
+
+
+def test_control_tells_in_which_lanes_something_is_queued(lab: Lab) -> None:
+    worker = lab.worker()
+    first, _ = lab.new(), lab.new()
+    lab.new(queue="other")
+    asked = {LANE: 0, Lane("empty", 0): 0}
+    assert lab.run(ops.control(worker, 0, asked)).ready == {LANE: first}
+    assert lab.run(ops.control(worker)).ready == {}
+    lab.claim(worker, 2)
+    assert lab.run(ops.control(worker, 0, asked)).ready == {}
 
 
 def test_control_tells_of_the_other_workers_and_of_parked_jobs(lab: Lab) -> None:

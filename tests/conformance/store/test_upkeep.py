@@ -77,20 +77,25 @@ def test_a_running_job_does_not_expire(lab: Lab) -> None:
     assert lab.job(job.id).state is State.SUCCEEDED
 
 
+def due_in_us(lab: Lab, worker: int) -> int | None:
+    return lab.run(workers.control(worker)).due.in_us
+
+
 def test_the_next_due_time_is_known(lab: Lab) -> None:
-    assert lab.run(upkeep.next_due()).in_us is None
+    worker = lab.worker()
+    assert due_in_us(lab, worker) is None
     lab.new()
-    assert lab.run(upkeep.next_due()).in_us is None
+    assert due_in_us(lab, worker) is None
     lab.new(delay_us=60 * MINUTE)
-    due = lab.run(upkeep.next_due()).in_us
+    due = due_in_us(lab, worker)
     assert due is not None
     assert 59 * MINUTE < due <= 60 * MINUTE
     lab.new(queue="other", expires_in_us=10 * MINUTE)
-    due = lab.run(upkeep.next_due()).in_us
+    due = due_in_us(lab, worker)
     assert due is not None
     assert 9 * MINUTE < due <= 10 * MINUTE
     lab.clock.advance(20 * MINUTE)
-    due = lab.run(upkeep.next_due()).in_us
+    due = due_in_us(lab, worker)
     assert due is not None
     assert -11 * MINUTE < due < -9 * MINUTE
 
@@ -136,6 +141,21 @@ def test_a_duty_is_taken_by_one_for_one_round(lab: Lab) -> None:
     assert lab.run(upkeep.take_duty("rollup", MINUTE)) == 0
     lab.clock.advance(2 * MINUTE)
     assert lab.run(upkeep.take_duty("prune", MINUTE)) == 0
+
+
+def test_control_tells_of_duties_while_they_are_due(lab: Lab) -> None:
+    worker = lab.worker()
+    assert lab.run(workers.control(worker)).duties == {"prune"}
+    lab.run(upkeep.take_duty("prune", MINUTE))
+    assert lab.run(workers.control(worker)).duties == set()
+    lab.finished(State.SUCCEEDED)
+    assert lab.run(workers.control(worker)).duties == set()  # one counter alone is folded
+    lab.finished(State.SUCCEEDED)
+    assert lab.run(workers.control(worker)).duties == {"rollup"}
+    lab.run(upkeep.rollup())
+    assert lab.run(workers.control(worker)).duties == set()
+    lab.clock.advance(2 * MINUTE)
+    assert lab.run(workers.control(worker)).duties == {"prune"}
 
 
 def test_each_final_state_is_kept_for_its_own_time(lab: Lab) -> None:

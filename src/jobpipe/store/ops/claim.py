@@ -37,7 +37,7 @@ class Queued(Struct, frozen=True):
 @operation(Mode.READ)
 def peek(lanes: Sequence[Lane]) -> Op[bool]:
     """Tell whether any of the lanes has a queued job."""
-    found = yield Statement("peek", batch=_lane_batch(lanes, {}))
+    found = yield Statement("peek", batch=lane_batch(lanes, {}))
     return bool(found)
 
 
@@ -62,7 +62,7 @@ def claim(
         "done": list(done),
         "payload_max": PAYLOAD_MAX,
     }
-    found = yield Statement("claim", params, batch=_lane_batch(lanes, after))
+    found = yield Statement("claim", params, batch=lane_batch(lanes, after))
     assert len(found) <= limit, f"claimed {len(found)} jobs, asked for {limit}"
     jobs = sorted([rows.claimed(row) for row in found], key=attrgetter("rank"))
     if len(lanes) > 1:
@@ -108,5 +108,6 @@ def _id(claim: Held) -> int:
     return claim.id
 
 
-def _lane_batch(lanes: Sequence[Lane], after: Mapping[Lane, int]) -> Batch:
+def lane_batch(lanes: Sequence[Lane], after: Mapping[Lane, int]) -> Batch:
+    """Return the lanes as rows of a statement, each with the rank beyond which to look."""
     return Batch(LANE_COLUMNS, [(lane.queue, lane.priority, after.get(lane, 0)) for lane in lanes])

@@ -22,22 +22,6 @@ class Pruned(Struct, frozen=True):
     """Where the next step goes on; 0 when the walk came to its end."""
 
 
-class Due(Struct, frozen=True):
-    """When a promoter has to act next."""
-
-    in_us: int | None
-    """Microseconds until a job falls due or expires (negative: overdue); None if none will."""
-    now: int
-    """The store's clock at that answer."""
-
-
-@operation(Mode.READ)
-def next_due(since: int = 0) -> Op[Due]:
-    """Tell when something falls due; what was due before ``since`` is not looked at."""
-    found = yield Statement("next_due", {"since": since})
-    return Due(found[0]["due_in_us"], found[0]["now"])
-
-
 @operation(Mode.ONE)
 def promote(limit: int, since: int = 0) -> Op[list[Queued]]:
     """Queue up to ``limit`` jobs whose time has come; returns those that are queued now."""

@@ -10,7 +10,7 @@ from msgspec import Struct
 from jobpipe.model.job import Lane
 from jobpipe.model.state import State
 from jobpipe.model.worker import NewWorker, WorkerRecord
-from jobpipe.store.ops.claim import Held, Queued, queued
+from jobpipe.store.ops.claim import Held, Queued, lane_batch, queued
 from jobpipe.store.port import Mode, Op, Statement, operation
 
 SWEEP_MAX = 10
@@ -18,16 +18,33 @@ SWEEP_MAX = 10
 
 Frontier = dict[Lane, int]
 
+NO_LANES: Mapping[Lane, int] = {}
+
+
+class Due(Struct, frozen=True):
+    """When a promoter has to act next."""
+
+    in_us: int | None
+    """Microseconds until a job falls due or expires (negative: overdue); None if none will."""
+    now: int
+    """The store's clock at that answer."""
+
 
 class Control(Struct, frozen=True):
     """What a worker hears of when it looks."""
 
+    worker: int
     cancels: frozenset[tuple[int, int]]
     """(job, token) pairs of running jobs that somebody asked to cancel."""
     lanes: frozenset[Lane]
     paused: frozenset[str]
     frontier: Frontier
     """The highest ranks that other workers have seen claimed."""
+    due: Due
+    ready: Frontier
+    """Of the lanes that were asked for those with a queued job: its rank, the lowest there."""
+    duties: frozenset[str]
+    """Which duties some worker should take now."""
     others: tuple[WorkerRecord, ...] = ()
     """The other workers that have not ended."""
     has_orphans: bool = False
@@ -83,10 +100,16 @@ def renew(worker: int, lease_us: int, frontier: Mapping[Lane, int]) -> Op[bool]:
 
 
 @operation(Mode.READ)
-def control(worker: int) -> Op[Control]:
-    """Read cancels for this worker, lanes, paused queues, and what may have to be brought back."""
-    found = yield Statement("control", {"worker": worker})
+def control(worker: int, since: int = 0, after: Mapping[Lane, int] = NO_LANES) -> Op[Control]:
+    """Read all that a worker has to know of, or to do for all.
+
+    What was due before ``since`` is not looked at; ``after`` names the lanes in which to look for
+    queued jobs, each beyond a rank.
+    """
+    params = {"worker": worker, "since": since}
+    found = yield Statement("control", params, batch=lane_batch(list(after), after))
     kinds = {row["kind"] for row in found}
+    (due,) = (Due(row["a"], row["b"]) for row in found if row["kind"] == "due")
     frontier: Frontier = {}
     for row in found:
         if row["kind"] == "frontier":
@@ -94,10 +117,14 @@ def control(worker: int) -> Op[Control]:
                 lane = Lane(queue, priority)
                 frontier[lane] = max(rank, frontier.get(lane, 0))
     return Control(
+        worker=worker,
         cancels=frozenset((row["a"], row["b"]) for row in found if row["kind"] == "cancel"),
         lanes=frozenset(Lane(row["name"], row["a"]) for row in found if row["kind"] == "lane"),
         paused=frozenset(row["name"] for row in found if row["kind"] == "paused"),
         frontier=frontier,
+        due=due,
+        ready={Lane(row["name"], row["a"]): row["b"] for row in found if row["kind"] == "ready"},
+        duties=frozenset(row["name"] for row in found if row["kind"] == "duty"),
         others=tuple(
             msgspec.json.decode(row["name"], type=WorkerRecord)
             for row in found
@@ -153,13 +180,14 @@ def inventory(worker: int) -> Op[list[HeldJob]]:
 
 
 @operation(Mode.TRANSACTION)
-def sweep(known_dead: Sequence[int], *, only_known: bool = False) -> Op[list[Swept]]:
+def sweep(known_dead: Sequence[int], *, only_known: bool = False, by: int = 0) -> Op[list[Swept]]:
     """Take back what workers hold whose lease has ended, or that are known to be dead.
 
     Each job counts one loss and no attempt, and is queued at its old rank; at its limit of
-    losses it fails. ``only_known`` leaves leases alone that merely look ended.
+    losses it fails. ``only_known`` leaves leases alone that merely look ended; so does the sweep of
+    a worker (``by``) with its own.
     """
-    params = {"ids": list(known_dead), "limit": SWEEP_MAX, "only_known": only_known}
+    params = {"ids": list(known_dead), "limit": SWEEP_MAX, "only_known": only_known, "by": by}
     dead = yield Statement("dead_workers", params)
     swept = []
     for worker in dead:

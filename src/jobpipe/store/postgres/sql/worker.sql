@@ -18,7 +18,11 @@ WHERE id = CAST(:worker AS bigint) AND ended_at IS NULL
 RETURNING id
 
 -- name: control
--- All that a worker must hear of when it looks, in one answer.
+-- All that a worker must hear of when it looks, in one answer. When something falls due next (a start
+-- or an expiry) is told in microseconds, below zero when it is overdue: that walk starts at :since,
+-- beyond the entries of what was moved, which a pinned snapshot keeps; what expires is asked for by
+-- the expression of its index, which the claim index cannot answer. Counters are due for folding only
+-- if there is something to fold. The order by rank makes the last part a walk of the claim index.
 SELECT 'cancel' AS kind, '' AS name, job_id AS a, token AS b
 FROM {p}cancel_request WHERE worker_id = CAST(:worker AS bigint)
 UNION ALL
@@ -44,6 +48,40 @@ UNION ALL
 )
 UNION ALL
 (SELECT 'parked', '', 0, 0 FROM {p}job WHERE shelf = 'parked' LIMIT 1)
+UNION ALL
+SELECT 'due', '', min(at) - :now, :now
+FROM (
+    SELECT (
+        SELECT due_at FROM {p}job WHERE queue = lane.queue AND due_at >= CAST(:since AS bigint)
+        ORDER BY due_at LIMIT 1
+    ) AS at
+    FROM (SELECT DISTINCT queue FROM {p}lane) AS lane
+    UNION ALL
+    SELECT (
+        SELECT expires_at FROM {p}job
+        WHERE CASE WHEN rank IS NOT NULL THEN expires_at END >= CAST(:since AS bigint)
+        ORDER BY CASE WHEN rank IS NOT NULL THEN expires_at END LIMIT 1
+    )
+) AS next
+UNION ALL
+SELECT 'duty', name, 0, 0 FROM {p}duty
+WHERE CASE
+    WHEN next_at > :now THEN false
+    WHEN name = 'rollup'
+    THEN EXISTS (SELECT 1 FROM {p}tally GROUP BY queue, state HAVING count(*) > 1)
+    ELSE true
+END
+UNION ALL
+SELECT 'ready', lane.queue, CAST(lane.priority AS bigint), first.rank
+FROM unnest(
+    CAST(:queue AS text[]), CAST(:priority AS smallint[]), CAST(:after AS bigint[])
+) AS lane (queue, priority, after)
+CROSS JOIN LATERAL (
+    SELECT j.rank FROM {p}job AS j
+    WHERE j.queue = lane.queue AND j.priority = lane.priority AND j.rank > lane.after
+    ORDER BY j.rank
+    LIMIT 1
+) AS first
 
 -- name: workers
 SELECT
@@ -70,11 +108,11 @@ WHERE c.worker_id = CAST(:worker AS bigint)
 
 -- name: dead_workers
 -- Also those that have ended and yet hold records: a claim that came in after the sweep. A worker
--- that is renewing itself, or is swept by another, is skipped.
+-- that is renewing itself, or is swept by another, is skipped; whoever sweeps is alive.
 SELECT id, name, host, pid
 FROM {p}worker
 WHERE (ended_at IS NULL
-    AND ((lease_until < :now AND NOT CAST(:only_known AS boolean))
+    AND ((lease_until < :now AND NOT CAST(:only_known AS boolean) AND id <> CAST(:by AS bigint))
         OR id = ANY (CAST(:ids AS bigint[]))))
     OR (ended_at IS NOT NULL AND id IN (SELECT worker_id FROM {p}claim))
 ORDER BY id

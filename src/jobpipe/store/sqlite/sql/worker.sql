@@ -16,7 +16,9 @@ WHERE id = :worker AND ended_at IS NULL
 RETURNING id
 
 -- name: control
--- All that a worker must hear of when it looks, in one answer.
+-- All that a worker must hear of when it looks, in one answer. When something falls due next (a start
+-- or an expiry) is told in microseconds, below zero when it is overdue. Counters are due for folding
+-- only if there is something to fold.
 SELECT 'cancel' AS kind, '' AS name, job_id AS a, token AS b
 FROM {p}cancel_request WHERE worker_id = :worker
 UNION ALL
@@ -42,6 +44,36 @@ SELECT * FROM (
 )
 UNION ALL
 SELECT * FROM (SELECT 'parked', '', 0, 0 FROM {p}job WHERE shelf = 'parked' LIMIT 1)
+UNION ALL
+SELECT 'due', '', min(at) - :now, :now
+FROM (
+    SELECT (
+        SELECT due_at FROM {p}job WHERE queue = lane.queue AND due_at >= :since
+        ORDER BY due_at LIMIT 1
+    ) AS at
+    FROM (SELECT DISTINCT queue FROM {p}lane) AS lane
+    UNION ALL
+    SELECT (
+        SELECT expires_at FROM {p}job WHERE rank IS NOT NULL AND expires_at >= :since
+        ORDER BY expires_at LIMIT 1
+    )
+)
+UNION ALL
+SELECT 'duty', name, 0, 0 FROM {p}duty
+WHERE CASE
+    WHEN next_at > :now THEN 0
+    WHEN name = 'rollup'
+    THEN EXISTS (SELECT 1 FROM {p}tally GROUP BY queue, state HAVING count(*) > 1)
+    ELSE 1
+END
+UNION ALL
+SELECT 'ready', j.queue, j.priority, j.rank
+FROM json_each(:rows) AS lane
+CROSS JOIN {p}job AS j ON j.id = (
+    SELECT id FROM {p}job INDEXED BY {p}job_claim
+    WHERE queue = lane.value ->> 0 AND priority = lane.value ->> 1 AND rank IS NOT NULL
+    ORDER BY rank LIMIT 1
+)
 
 -- name: workers
 SELECT
@@ -61,11 +93,12 @@ CROSS JOIN {p}job AS j ON j.id = held.value
 WHERE c.worker_id = :worker AND j.token = c.tokens ->> held.key AND j.state = 'running'
 
 -- name: dead_workers
--- Also those that have ended and yet hold records: a claim that came in after the sweep.
+-- Also those that have ended and yet hold records: a claim that came in after the sweep. Whoever
+-- sweeps is alive.
 SELECT id, name, host, pid
 FROM {p}worker
 WHERE (ended_at IS NULL
-    AND ((lease_until < :now AND NOT :only_known)
+    AND ((lease_until < :now AND NOT :only_known AND id <> :by)
         OR id IN (SELECT value FROM json_each(:ids))))
     OR (ended_at IS NOT NULL AND id IN (SELECT worker_id FROM {p}claim))
 ORDER BY id

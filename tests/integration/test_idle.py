@@ -1,0 +1,62 @@
+"""What an idle worker asks of its store: one look a poll, whatever there may be to do."""
+
+from __future__ import annotations
+
+from collections import Counter
+from typing import Any
+
+import pytest
+
+from jobpipe import Jobpipe
+from jobpipe.store.port import Operation
+from jobpipe.store.postgres.async_driver import PostgresAsyncStore
+from jobpipe.store.postgres.driver import PostgresStore
+from jobpipe.store.sqlite.driver import SqliteAsyncStore, SqliteStore
+from tests.waiting import until
+
+POLL_SECONDS = 0.05
+LOOKS = 20
+
+
+@pytest.fixture
+def counted(monkeypatch: pytest.MonkeyPatch) -> Counter[str]:
+    """How often each operation was run, by any store."""
+    counted: Counter[str] = Counter()
+    for kind in (PostgresAsyncStore, PostgresStore, SqliteAsyncStore, SqliteStore):
+        monkeypatch.setattr(kind, "run", counting(kind.run, counted))
+    return counted
+
+
+def counting(run: Any, counted: Counter[str]) -> Any:
+    def count_and_run(store: Any, operation: Operation[Any]) -> Any:
+        counted[operation.name] += 1
+        return run(store, operation)
+
+    return count_and_run
+
+
+@pytest.mark.parametrize("place", ["postgres_url", "sqlite_url"])
+def test_an_idle_worker_only_looks_and_keeps_its_lease(
+    request: pytest.FixtureRequest, counted: Counter[str], place: str
+) -> None:
+    jp = Jobpipe(request.getfixturevalue(place), poll_seconds=POLL_SECONDS)
+
+    @jp.task
+    def work(number: int) -> None: ...
+
+    with jp.running():
+        for number in range(2):
+            assert work.enqueue(number).result() is None
+        until(lambda: counted["rollup"])  # the counters of two jobs; then nothing is left to do
+        until_looked(counted)
+        counted.clear()
+        until_looked(counted)
+        assert set(counted) <= {"control", "renew"}
+        assert counted["renew"] <= 1
+    jp.close()
+
+
+def until_looked(counted: Counter[str]) -> None:
+    """Wait for so many more looks."""
+    enough = counted["control"] + LOOKS
+    until(lambda: counted["control"] >= enough)
