@@ -69,13 +69,13 @@ def test_a_claimer_finds_in_slices_what_was_left_behind(postgres_url: str) -> No
         found = []
         for _ in range(2):
             await until_full(claimer)
-            found += [job.id for job in await claimer._claim(LANES, 4)]
+            found += [job.id for job in await claimer._walks.claim(LANES, 4)]
         assert store.asked == ["left_behind", "claim"] * 2
         assert found[0] == late.id
         assert len(found) == 6
         store.asked.clear()
         await until_full(claimer)
-        assert await claimer._claim(LANES, 4) == []
+        assert await claimer._walks.claim(LANES, 4) == []
         assert store.asked[0] == "left_behind"
         assert [after for after, _ in claimer.frontier.next_slice(LANES).values()] == [1_000] * 2
         await store._store.close()

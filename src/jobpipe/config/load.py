@@ -25,6 +25,8 @@ class Effective:
     origins: dict[str, Origin]
     commands: dict[str, dict[str, Any]]
     """The options of each command that a file declares, by name."""
+    remote_tasks: dict[str, dict[str, Any]]
+    """Those of each task that programs elsewhere run."""
 
 
 def load_settings(
@@ -65,4 +67,4 @@ def load_effective(
             problems.append(f"{refused}; allowed: {setting.allowed}")
     if problems:
         raise ConfigError("\n".join(problems))
-    return Effective(Settings(**values), origins, gathered.commands)
+    return Effective(Settings(**values), origins, gathered.commands, gathered.remote_tasks)

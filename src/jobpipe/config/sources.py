@@ -12,7 +12,7 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Any
 
-from jobpipe.config.commands import TABLE, read_commands
+from jobpipe.config.commands import TABLE, TASKS_TABLE, read_commands, read_remote_tasks
 from jobpipe.config.declared import SETTINGS
 from jobpipe.config.dotenv import parse_dotenv
 from jobpipe.config.mask import MASK
@@ -70,6 +70,8 @@ class Gathered:
     problems: list[str] = field(default_factory=list)
     commands: dict[str, dict[str, Any]] = field(default_factory=dict)
     """The options of each declared command by name."""
+    remote_tasks: dict[str, dict[str, Any]] = field(default_factory=dict)
+    """The options of each task that programs elsewhere run, by name."""
 
     def add(self, known: Mapping[str, Setting], name: str, raw: object, origin: Origin) -> None:
         """Take a value from the next lower source; an earlier one for the same field wins."""
@@ -84,6 +86,8 @@ class Gathered:
         for key, value in table.items():
             if key == TABLE:
                 self.commands = read_commands(value, self.problems) | self.commands
+            elif key == TASKS_TABLE:
+                self.remote_tasks = read_remote_tasks(value, self.problems) | self.remote_tasks
             else:
                 self.add(_BY_KEY, key, value, Origin(kind, f"{prefix}{key}"))
 

@@ -25,6 +25,7 @@ from jobpipe.runtime.failure import describe, to_json
 from jobpipe.tasks.codec import Undecodable, Unstorable, decode_args, encode_result
 from jobpipe.tasks.command import CommandTask
 from jobpipe.tasks.registry import DeclaredTask, Registry
+from jobpipe.tasks.remote import RemoteTask
 from jobpipe.tasks.task import AsyncTask
 from jobpipe.telemetry.events import (
     JobFailedForGood,
@@ -202,7 +203,10 @@ class Judge:
     def _find(self, task: str) -> Callee | None:
         if task not in self._registry:
             return None
-        callee = self._callees[task] = Callee.of(self._registry.get(task))
+        known = self._registry.get(task)
+        if isinstance(known, RemoteTask):  # it has no code here
+            return None
+        callee = self._callees[task] = Callee.of(known)
         return callee
 
     def _rules(self, attempt: Attempt) -> RetryRules:

@@ -18,11 +18,12 @@ from jobpipe.delivery.hub import Hint
 from jobpipe.errors import StoreUnavailable
 from jobpipe.failpoint import failpoint
 from jobpipe.model.job import Claimed, Finish, Lane
-from jobpipe.policy.frontier import Frontier, Spans, Walk
+from jobpipe.policy.frontier import Frontier
+from jobpipe.runtime import walks
 from jobpipe.runtime.lanes import LaneChoice
+from jobpipe.runtime.walks import Question, Walks
 from jobpipe.store.ops import claim as ops
 from jobpipe.store.ops.claim import Held
-from jobpipe.store.ops.left_behind import left_behind
 from jobpipe.store.port import AsyncStore
 from jobpipe.telemetry.events import StoreBack, StoreLost, emit
 
@@ -118,15 +119,6 @@ class Demand:
         return self.room > 0 and self.room >= min(CLAIM_MAX, self.ahead * 3 // 4)
 
 
-@dataclass(frozen=True, slots=True)
-class Question:
-    """What a look asks in the place of an idle claimer: is something queued beyond these ranks?"""
-
-    after: Mapping[Lane, int]
-    walk: Walk
-    began: float
-
-
 class Claimer:
     """One loop that claims while there is room; ``put`` receives what each claim has found."""
 
@@ -154,8 +146,7 @@ class Claimer:
         self._put = put
         self._wake = asyncio.Event()
         self._closing = False
-        self._was_short = True
-        """The last answer was shorter than the claim asked for."""
+        self._walks = Walks(store, self.frontier, self._take)
         self._is_exhausted = False
         """The last look has found less than there was room for, and no hint has come since."""
         self._rests = False
@@ -201,24 +192,17 @@ class Claimer:
         if not self._rests or self._polled_at + self._poll_seconds > before:
             return None
         lanes = [lane for ask in self._lanes.asks() for lane in ask.lanes]
-        self._polled_at = began = time.monotonic()
-        if not self._store.capabilities.frontier:
-            return Question(dict.fromkeys(lanes, 0), Walk.NEAR, began)
-        walk = self.frontier.next_walk(lanes, began)
-        if walk is Walk.FULL and self.frontier.next_slice(lanes):
+        self._polled_at = time.monotonic()
+        asked = walks.question(self._store.capabilities, self.frontier, lanes)
+        if asked is None:
             self.look()
-            return None
-        if walk is Walk.NEAR:
-            walk = Walk.LAGGED
-        starts = self.frontier.starts(walk, began)
-        return Question({lane: starts.get(lane, 0) for lane in lanes}, walk, began)
+        return asked
 
     def answered(self, question: Question, ready: Mapping[Lane, int]) -> None:
         """Take over what a look has found: per lane the lowest rank of a queued job."""
-        if question.walk is Walk.FULL:
-            self.frontier.walked_fully(question.after, question.began, time.monotonic())
+        walks.answered(self.frontier, question)
         if ready:
-            self._was_short = False  # there is no need to peek
+            self._walks.was_short = False  # there is no need to peek
             self.look(Hint(ready))
 
     def close(self) -> None:
@@ -274,8 +258,8 @@ class Claimer:
             if wanted <= 0:
                 is_held_up = True
                 continue
-            jobs = await self._claim(ask.lanes, wanted)
-            may_have_more = may_have_more or not self._was_short
+            jobs = await self._walks.claim(ask.lanes, wanted)
+            may_have_more = may_have_more or not self._walks.was_short
             room -= len(jobs)
             demand = Demand(demand.free - len(jobs), demand.ahead)
             if room <= 0:
@@ -284,41 +268,6 @@ class Claimer:
             self._is_exhausted = not is_held_up
             self.idle.set()
         return may_have_more and room > 0
-
-    async def _claim(self, lanes: Sequence[Lane], limit: int) -> list[Claimed]:
-        if self._store.capabilities.peek and self._was_short:
-            self._was_short = not await self._store.run(ops.peek(lanes))
-            if self._was_short:
-                return []
-        if not self._store.capabilities.frontier:
-            return await self._take(lanes, limit, {})
-        began = time.monotonic()
-        walk = self.frontier.next_walk(lanes, began)
-        if walk is Walk.FULL and (spans := self.frontier.next_slice(lanes)):
-            jobs = await self._look_back(lanes, spans, limit)
-            if jobs:
-                self._was_short = False  # nobody has looked beyond the frontier yet
-                return jobs
-            walk, began = Walk.NEAR, time.monotonic()
-        jobs = await self._take(lanes, limit, self.frontier.starts(walk, began))
-        if not jobs and walk is Walk.NEAR:
-            walk = Walk.LAGGED
-            jobs = await self._take(lanes, limit, self.frontier.starts(walk, began))
-        if walk is Walk.FULL:
-            self.frontier.walked_fully(lanes, began, time.monotonic())
-        return jobs
-
-    async def _look_back(self, lanes: Sequence[Lane], spans: Spans, limit: int) -> list[Claimed]:
-        """Claim what all claims have passed, as far as a slice of a full walk goes."""
-        began = time.monotonic()
-        left = await self._store.run(left_behind(spans, limit))
-        jobs: list[Claimed] = []
-        if left:
-            limit = min(limit, sum(found.count for found in left.values()))
-            after = {lane: left[lane].rank - 1 for lane in lanes if lane in left}
-            jobs = await self._take(list(after), limit, after)
-        self.frontier.walked_slice(lanes, {} if left else spans, began, time.monotonic())
-        return jobs
 
     async def _take(
         self, lanes: Sequence[Lane], limit: int, after: Mapping[Lane, int]
@@ -332,12 +281,9 @@ class Claimer:
             self.records.return_done(done)
             raise
         failpoint("claim.taken")
-        self._was_short = ops.is_last_word(jobs, limit)
         if jobs:
             self.claims += 1
             self.records.add(jobs)
-            for (queue, priority), rank in _last_ranks(jobs).items():
-                self.frontier.claimed(Lane(queue, priority), rank)
             self._put(jobs)
         return jobs
 
@@ -371,8 +317,3 @@ class Claimer:
             return
         finally:
             self._rests = False
-
-
-def _last_ranks(jobs: Sequence[Claimed]) -> dict[tuple[str, int], int]:
-    """Return the highest rank of each lane: the last one, since a claim lists them by rank."""
-    return {(job.queue, job.priority): job.rank for job in jobs}

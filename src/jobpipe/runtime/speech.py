@@ -130,7 +130,7 @@ class Speech:
         at = time.monotonic_ns() if at_ns is None else at_ns
         if not self.options.lines or not self.is_open:
             return
-        message = _cut(storable(message))
+        message = cut(storable(message))
         size = _size(message) + _size(fields or "")
         line = LogLine(self._job.id, self._job.token, 0, at, level, logger[:200], message, fields)
         with self._lock:
@@ -272,7 +272,7 @@ def _size(text: str) -> int:
     return len(text) if text.isascii() else len(text.encode())
 
 
-def _cut(text: str) -> str:
+def cut(text: str) -> str:
     """Shorten a line that is too long; what is left out is told."""
     if len(text) * 4 <= LINE_MAX or _size(text) <= LINE_MAX:
         return text

@@ -1,19 +1,21 @@
-"""Brings parked jobs back whose task this worker knows."""
+"""Brings parked jobs back whose task this worker knows, or a program elsewhere does."""
 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 
 from jobpipe.delivery.hub import Hint
 from jobpipe.model.state import Reason
 from jobpipe.runtime.promoter import hint_of
 from jobpipe.store.ops import upkeep
 from jobpipe.store.port import AsyncStore
-from jobpipe.tasks.registry import Registry
 
 EVERY_SECONDS = 1.0
 UNPARK_MAX = 1_000
+
+PROGRAMS_MAX = 100
+"""Most programs with other tasks whose last look is remembered."""
 
 AT_START = (Reason.UNKNOWN_TASK, Reason.INCOMPATIBLE, Reason.UNDECODABLE)
 """New code may take what older code could not."""
@@ -21,13 +23,16 @@ AT_START = (Reason.UNKNOWN_TASK, Reason.INCOMPATIBLE, Reason.UNDECODABLE)
 LATER = (Reason.UNKNOWN_TASK,)
 """Parked by a worker with other tasks; what this code cannot decode stays parked."""
 
+Ring = Callable[[Hint], None]
+
 
 class Unparker:
     """Looks for such jobs at the worker's start, then every second while any are parked."""
 
-    def __init__(self, store: AsyncStore, registry: Registry, ring: Callable[[Hint], None]) -> None:
+    def __init__(self, store: AsyncStore, tasks: Callable[[], Iterable[str]], ring: Ring) -> None:
+        """``tasks`` returns the names of those that the worker knows."""
         self._store = store
-        self._registry = registry
+        self._tasks = tasks
         self._ring = ring
         self._reasons: tuple[Reason, ...] = AT_START
         self._is_due = False
@@ -44,8 +49,9 @@ class Unparker:
         """Bring back what may be, if a look has found any; then wait for the next one."""
         if not self._is_due:
             return None
-        tasks = [task.name for task in self._registry]
-        found = await self._store.run(upkeep.find_parked(tasks, self._reasons, UNPARK_MAX))
+        found = await self._store.run(
+            upkeep.find_parked(list(self._tasks()), self._reasons, UNPARK_MAX)
+        )
         if found:
             queued = await self._store.run(upkeep.unpark(found))
             self._ring(hint_of(queued))
@@ -54,3 +60,29 @@ class Unparker:
         self._reasons, self._is_due = LATER, False
         self._rests_until = time.monotonic() + EVERY_SECONDS
         return None
+
+
+class Unparkers:
+    """One for each set of tasks that programs elsewhere name when they ask for jobs."""
+
+    def __init__(self, store: AsyncStore, ring: Ring) -> None:
+        self._store = store
+        self._ring = ring
+        self._has_parked = False
+        self._known: dict[frozenset[str], Unparker] = {}
+
+    def note(self, has_parked: bool) -> None:
+        """Take over what a look has found."""
+        self._has_parked = has_parked
+
+    async def bring_back(self, tasks: frozenset[str]) -> None:
+        """Bring back parked jobs of these tasks, unless that was done a moment ago."""
+        unparker = self._known.pop(tasks, None)
+        if unparker is None:
+            unparker = Unparker(self._store, lambda: tasks, self._ring)
+        self._known[tasks] = unparker  # the last one now
+        while len(self._known) > PROGRAMS_MAX:
+            del self._known[next(iter(self._known))]
+        if unparker.note(self._has_parked):
+            while await unparker.once() == 0.0:
+                continue

@@ -37,7 +37,7 @@ class Upkeep:
             heartbeat_was_late=lease.was_late,
             ring=ring,
         )
-        self._unparker = Unparker(kit.store, kit.registry, ring)
+        self._unparker = Unparker(kit.store, kit.registry.run_here, ring)
         self._promoting = Duty("promoting", self._promoter.once)
         self._sweeping = Duty("sweeping", self._sweeper.once)
         self._unparking = Duty("unparking", self._unparker.once)

@@ -21,6 +21,7 @@ from jobpipe.policy.retry import RetryDelays
 from jobpipe.tasks.command import CommandTask, declare_command
 from jobpipe.tasks.hooks import Functions, Hooks
 from jobpipe.tasks.limits import Limits
+from jobpipe.tasks.remote import RemoteTask, declare_remote
 from jobpipe.tasks.spec import declare
 from jobpipe.tasks.task import AnyTask, AsyncTask, Enqueuer, Task
 
@@ -28,6 +29,19 @@ P = ParamSpec("P")
 R = TypeVar("R")
 
 OPTIONS = frozenset(inspect.signature(declare).parameters) - {"function"}
+
+REMOTE_OPTIONS = frozenset(
+    {
+        "queue_name",
+        "priority",
+        "max_attempts",
+        "retry_delays",
+        "timeout",
+        "version",
+        "on_loss",
+        "store_result",
+    }
+)
 
 DeclaredTask: TypeAlias = AnyTask[..., Any]
 
@@ -58,6 +72,10 @@ class Registry:
                     help="Give one of them another name: @task(name=...).",
                 )
         self._tasks.update((task.name, task) for task in tasks)
+
+    def run_here(self) -> list[str]:
+        """Return the names of the tasks that a worker of ours can run."""
+        return [task.name for task in self if not isinstance(task, RemoteTask)]
 
     def get(self, name: str) -> DeclaredTask:
         """Return the task; raises UnknownTask, which tells the nearest names."""
@@ -160,6 +178,17 @@ class TaskDeclarations:
             limits=limits,
             options=_known(options, OPTIONS - {"name", "executor", "limits"}, f"command {name}"),
         )
+        self._add(task)
+        return task
+
+    def remote_task(self, name: str, /, **options: Any) -> RemoteTask:
+        """Declare a task that programs elsewhere run: ``jp.remote_task("thumb")``.
+
+        Its jobs take any JSON arguments. The options are those of ``task`` that are not about a
+        function: ``queue_name``, ``priority``, ``max_attempts``, ``retry_delays``, ``timeout``,
+        ``version``, ``on_loss`` and ``store_result``.
+        """
+        task = declare_remote(self, name, _known(options, REMOTE_OPTIONS, f"remote task {name}"))
         self._add(task)
         return task
 

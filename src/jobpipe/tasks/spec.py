@@ -22,7 +22,7 @@ from jobpipe.tasks.codec import show
 from jobpipe.tasks.hooks import NO_HOOKS, Functions, TaskHooks, task_hooks
 from jobpipe.tasks.limits import Limits
 
-Executor: TypeAlias = Literal["async", "thread", "process", "command"]
+Executor: TypeAlias = Literal["async", "thread", "process", "command", "remote"]
 OnLoss: TypeAlias = Literal["retry", "fail"]
 
 QUEUE = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.\-/]{0,199}")

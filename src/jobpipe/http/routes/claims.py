@@ -1,0 +1,153 @@
+"""Programs in any language: they claim jobs, run them, and say how they ended."""
+
+from __future__ import annotations
+
+import asyncio
+
+from starlette.responses import PlainTextResponse, Response
+
+from jobpipe import errors
+from jobpipe.app import claims
+from jobpipe.application import Jobpipe
+from jobpipe.http.endpoint import Answer, Call, Endpoint
+from jobpipe.model.role import Role
+
+ENVELOPE = 256 * 1024
+"""Bytes of a body beside the results or errors in it."""
+
+TEXT = "text/plain"
+
+CLAIM = "/api/v1/claims/{claim:int}"
+
+
+async def claim(call: Call) -> Answer | Response:
+    given = await _claimed(call)
+    if TEXT in call.headers.get("accept", ""):
+        return PlainTextResponse(claims.as_lines(given), status_code=201 if given.jobs else 200)
+    return Answer(value=given, status=201 if given.jobs else 200)
+
+
+async def _claimed(call: Call) -> claims.ClaimView:
+    """Wait for jobs, but no longer than the service lives."""
+    claiming = asyncio.create_task(call.app.aclaim(call.body, call.principal.name))
+    stopping = asyncio.create_task(call.condition.wait_for_stop())
+    try:
+        await asyncio.wait([claiming, stopping], return_when=asyncio.FIRST_COMPLETED)
+        return claiming.result() if claiming.done() else claims.NOTHING
+    finally:
+        stopping.cancel()
+        claiming.cancel()
+        await asyncio.wait([claiming])
+
+
+async def heartbeat(call: Call) -> Answer:
+    return Answer(value=await call.app.aclaim_heartbeat(call.path["claim"]))
+
+
+async def finish(call: Call) -> Answer:
+    return Answer(value=await call.app.aclaim_finish(call.path["claim"], call.body))
+
+
+async def fail(call: Call) -> Answer:
+    return Answer(value=await call.app.aclaim_fail(call.path["claim"], call.body))
+
+
+async def snooze(call: Call) -> Answer:
+    return Answer(value=await call.app.aclaim_snooze(call.path["claim"], call.body))
+
+
+async def log(call: Call) -> Answer:
+    return Answer(value=await call.app.aclaim_log(call.path["claim"], call.body))
+
+
+async def progress(call: Call) -> Answer:
+    return Answer(value=await call.app.aclaim_progress(call.path["claim"], call.body))
+
+
+def _payloads(app: Jobpipe) -> int:
+    return 4 * app.settings.max_payload + ENVELOPE
+
+
+ENDPOINTS = (
+    Endpoint(
+        method="POST",
+        path="/api/v1/claims",
+        role=Role.WORKER,
+        handle=claim,
+        summary="Take jobs to run, waiting for the first one",
+        description="With `Accept: text/plain` the answer has one line a job, whose fields are"
+        " separated by tabs: claim, job, token, attempt, task, arguments as JSON.",
+        body=claims.NewClaim,
+        body_max=ENVELOPE,
+        answer=claims.ClaimView,
+        status=201,
+        also={200: "There was no job: `claim` is null, and there are no lines."},
+        errors=(errors.InvalidArguments,),
+        is_new_work=True,
+    ),
+    Endpoint(
+        method="POST",
+        path=f"{CLAIM}/heartbeat",
+        role=Role.WORKER,
+        handle=heartbeat,
+        summary="Keep a claim, and hear which of its jobs are to be cancelled",
+        body=claims.NoBody,
+        answer=claims.HeartbeatView,
+        errors=(errors.LeaseLost,),
+    ),
+    Endpoint(
+        method="POST",
+        path=f"{CLAIM}/finish",
+        role=Role.WORKER,
+        handle=finish,
+        summary="Say that jobs went well",
+        body=claims.FinishedJobs,
+        body_max=_payloads,
+        answer=claims.VerdictsView,
+        errors=(errors.LeaseLost, errors.InvalidArguments),
+    ),
+    Endpoint(
+        method="POST",
+        path=f"{CLAIM}/fail",
+        role=Role.WORKER,
+        handle=fail,
+        summary="Say that jobs went wrong",
+        body=claims.FailedJobs,
+        body_max=_payloads,
+        answer=claims.VerdictsView,
+        errors=(errors.LeaseLost, errors.InvalidArguments),
+    ),
+    Endpoint(
+        method="POST",
+        path=f"{CLAIM}/snooze",
+        role=Role.WORKER,
+        handle=snooze,
+        summary="Put jobs off, without charging an attempt",
+        body=claims.SnoozedJobs,
+        body_max=ENVELOPE,
+        answer=claims.VerdictsView,
+        errors=(errors.LeaseLost, errors.InvalidArguments),
+    ),
+    Endpoint(
+        method="POST",
+        path=f"{CLAIM}/log",
+        role=Role.WORKER,
+        handle=log,
+        summary="Add lines to the logs of running jobs",
+        body=claims.Lines,
+        body_max=_payloads,
+        answer=claims.VerdictsView,
+        errors=(errors.LeaseLost, errors.InvalidArguments),
+    ),
+    Endpoint(
+        method="POST",
+        path=f"{CLAIM}/progress",
+        role=Role.WORKER,
+        handle=progress,
+        summary="Say how far running jobs are",
+        body=claims.Progresses,
+        body_max=ENVELOPE,
+        answer=claims.VerdictsView,
+        errors=(errors.LeaseLost, errors.InvalidArguments),
+    ),
+)

@@ -1,0 +1,236 @@
+"""Hands jobs out to programs that ask for them, and lets those wait for which there are none.
+
+Who waits is woken by hints, one for each lane that has something; whoever was given as many jobs
+as he asked for wakes the next, since there may be more. What no hint tells of is found by the look
+of the service, which asks once for all that wait.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
+from functools import partial
+
+from jobpipe.delivery.hub import Hint
+from jobpipe.errors import StoreUnavailable
+from jobpipe.failpoint import failpoint
+from jobpipe.model.job import Claimed, Lane
+from jobpipe.model.worker import NewWorker
+from jobpipe.policy.frontier import Frontier
+from jobpipe.runtime import walks
+from jobpipe.runtime.lanes import LaneChoice
+from jobpipe.runtime.promoter import hint_of
+from jobpipe.runtime.referee import Referee
+from jobpipe.runtime.unparker import Unparkers
+from jobpipe.runtime.walks import Question, Walks
+from jobpipe.store.ops import claim as claim_ops
+from jobpipe.store.ops import hand_out as ops
+from jobpipe.store.ops.claim import Held
+from jobpipe.store.ops.worker import Control, end_worker
+from jobpipe.store.port import AsyncStore
+
+CLAIM_MAX = 1_000
+"""Most jobs of one claim."""
+
+
+class Wish:
+    """What one call asks for, and what it was given so far."""
+
+    def __init__(
+        self,
+        worker: NewWorker,
+        lease_us: int,
+        lanes: LaneChoice,
+        slots: int,
+        tasks: frozenset[str] | None,
+    ) -> None:
+        """``tasks`` are those that the program knows; None: it takes any."""
+        self.worker, self.lease_us, self.lanes = worker, lease_us, lanes
+        self.slots, self.tasks = slots, tasks
+        self.woken = asyncio.Event()
+        """There may be something for it."""
+        self.claim: int | None = None
+        self.lease_until: int | None = None
+        self.jobs: list[Claimed] = []
+
+    @property
+    def is_closed(self) -> bool:
+        """Tell whether it has all that it may have: a suspect stays alone."""
+        return len(self.jobs) >= self.slots or any(job.suspect for job in self.jobs)
+
+    def asked(self) -> list[Lane]:
+        """Return the lanes that it asks for."""
+        return [lane for ask in self.lanes.asks() for lane in ask.lanes]
+
+
+class Handout:
+    """All who ask one service for jobs; used on one event loop."""
+
+    def __init__(
+        self, store: AsyncStore, referee: Referee, unparkers: Unparkers, poll_seconds: float
+    ) -> None:
+        self.frontier = Frontier(poll_seconds)
+        self._store = store
+        self._referee = referee
+        self._unparkers = unparkers
+        self._lanes: frozenset[Lane] = frozenset()
+        self._paused: frozenset[str] = frozenset()
+        self._wishes: dict[Wish, None] = {}
+        """Those that are not answered yet, in the order they came."""
+        self._closing = False
+
+    async def grant(self, wish: Wish, wait_seconds: float) -> bool:
+        """Fill the wish, waiting so long for a first job; tell whether there is one.
+
+        Raises StoreUnavailable.
+        """
+        ends = time.monotonic() + wait_seconds
+        taker = Walks(self._store, self.frontier, partial(self._take, wish))
+        if wish.tasks is not None:
+            await self._unparkers.bring_back(wish.tasks)
+        wish.lanes.know(self._lanes, self._paused)
+        self._wishes[wish] = None
+        try:
+            while not self._closing:
+                wish.woken.clear()
+                await self._claim_safely(wish, taker)
+                if wish.jobs:
+                    break
+                async with asyncio.timeout(max(0.0, ends - time.monotonic())):
+                    await wish.woken.wait()
+        except TimeoutError:
+            pass
+        finally:
+            del self._wishes[wish]
+            if wish.woken.is_set() or not taker.was_short:
+                self._wake(wish.asked())
+        return bool(wish.jobs)
+
+    def hint(self, hint: Hint) -> None:
+        """Take over what was queued, and wake who waits for it."""
+        for lane, rank in hint.lanes.items():
+            self.frontier.lower(lane, rank)
+        if not self._lanes.issuperset(hint.lanes):
+            self._know(self._lanes.union(hint.lanes), self._paused)
+        self._wake(hint.lanes)
+
+    def question(self) -> Question | None:
+        """Return what a look is to ask for those who wait; None when it need not ask."""
+        lanes = list(dict.fromkeys(lane for wish in self._wishes for lane in wish.asked()))
+        if not lanes:
+            return None
+        asked = walks.question(self._store.capabilities, self.frontier, lanes)
+        if asked is None:  # a claim makes a full walk in slices
+            self._wake(lanes)
+        return asked
+
+    def looked(self, control: Control, asked: Question | None) -> None:
+        """Take over what a look has found."""
+        before = self._lanes, self._paused
+        self._know(self._lanes | control.lanes, control.paused)
+        self.frontier.adopt(control.frontier)
+        self._unparkers.note(control.has_parked)
+        if asked is not None:
+            walks.answered(self.frontier, asked)
+            self.hint(Hint(control.ready))
+        resumed = before[1] - self._paused
+        fresh = self._lanes - before[0]
+        self._wake([lane for lane in self._lanes if lane in fresh or lane.queue in resumed])
+
+    async def unpark(self) -> None:
+        """Bring back parked jobs whose tasks those who wait know."""
+        for tasks in {wish.tasks for wish in self._wishes if wish.tasks is not None}:
+            await self._unparkers.bring_back(tasks)
+
+    def close(self) -> None:
+        """Let nobody wait any longer."""
+        self._closing = True
+        for wish in self._wishes:
+            wish.woken.set()
+
+    def _know(self, lanes: frozenset[Lane], paused: frozenset[str]) -> None:
+        self._lanes, self._paused = lanes, paused
+        for wish in self._wishes:
+            wish.lanes.know(lanes, paused)
+
+    def _wake(self, lanes: Iterable[Lane]) -> None:
+        """Wake for each lane the first of those that ask for it."""
+        left = set(lanes)
+        for wish in self._wishes:
+            if not left:
+                return
+            asked = left.intersection(wish.asked())
+            if asked:
+                wish.woken.set()
+                left -= asked
+
+    async def _claim_safely(self, wish: Wish, taker: Walks) -> None:
+        """Claim for the wish; if its caller goes away meanwhile, nothing stays claimed."""
+        claiming = asyncio.ensure_future(self._claim(wish, taker))
+        try:
+            await asyncio.shield(claiming)
+        except asyncio.CancelledError:
+            with suppress(StoreUnavailable):  # then the lease ends by itself
+                await claiming
+                await self._give_back(wish)
+            raise
+
+    async def _claim(self, wish: Wish, taker: Walks) -> None:
+        for ask in wish.lanes.asks():
+            while not wish.is_closed:
+                wanted = min(wish.slots - len(wish.jobs), CLAIM_MAX)
+                held = Counter(job.queue for job in wish.jobs)
+                left = wish.lanes.slots_left(ask, held)
+                wanted = wanted if left is None else min(wanted, left)
+                if wanted <= 0:
+                    break
+                had = len(wish.jobs)
+                try:
+                    found = await taker.claim(ask.lanes, wanted)
+                except StoreUnavailable:
+                    if not wish.jobs:
+                        raise
+                    return
+                if not found or len(wish.jobs) > had:
+                    break  # what was found and is not to be run makes room for another look
+
+    async def _take(
+        self, wish: Wish, lanes: Sequence[Lane], limit: int, after: Mapping[Lane, int]
+    ) -> Sequence[Claimed]:
+        given: list[Claimed] = []
+
+        def sort(found: Sequence[Claimed]) -> ops.Sorted:
+            kept = self._referee.sort(found, wish.tasks, has_jobs=bool(wish.jobs))
+            given[:] = kept.jobs
+            return kept
+
+        answer = await self._store.run(
+            ops.hand_out(
+                wish.worker,
+                wish.lease_us,
+                lanes,
+                limit,
+                after=after,
+                sort=sort,
+                now_ns=time.monotonic_ns(),
+                claim_id=wish.claim,
+            )
+        )
+        failpoint("hand_out.taken")
+        self._referee.tell_unrun(answer.found, wish.tasks)
+        wish.jobs += given
+        if answer.claim is not None:
+            wish.claim, wish.lease_until = answer.claim, answer.lease_until
+        if answer.back:
+            self.hint(hint_of(answer.back))
+        return answer.found
+
+    async def _give_back(self, wish: Wish) -> None:
+        if wish.claim is not None:
+            held = [Held(job.id, job.token, job.rank, job.claim_id) for job in wish.jobs]
+            queued = await self._store.run(claim_ops.give_back(held))
+            await self._store.run(end_worker(wish.claim))
+            self.hint(hint_of(queued))

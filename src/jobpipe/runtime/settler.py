@@ -1,0 +1,70 @@
+"""Writes what programs elsewhere report about the end of their jobs."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from typing import Protocol, TypeVar
+
+from jobpipe.delivery.hub import Hint
+from jobpipe.errors import JobpipeError
+from jobpipe.model.job import Finish
+from jobpipe.model.state import Reason
+from jobpipe.runtime.finisher import unstorable
+from jobpipe.runtime.referee import Referee, Report
+from jobpipe.store.ops import hand_out as ops
+from jobpipe.store.ops.hand_out import Settled
+from jobpipe.store.port import Operation
+
+T = TypeVar("T")
+
+
+class Run(Protocol):
+    """Runs an operation on the store."""
+
+    async def __call__(self, operation: Operation[T], /) -> T: ...
+
+
+class Settler:
+    """Judges reports, writes the outcomes, and tells those whom they concern."""
+
+    def __init__(self, run: Run, referee: Referee, ring: Callable[[Hint], None]) -> None:
+        self._run = run
+        self._referee = referee
+        self._ring = ring
+
+    async def settle(self, claim: int, reports: Sequence[Report]) -> Settled:
+        """Record how jobs of a claim ended; raises LeaseLost when it has ended before."""
+        stands = await self._run(ops.standing([report.id for report in reports]))
+        outcomes = [
+            self._referee.outcome(stands[report.id], report)
+            for report in reports
+            if report.id in stands and stands[report.id].token == report.token
+        ]
+        settled = await self._write(claim, outcomes)
+        tasks = {stood.id: stood.task for stood in stands.values()}
+        self._referee.tell(outcomes, settled, tasks)
+        delays = [end.delay_us for end in outcomes if end.delay_us is not None]
+        if delays:
+            self._ring(Hint(due_in_us=min(delays)))
+        return settled
+
+    async def _write(self, claim: int, outcomes: Sequence[Finish]) -> Settled:
+        try:
+            return await self._run(ops.settle(claim, outcomes, time.monotonic_ns()))
+        except JobpipeError:
+            raise
+        except Exception as error:  # the store refuses the data of one of them
+            if len(outcomes) > 1:
+                return _joined([await self._write(claim, [end]) for end in outcomes])
+            if outcomes[0].reason is Reason.UNSTORABLE:
+                raise
+            return await self._write(claim, [unstorable(outcomes[0], error)])
+
+
+def _joined(parts: Sequence[Settled]) -> Settled:
+    return Settled(
+        parts[-1].lease_until,
+        frozenset().union(*(part.written for part in parts)),
+        [end for part in parts for end in part.taken],
+    )

@@ -1,0 +1,216 @@
+"""Who waits for jobs: in what order they are woken, and what happens when they go away."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from typing import Any, TypeVar
+
+from jobpipe.config.values import read_queues
+from jobpipe.delivery.hub import Hint
+from jobpipe.model.job import Claimed, Lane
+from jobpipe.model.worker import NewWorker
+from jobpipe.policy.retry import ListDelays
+from jobpipe.runtime.handout import Handout, Wish
+from jobpipe.runtime.lanes import LaneChoice
+from jobpipe.runtime.referee import Referee
+from jobpipe.runtime.unparker import Unparkers
+from jobpipe.store.port import Capabilities, Operation
+from jobpipe.store.stepping import step
+from jobpipe.tasks.registry import Registry
+
+T = TypeVar("T")
+
+A, B = Lane("a", 0), Lane("b", 0)
+LONG = 30.0
+
+
+class Store:
+    """Queues of numbers; the test holds an answer back by ``gate``."""
+
+    capabilities = Capabilities(
+        dialect="x", frontier=False, peek=False, exclusive_writer=False, shared=True
+    )
+
+    def __init__(self, **queued: int) -> None:
+        self.queued = queued
+        self.claims = 0
+        self.given_back: list[int] = []
+        self.ended: list[int] = []
+        self.gate: asyncio.Event | None = None
+        self._id = 0
+
+    async def run(self, operation: Operation[T]) -> T:
+        answer = step(operation, self._answer)
+        if self.gate is not None and operation.name == "hand_out":
+            await self.gate.wait()
+        await asyncio.sleep(0)
+        return answer
+
+    def _answer(self, statement: Any) -> list[dict[str, Any]]:
+        match statement.name:
+            case "register":
+                return [{"id": 7}]
+            case "grow_claim":
+                return [{"lease_until": 1}]
+            case "claim":
+                self.claims += 1
+                return self._taken(statement)
+            case "give_back":
+                self.given_back += [row[0] for row in statement.batch.rows]
+            case "end_worker":
+                self.ended.append(statement.params["worker"])
+        return []
+
+    def _taken(self, statement: Any) -> list[dict[str, Any]]:
+        taken: list[dict[str, Any]] = []
+        for queue, priority, _after in statement.batch.rows:
+            while self.queued.get(queue) and len(taken) < statement.params["limit"]:
+                self.queued[queue] -= 1
+                self._id += 1
+                row = (self._id, 1, 1, "t", queue, priority, "{}", 1, None, 0, self._id, 1, None)
+                taken.append(dict(zip(Claimed.__struct_fields__, (*row, False, None), strict=True)))
+        return taken
+
+
+def handout(store: Any) -> Handout:
+    referee = Referee(Registry(), ListDelays((1.0,)), 1_000)
+    made = Handout(store, referee, Unparkers(store, lambda hint: None), 1.0)
+    made.hint(Hint({A: 1, B: 1}))
+    return made
+
+
+def wish(queues: str = "a", slots: int = 1) -> Wish:
+    worker = NewWorker(name="w", host="h", pid=0, pid_started="", slots=0, queues=[queues])
+    return Wish(worker, 1_000_000, LaneChoice(read_queues(queues)), slots, None)
+
+
+def granted(wished: Wish) -> list[int]:
+    return [job.id for job in wished.jobs]
+
+
+def run(main: Callable[[], Awaitable[None]]) -> None:
+    async def bounded() -> None:
+        async with asyncio.timeout(10):
+            await main()
+
+    asyncio.run(bounded())
+
+
+async def waiting(made: Handout, *wishes: Wish) -> list[asyncio.Task[bool]]:
+    """Let them wait, in this order."""
+    tasks = []
+    for each in wishes:
+        tasks.append(asyncio.create_task(made.grant(each, LONG)))
+        await asyncio.sleep(0.01)
+    return tasks
+
+
+def test_who_is_given_all_wakes_the_next() -> None:
+    async def main() -> None:
+        store = Store()
+        made = handout(store)
+        wishes = [wish(), wish(), wish()]
+        tasks = await waiting(made, *wishes)
+        claims, store.queued["a"] = store.claims, 2
+        made.hint(Hint({A: 5}))
+        assert [await task for task in tasks[:2]] == [True, True]
+        assert [granted(each) for each in wishes] == [[1], [2], []]
+        await asyncio.sleep(0.01)
+        assert store.claims == claims + 3  # the last one found nothing, and waits
+        assert not tasks[2].done()
+        made.close()
+        assert await tasks[2] is False
+
+    run(main)
+
+
+def test_a_hint_wakes_those_whom_it_concerns() -> None:
+    async def main() -> None:
+        store = Store()
+        made = handout(store)
+        tasks = await waiting(made, wish("a"), wish("b"))
+        claims, store.queued["b"] = store.claims, 1
+        made.hint(Hint({B: 5}))
+        assert await tasks[1]
+        assert store.claims == claims + 1
+        made.close()
+        await tasks[0]
+
+    run(main)
+
+
+def test_a_hint_that_comes_during_a_claim_is_not_lost() -> None:
+    async def main() -> None:
+        store = Store()
+        made = handout(store)
+        store.gate = asyncio.Event()
+        wished = wish()
+        task = asyncio.create_task(made.grant(wished, LONG))
+        await asyncio.sleep(0.01)  # its claim has found nothing, and it does not know yet
+        store.queued["a"] = 1
+        made.hint(Hint({A: 5}))
+        store.gate.set()
+        assert await task
+        assert granted(wished) == [1]
+
+    run(main)
+
+
+def test_who_goes_away_leaves_nothing_claimed() -> None:
+    async def main() -> None:
+        store = Store(a=2)
+        made = handout(store)
+        store.gate = asyncio.Event()
+        gone = asyncio.create_task(made.grant(wish(slots=2), LONG))
+        await asyncio.sleep(0.01)
+        gone.cancel()
+        await asyncio.sleep(0.01)
+        store.gate.set()
+        await asyncio.wait([gone])
+        assert gone.cancelled()
+        assert store.given_back == [1, 2]
+        assert store.ended == [7]
+
+    run(main)
+
+
+def test_who_was_woken_and_gives_up_wakes_the_next() -> None:
+    async def main() -> None:
+        store = Store()
+        made = handout(store)
+        wishes = [wish(), wish()]
+        tasks = await waiting(made, *wishes)
+        store.queued["a"] = 1
+        made.hint(Hint({A: 5}))
+        tasks[0].cancel()  # in the same turn of the loop: it never claims
+        assert await tasks[1]
+        assert granted(wishes[1]) == [1]
+
+    run(main)
+
+
+def test_several_queues_fill_one_claim() -> None:
+    async def main() -> None:
+        store = Store(a=5, b=5)
+        wished = wish("a:2,b", slots=4)
+        assert await handout(store).grant(wished, 0)
+        assert [job.queue for job in wished.jobs] == ["a", "a", "b", "b"]
+        assert wished.claim == 7
+
+    run(main)
+
+
+def test_a_look_asks_once_for_all_who_wait() -> None:
+    async def main() -> None:
+        store = Store()
+        made = handout(store)
+        assert made.question() is None
+        tasks = await waiting(made, wish("a"), wish("*"), wish("b"))
+        asked = made.question()
+        assert asked is not None
+        assert sorted(asked.after) == [A, B]
+        made.close()
+        await asyncio.gather(*tasks)
+
+    run(main)

@@ -1,0 +1,87 @@
+"""Outcomes reported by programs elsewhere whose data the store refuses."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any, TypeVar
+
+import pytest
+
+from jobpipe.delivery.hub import Hint
+from jobpipe.errors import StoreUnavailable
+from jobpipe.model.signals import Retry
+from jobpipe.policy.retry import ListDelays
+from jobpipe.runtime.referee import Referee, Report
+from jobpipe.runtime.settler import Settler
+from jobpipe.store.port import Operation
+from jobpipe.store.stepping import step
+from jobpipe.tasks.registry import Registry
+
+T = TypeVar("T")
+
+BAD = '"bad"'
+
+
+class Store:
+    """Holds jobs 1 to 3, and refuses one result."""
+
+    def __init__(self) -> None:
+        self.written: dict[int, tuple[str, str | None]] = {}
+        self.away = False
+
+    async def run(self, operation: Operation[T]) -> T:
+        if self.away:
+            raise StoreUnavailable
+        return step(operation, self._answer)
+
+    def _answer(self, statement: Any) -> list[dict[str, Any]]:
+        match statement.name:
+            case "keep_claim":
+                return [{"lease_until": 9}]
+            case "standing":
+                facts = {"token": 1, "claim": 7, "task": "t", "attempt": 1, "max_attempts": 3}
+                times = {"started_at": 1, "now": 2, "state": "running"}
+                return [{"id": id, **facts, **times} for id in statement.params["ids"]]
+            case "held":
+                return [{}]
+            case _:
+                return self._finish(statement)
+
+    def _finish(self, statement: Any) -> list[dict[str, Any]]:
+        if any(BAD in row for row in statement.batch.rows):
+            raise ValueError("this text cannot be stored")
+        for id, _token, state, reason, *_ in statement.batch.rows:
+            self.written[id] = state, reason
+        return [
+            {"id": row[0], "state": row[2], "cancel_requested": 0} for row in statement.batch.rows
+        ]
+
+
+def settle(store: Store, *reports: Report) -> tuple[Any, list[Hint]]:
+    hints: list[Hint] = []
+    settler = Settler(store.run, Referee(Registry(), ListDelays((5.0,)), 1_000), hints.append)
+    return asyncio.run(settler.settle(7, reports)), hints
+
+
+def test_one_bad_result_fails_its_job_alone() -> None:
+    store = Store()
+    reports = [Report(id=id, token=1, result="bad" if id == 2 else "good") for id in (1, 2, 3)]
+    settled, _ = settle(store, *reports)
+    assert store.written == {
+        1: ("succeeded", None),
+        2: ("failed", "unstorable"),
+        3: ("succeeded", None),
+    }
+    assert settled.written == {(1, 1), (2, 1), (3, 1)}
+
+
+def test_a_store_that_is_away_is_no_bad_result() -> None:
+    store = Store()
+    store.away = True
+    with pytest.raises(StoreUnavailable):
+        settle(store, Report(id=1, token=1))
+
+
+def test_a_retry_is_told_to_who_promotes() -> None:
+    _, hints = settle(Store(), Report(id=1, token=1, signal=Retry(after=2)))
+    assert [hint.due_in_us for hint in hints] == [2_000_000]
