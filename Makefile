@@ -10,7 +10,7 @@ STORE ?= both
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' Makefile
 
-run: ## Install what is missing and show jobs at work (the quickstart)
+run: ## Install what is missing, show jobs at work, serve at http://127.0.0.1:PORT (8000) until Ctrl-C
 	@python="$$(sh scripts/find_python.sh)" && "$$python" scripts/setup_venv.py
 	@.venv/bin/python examples/quickstart/main.py
 

@@ -1,12 +1,16 @@
-"""Measures every Python file of the standard library: one job a file, run by a worker beside it.
+"""Measures every Python file of the standard library, and serves the jobs over HTTP until Ctrl-C.
+
+One job a file, run by a worker inside the service. Another port: PORT=9000.
 
 python examples/quickstart/main.py
-jobpipe --url sqlite:///quickstart.db job list
+jobpipe job list
 """
 
 from __future__ import annotations
 
+import os
 import sysconfig
+import threading
 import time
 from pathlib import Path
 
@@ -16,24 +20,59 @@ from rich.table import Table
 from tasks import Measure, jp, measure
 
 from jobpipe import Job, State
+from jobpipe.errors import JobpipeError
+from jobpipe.http.server import serve
 
 LOOK_SECONDS = 0.1
 console = Console()
+stopping = threading.Event()
 
 
 def main() -> int:
+    if port := os.environ.get("PORT"):
+        jp.configured(port=port)
+    works: list[threading.Thread] = []
+
+    def begin(url: str) -> None:
+        works.append(threading.Thread(target=put_to_work, args=[url], name="quickstart"))
+        works[0].start()
+
+    try:
+        code = serve(jp, worker=True, greet=begin)
+    except JobpipeError as error:
+        console.print(f"[red]Error:[/red] {error}\n{error.help}", highlight=False)
+        return 1
+    stopping.set()
+    for work in works:
+        work.join()
+    jp.close()
+    return code
+
+
+def put_to_work(url: str) -> None:
+    """Enqueue the jobs, show how they run, and say where to look at them."""
     files = sorted(Path(sysconfig.get_paths()["stdlib"]).rglob("*.py"))
     files = [file for file in files if "site-packages" not in file.parts]
     began = time.perf_counter()
     ids = jp.enqueue_many(measure.call(file) for file in files)
     console.print(f"Enqueued {len(ids):,} jobs in {time.perf_counter() - began:.2f} s.")
     began = time.perf_counter()
-    with jp.running():
-        watch(ids)
+    watch(ids)
     seconds = time.perf_counter() - began
-    failed = report([jp.job(id) for id in ids], seconds)
-    jp.close()
-    return 1 if failed else 0
+    if stopping.is_set():
+        return
+    report([jp.job(id) for id in ids], seconds)
+    console.print("The service goes on until Ctrl-C:")
+    for path, what in LINKS.items():
+        console.print(f"  {url}{path:<14} {what}", highlight=False)
+
+
+LINKS = {
+    "/": "where everything is",
+    "/api/docs": "every call, to try out",
+    "/api/v1/jobs": "the newest jobs",
+    "/metrics": "counts for Prometheus",
+}
 
 
 def watch(ids: list[int]) -> None:
@@ -42,17 +81,17 @@ def watch(ids: list[int]) -> None:
     with Progress(*columns, console=console) as progress:
         bar = progress.add_task("jobs", total=len(ids))
         left = list(ids)
-        while left:
+        while left and not stopping.is_set():
             # Jobs end roughly in order, so the first ones are asked first.
             while left and jp.job(left[0]).state in (State.SUCCEEDED, State.FAILED):
                 left.pop(0)
             progress.update(bar, completed=len(ids) - len(left))
             if left:
-                time.sleep(LOOK_SECONDS)
+                stopping.wait(LOOK_SECONDS)
 
 
-def report(jobs: list[Job[Measure]], seconds: float) -> int:
-    """Print totals and the slowest five; return how many jobs failed."""
+def report(jobs: list[Job[Measure]], seconds: float) -> None:
+    """Print totals and the slowest five."""
     done = [job for job in jobs if job.state is State.SUCCEEDED]
     measures = [job.result() for job in done]
     console.print(
@@ -67,7 +106,6 @@ def report(jobs: list[Job[Measure]], seconds: float) -> int:
         table.add_row(str(job.id), path.name, lines, f"{run_us(job) / 1000:.2f}")
     console.print(table)
     console.print("See them: [bold].venv/bin/jobpipe job list[/bold]")
-    return len(jobs) - len(done)
 
 
 def run_us(job: Job[Measure]) -> int:

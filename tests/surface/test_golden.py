@@ -42,6 +42,8 @@ jobpipe queue pause mail --reason mending
 
 GOLDEN = {
     "init": "init new | init new | init other --json",
+    "dev": "dev --port none",
+    "serve": "serve --host 0.0.0.0 | serve --host 0.0.0.0 --json",
     "worker": "worker --burst",
     "enqueue": "enqueue app.add a=1 | enqueue app.add a=1 --json | enqueue app.nope"
     " | enqueue app.add | enqueue app.fail text=other --key k",
@@ -51,12 +53,20 @@ GOLDEN = {
     "job watch": "job watch 1 | job watch 2 --json | job watch 9",
     "job cancel": "job cancel 3 | job cancel 3 | job cancel 5 --json",
     "job rerun": "job rerun 1 | job rerun 5 | job rerun 2 --json",
+    "job explain": "job explain 1 | job explain 3 | job explain 3 --json | job explain 99",
     "job delete": "job delete 1 2 --dry-run | job delete 3 | job delete 1 --json | job delete 1",
     "queue list": "queue list | queue list --json",
     "queue pause": "queue pause default --reason why | queue pause default --json",
     "queue resume": "queue resume mail | queue resume mail --json | queue resume mial",
     "task list": "task list | task list --json",
     "worker-list": "worker-list | worker-list --json",
+    "token create": "token create ci --role producer --tokens-file tokens"
+    " | token create old --role viewer --tokens-file tokens"
+    " | token create ops --role admin --tokens-file tokens --json | token create x --role boss",
+    "token list": "token list --tokens-file tokens | token list --tokens-file tokens --json"
+    " | token list",
+    "token revoke": "token revoke old --tokens-file tokens"
+    " | token revoke old --tokens-file tokens --json",
     "db migrate": "db migrate | db migrate --json",
     "db status": "db status | db status --json",
     "db sql": "db sql --json",
@@ -94,6 +104,7 @@ VOLATILE = [
     (re.compile(r'File "[^"]*", line \d+'), 'File "<file>", line <n>'),
     (re.compile(r'File \\"[^"]*\\", line \d+'), r'File \\"<file>\\", line <n>'),
     (re.compile(r"line \d+ "), "line <n> "),
+    (re.compile(r"\bjp_[\w-]{43}"), "<token>"),
 ]
 
 
@@ -103,6 +114,7 @@ def scene(cli: Cli, monkeypatch: pytest.MonkeyPatch) -> Cli:
     monkeypatch.setattr(measure, "ONE_SECONDS", 0.02)
     monkeypatch.setattr(measure, "BULK_SECONDS", 0.02)
     monkeypatch.setattr(store_health, "SOUND_LIBRARY", (3, 0, 0))
+    cli.folder.joinpath("tokens").write_text("old:viewer:plain\n", encoding="utf-8")
     with cli.folder.joinpath("app.py").open("a", encoding="utf-8") as file:
         file.write(CHAT)
     for line in SCENE.strip().splitlines():

@@ -79,5 +79,7 @@ def _names(option: click.Option) -> str:
 def _settings(settings: Sequence[click.Option]) -> str:
     # Long flags only: what each means stands in docs/settings.md, once.
     flags = ", ".join(", ".join(f"`{name}`" for name in each.opts) for each in settings)
-    beside = "" if len(settings) > len(STORE) + 2 else " of the store"
+    names = {str(each.name).removeprefix("setting_") for each in settings}
+    is_of_store = names.issuperset(STORE) and len(names) <= len(STORE) + 2
+    beside = " of the store" if is_of_store else ""
     return f"Flags of [settings](settings.md){beside}: {flags}.\n"

@@ -13,12 +13,15 @@ PROGRAM = "jobpipe"
 
 VERBS = {
     "init": "jobpipe.cli.verbs.init:init",
+    "dev": "jobpipe.cli.verbs.serve:dev",
+    "serve": "jobpipe.cli.verbs.serve:serve",
     "worker": "jobpipe.cli.verbs.worker:worker",
     "enqueue": "jobpipe.cli.verbs.enqueue:enqueue",
     "job": "jobpipe.cli.verbs.job:job",
     "queue": "jobpipe.cli.verbs.queue:queue",
     "task": "jobpipe.cli.verbs.task:task",
     "worker-list": "jobpipe.cli.verbs.worker:worker_list",
+    "token": "jobpipe.cli.verbs.token:token",
     "db": "jobpipe.cli.verbs.db:db",
     "config": "jobpipe.cli.verbs.config:config",
     "health": "jobpipe.cli.verbs.health:health",

@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
-from starlette.types import Scope
-
-from jobpipe.http.endpoint import Principal
+from jobpipe.http.auth import auth_of
 from jobpipe.http.routes import ENDPOINTS
-from jobpipe.http.service import NOBODY, Service
+from jobpipe.http.service import Service
 
 if TYPE_CHECKING:
     from jobpipe.application import Jobpipe
@@ -17,8 +14,7 @@ if TYPE_CHECKING:
 
 def asgi(app: Jobpipe, *, worker: bool = False) -> Service:
     """Return the service of an application; ``worker`` runs its jobs in the same process."""
-    return Service(app, ENDPOINTS, _anybody, worker=worker)
-
-
-def _anybody(_scope: Scope, _headers: Mapping[str, str]) -> Principal:
-    return NOBODY
+    auth = auth_of(app.settings)
+    service = Service(app, ENDPOINTS, auth, worker=worker)
+    service.condition.doubt = auth.doubt
+    return service

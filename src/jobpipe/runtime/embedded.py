@@ -12,8 +12,8 @@ import os
 import signal
 import threading
 import traceback
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
-from contextlib import asynccontextmanager, contextmanager, suppress
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager, suppress
 from types import FrameType
 from typing import Protocol
 
@@ -28,8 +28,8 @@ MakeWorker = Callable[[], Worker]
 """Makes the worker on the loop that it will run on."""
 
 
-class _Thread:
-    """A worker on a thread and a loop of its own."""
+class InThread:
+    """A worker on a thread and a loop of its own, for as long as the ``with`` block lasts."""
 
     def __init__(self, make: MakeWorker) -> None:
         self._make = make
@@ -39,6 +39,13 @@ class _Thread:
         self._error: BaseException | None = None
         self._thread = threading.Thread(target=self._run, name="jobpipe-worker", daemon=True)
 
+    def __enter__(self) -> None:
+        self.start()
+
+    def __exit__(self, *_error: object) -> None:
+        self.stop_soon()
+        self.join()
+
     def start(self) -> None:
         """Return when the worker works; raises what kept it from it."""
         self._thread.start()
@@ -47,11 +54,11 @@ class _Thread:
             self._thread.join()
             raise self._error
 
-    def stop(self) -> None:
+    def stop_soon(self) -> None:
+        """Tell it to stop in good order; told again, it stops at once."""
         if self._loop is not None and self._worker is not None and self._thread.is_alive():
             with suppress(RuntimeError):  # it has just ended by itself and closed its loop
                 self._loop.call_soon_threadsafe(self._worker.stop)
-        self.join()
 
     def join(self) -> None:
         """Wait for the worker's end; raises what ended it, if it was an error."""
@@ -86,15 +93,9 @@ async def _begun(worker: Worker, running: asyncio.Task[None]) -> None:
         ready.cancel()
 
 
-@contextmanager
-def in_thread(make: MakeWorker) -> Iterator[None]:
-    """Run a worker in a thread for as long as the block lasts."""
-    thread = _Thread(make)
-    thread.start()
-    try:
-        yield
-    finally:
-        thread.stop()
+def in_thread(make: MakeWorker) -> InThread:
+    """Return a worker that runs in a thread for as long as its ``with`` block lasts."""
+    return InThread(make)
 
 
 @asynccontextmanager
@@ -117,7 +118,7 @@ async def on_loop(
 
 def to_the_end(make: MakeWorker) -> None:
     """Run a worker (a burst) in a thread and wait for its end."""
-    thread = _Thread(make)
+    thread = InThread(make)
     thread.start()
     thread.join()
 

@@ -232,6 +232,42 @@ class RequestFailed(Event, frozen=True):
     sentence = "request {request_id} failed unexpectedly: {error}"
 
 
+class RequestServed(Event, frozen=True):
+    client: str
+    method: str
+    path: str
+    status: int
+    seconds: float
+    sentence = "{client} {method} {path} {status} in {seconds:.3f} s"
+
+
+class ServiceListens(Event, frozen=True):
+    address: str
+    sentence = "the service listens at {address}"
+
+
+class ServiceStopping(Event, frozen=True):
+    requests: int
+    sentence = "the service stops: {requests} requests are answered first"
+
+
+class ServiceStopped(Event, frozen=True):
+    sentence = "the service stopped"
+
+
+class TokensRead(Event, frozen=True):
+    path: str
+    tokens: int
+    sentence = "{tokens} tokens read anew from {path}"
+
+
+class TokensUnreadable(Event, frozen=True):
+    path: str
+    why: str
+    level = logging.ERROR
+    sentence = "the tokens of {path} are refused, all of them: {why}"
+
+
 def emit(event: Event, error: BaseException | None = None) -> None:
     """Log the event; handlers find its fields in ``record.jobpipe``, and the error's traceback."""
     if logger.isEnabledFor(event.level):

@@ -5,8 +5,10 @@ from __future__ import annotations
 from msgspec import Struct
 
 from jobpipe import __version__, errors
+from jobpipe.app.views import time_text
 from jobpipe.http import problems
 from jobpipe.http.endpoint import PUBLIC, Answer, Call, Endpoint
+from jobpipe.http.problems import Problem
 
 
 class Living(Struct, frozen=True):
@@ -16,6 +18,13 @@ class Living(Struct, frozen=True):
     version: str
 
 
+class Ready(Living, frozen=True):
+    """A service that can do its work."""
+
+    time: str | None
+    """The time on the store's clock."""
+
+
 async def health(_call: Call) -> Answer:
     return Answer(value=Living("ok", __version__))
 
@@ -23,8 +32,9 @@ async def health(_call: Call) -> Answer:
 async def ready(call: Call) -> Answer:
     if call.condition.is_stopping:
         raise problems.stopping()
-    await call.app.ahealth()
-    return Answer(value=Living("ok", __version__))
+    if (doubt := call.condition.doubt()) is not None:
+        raise Problem(503, "not_ready", doubt)
+    return Answer(value=Ready("ok", __version__, time_text(await call.app.ahealth())))
 
 
 ENDPOINTS = (
@@ -42,7 +52,7 @@ ENDPOINTS = (
         role=PUBLIC,
         handle=ready,
         summary="Tell whether the service can do its work: its store answers, it does not stop",
-        answer=Living,
+        answer=Ready,
         errors=(errors.StoreUnavailable,),
     ),
 )
