@@ -22,6 +22,8 @@ from jobpipe.tasks.hooks import HookDeclarations
 from jobpipe.tasks.job import Job
 from jobpipe.tasks.limits import Limits
 from jobpipe.tasks.registry import DeclaredTask, Registry, TaskDeclarations
+from jobpipe.tasks.remote import declare_remote
+from jobpipe.tasks.spec import is_name
 from jobpipe.tasks.task import Call, Enqueuer
 from jobpipe.verbs import Verbs
 
@@ -103,7 +105,12 @@ class Jobpipe(Verbs, TaskDeclarations, HookDeclarations):
         return requests.call_by_json(self.task_named(name), args, options)
 
     def task_named(self, name: str) -> DeclaredTask:
-        """Return the task of that name; raises UnknownTask."""
+        """Return the task of that name; raises UnknownTask.
+
+        A service may know more tasks than are declared here, so over HTTP any name will do.
+        """
+        if self.is_service and name not in self.registry and is_name(name):
+            return declare_remote(self, name, {})
         return self.registry.get(name)
 
     def enqueue_named(

@@ -15,6 +15,7 @@ from urllib.parse import quote, unquote
 from jobpipe.clock import Clock, wall_clock
 from jobpipe.config.mask import mask_url
 from jobpipe.config.settings import Settings
+from jobpipe.config.urls import is_service
 from jobpipe.delivery import notify
 from jobpipe.delivery.hub import LOOK, Hint, Hub
 from jobpipe.delivery.watch import ChangeWatcher, Watcher
@@ -36,6 +37,7 @@ from jobpipe.store.statements import prepare
 from jobpipe.tasks.registry import Registry
 
 if TYPE_CHECKING:
+    from jobpipe.client.service import Service
     from jobpipe.store.postgres.dialect import Dialect
     from jobpipe.store.postgres.driver import PostgresStore
 
@@ -75,11 +77,21 @@ class Backend:
 def connect(settings: Settings, hub: Hub, clock: Clock | None = None) -> Backend:
     """Wire the store that the settings name; nothing is opened yet.
 
-    ``clock`` moves time in tests. Raises ConfigError when the extra for the store is missing.
+    ``clock`` moves time in tests. Raises ConfigError when the extra for the store is missing, and
+    when they name a service.
     """
+    if is_service(settings.url):
+        service(settings).store("a worker")
     if settings.url.startswith("sqlite:"):
         return _sqlite(settings, hub, clock or wall_clock)
     return _postgres(settings, hub, clock)
+
+
+def service(settings: Settings) -> Service:
+    """Wire the way to the service that the settings name; nothing is opened yet."""
+    from jobpipe.client.service import Service
+
+    return Service(settings)
 
 
 def sqlite_path(url: str) -> str:

@@ -16,6 +16,8 @@
     ├── ProcessDied            a job's own process ended before the job  process_died
     ├── CommandFailed          a command's exit code says so             command_failed
     ├── LeaseLost              this attempt is no longer the current one lease_lost
+    ├── Unauthorized           the service does not know the token       unauthorized
+    ├── Forbidden              the token's role may not do this          forbidden
     └── StoreUnavailable       the store cannot be reached or written    store_unavailable
 
 ``code`` is stable across Python, HTTP, the command line and logs. ``help`` says what to do
@@ -127,6 +129,18 @@ class LeaseLost(JobpipeError):
     """Stop working on this job: another attempt has it, or may have it, by now."""
 
     code = "lease_lost"
+
+
+class Unauthorized(JobpipeError):
+    """Set JOBPIPE_TOKEN to a token that the service knows; `jobpipe token create` makes one."""
+
+    code = "unauthorized"
+
+
+class Forbidden(JobpipeError):
+    """Use a token whose role may do this, or ask who runs the service for one."""
+
+    code = "forbidden"
 
 
 class StoreUnavailable(JobpipeError):

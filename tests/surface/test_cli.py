@@ -7,6 +7,7 @@ import sys
 
 import pytest
 
+from jobpipe.config.calling import CALLING
 from jobpipe.config.declared import SETTINGS
 from jobpipe.config.serving import SERVING
 from jobpipe.config.setting import Setting
@@ -330,10 +331,13 @@ def test_every_verb_has_a_help_worth_reading(cli: Cli) -> None:
     assert "-q, --queues VALUE" in cli("worker", "-h").out
 
 
-@pytest.mark.parametrize("verb,not_its_own", [("worker", SERVING), ("config show", ())])
+@pytest.mark.parametrize(
+    "verb,not_its_own",
+    [("worker", (*CALLING, *SERVING)), ("serve", CALLING), ("dev", CALLING), ("config show", ())],
+)
 def test_every_setting_has_a_flag(cli: Cli, verb: str, not_its_own: tuple[Setting, ...]) -> None:
     help = cli(*verb.split(), "--help").out
-    hidden = {"failpoints", "tokens", *(setting.key for setting in not_its_own)}
+    hidden = {"failpoints", "token", "tokens", *(setting.key for setting in not_its_own)}
     keys = {setting.key for setting in SETTINGS} - hidden
     flags = {f"--{key.replace('_', '-')}" for key in keys}
     assert [flag for flag in sorted(flags) if flag not in help] == []

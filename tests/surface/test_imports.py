@@ -14,6 +14,7 @@ HEAVY = [
     "asyncio",
     "asyncpg",
     "difflib",
+    "httpx2",
     "logging",
     "msgspec",
     "psycopg",
@@ -110,8 +111,8 @@ t.enqueue()
 tell()
 """
     ours, heavy = loaded(program, tmp_path)
-    assert {"asyncpg", "psycopg", "rich"}.isdisjoint(heavy)
-    parts = ("runtime.worker", "runtime.incarnation", "runtime.supervisor", "store.postgres")
+    assert {"asyncpg", "httpx2", "psycopg", "rich"}.isdisjoint(heavy)
+    parts = ("client", "http", "runtime.worker", "runtime.incarnation", "runtime.supervisor", "store.postgres")
     assert [name for name in ours if name.removeprefix("jobpipe.").startswith(parts)] == []
 
 

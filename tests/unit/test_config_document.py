@@ -29,6 +29,8 @@ def test_the_defaults_are_shown_as_a_user_would_write_them(tmp_path: Path) -> No
     rows = describe(load_effective(environ={}, directory=tmp_path))
     assert [(row.env, row.value) for row in rows] == [
         ("JOBPIPE_URL", "sqlite:///jobpipe.db"),
+        ("JOBPIPE_TOKEN", "none"),
+        ("JOBPIPE_PLAIN_HTTP", "off"),
         ("JOBPIPE_POOLER", "none"),
         ("JOBPIPE_LISTEN_URL", "none"),
         ("JOBPIPE_SCHEMA", "jobpipe"),

@@ -20,6 +20,8 @@ DAY = 86_400_000_000
 SHA256_OF_ABC = bytes.fromhex("ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad")
 DEFAULTS = Settings(
     url="sqlite:///jobpipe.db",
+    token=None,
+    plain_http=False,
     pooler="none",
     listen_url=None,
     schema="jobpipe",
@@ -61,6 +63,8 @@ DEFAULTS = Settings(
 )
 CUSTOM = Settings(
     url="postgresql://ann:pw@db:5432/jobs",
+    token="t0ken",
+    plain_http=True,
     pooler="transaction",
     listen_url="postgres://ann:pw@direct/jobs",
     schema="work",
@@ -102,6 +106,8 @@ CUSTOM = Settings(
 )
 CUSTOM_TEXTS = {
     "JOBPIPE_URL": "postgresql://ann:pw@db:5432/jobs",
+    "JOBPIPE_TOKEN": "t0ken",
+    "JOBPIPE_PLAIN_HTTP": "on",
     "JOBPIPE_POOLER": "transaction",
     "JOBPIPE_LISTEN_URL": "postgres://ann:pw@direct/jobs",
     "JOBPIPE_SCHEMA": "work",
@@ -143,6 +149,8 @@ CUSTOM_TEXTS = {
 }
 CUSTOM_TOML = """
 url = "postgresql://ann:pw@db:5432/jobs"
+token = "t0ken"
+plain_http = true
 pooler = "transaction"
 listen_url = "postgres://ann:pw@direct/jobs"
 schema = "work"

@@ -5,10 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, Protocol, TypeVar
 
+from jobpipe import bootstrap
 from jobpipe.access.store import StoreAccess
 from jobpipe.app.ask import Asked
 from jobpipe.clock import Clock
 from jobpipe.config.settings import Settings
+from jobpipe.config.urls import is_service
 from jobpipe.delivery.hub import Hub
 from jobpipe.model.job import Enqueued, JobRecord
 from jobpipe.tasks.task import Call
@@ -51,4 +53,6 @@ class Access(Protocol):
 
 def reach(settings: Settings, hub: Hub, clock: Clock | None = None) -> Access:
     """Return the way to what the URL names; nothing is opened yet."""
+    if is_service(settings.url):
+        return bootstrap.service(settings)
     return StoreAccess(settings, hub, clock)

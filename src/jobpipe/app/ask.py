@@ -29,12 +29,16 @@ class Request:
     """From the root of the service; what it is filled in with is quoted."""
     answer: Any
     """None where the answer has no body."""
+    tells_status: bool = False
+    """The answer is a pair: its status, and what its body says."""
     query: Mapping[str, object] = field(default_factory=dict)
     """Parameters; those that are None are left out."""
     body: Any = None
     repeatable: bool = False
     """Sent twice it does what it does once, so it may be sent again when no answer came. A GET
     always is."""
+    delay_seconds: float = 0.0
+    """How much later than now it is sent."""
     patience_seconds: float = 0.0
     """How much longer than at once the service may take, because it was asked to wait."""
 

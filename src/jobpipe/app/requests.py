@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from inspect import Parameter
 from typing import Any
 
 import msgspec
@@ -16,8 +17,13 @@ from jobpipe.store.port import Operation
 from jobpipe.tasks.codec import Undecodable, decode_args, show
 from jobpipe.tasks.options import refusal
 from jobpipe.tasks.registry import DeclaredTask
+from jobpipe.tasks.remote import RemoteTask
+from jobpipe.tasks.signature import Signature
 from jobpipe.tasks.spec import NAME_ALLOWED, QUEUE_ALLOWED, is_name, is_queue, is_whole
 from jobpipe.tasks.task import Call
+
+ONLY_BY_PLACE = (Parameter.POSITIONAL_ONLY, Parameter.VAR_POSITIONAL)
+BY_PLACE = (*ONLY_BY_PLACE, Parameter.POSITIONAL_OR_KEYWORD)
 
 MAX_ID = 2**63 - 1
 MAX_TOKEN = 2**62
@@ -31,18 +37,43 @@ def call_by_json(
 ) -> Call[Any]:
     """Return a checked call of plain JSON arguments, by name or by position.
 
+    What a task takes by position alone may be named too; of ``*args`` it is a list.
+
     Raises InvalidArguments when they do not fit the task's signature or its types.
     """
-    if isinstance(args, Mapping):
-        named = task.signature.bind((), args)
-    else:
-        named = task.signature.bind(tuple(args), {})
+    if isinstance(task, RemoteTask):
+        return task.using(**options).call_by_json(args)
+    by_place, by_name = _places(task.signature, args) if isinstance(args, Mapping) else (args, {})
+    named = task.signature.bind(tuple(by_place), by_name)
     try:
         text = msgspec.json.encode(named).decode()
         positional, keyword = decode_args(task.signature, text)
     except (Undecodable, TypeError, ValueError, RecursionError) as error:
         raise InvalidArguments(str(error)) from None
     return task.using(**options).call(*positional, **keyword)
+
+
+def _places(
+    signature: Signature, args: Mapping[str, Any]
+) -> tuple[Sequence[Any], Mapping[str, Any]]:
+    """Split arguments that were all named: some parameters take theirs by place alone."""
+    if not any(each.kind in ONLY_BY_PLACE for each in signature.parameters):
+        return (), args
+    places: list[Any] = []
+    rest = dict(args)
+    for each in signature.parameters:
+        if each.name not in rest or each.kind not in BY_PLACE:
+            break
+        value = rest.pop(each.name)
+        if each.kind is not Parameter.VAR_POSITIONAL:
+            places.append(value)
+        elif isinstance(value, list):
+            places += value
+        else:
+            raise InvalidArguments(
+                f"task {signature.task}: {each.name} takes a list, not {show(value)}"
+            )
+    return places, rest
 
 
 def job_id(id: object) -> int:

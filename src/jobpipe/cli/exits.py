@@ -18,6 +18,7 @@ JOB_FAILED = 10
 JOB_CANCELLED = 11
 WAIT_TIMED_OUT = 12
 UNREACHABLE = 75
+NOT_ALLOWED = 77
 INTERRUPTED = 130
 """128 + SIGINT."""
 PIPE_CLOSED = 141
@@ -38,6 +39,8 @@ BY_CODE: dict[str, int] = {
     errors.JobFailed.code: JOB_FAILED,
     errors.JobCancelled.code: JOB_CANCELLED,
     errors.WaitTimeout.code: WAIT_TIMED_OUT,
+    errors.Unauthorized.code: NOT_ALLOWED,
+    errors.Forbidden.code: NOT_ALLOWED,
     errors.ProcessDied.code: FAILED,
     errors.CommandFailed.code: FAILED,
     errors.StoreUnavailable.code: UNREACHABLE,
@@ -54,7 +57,8 @@ MEANINGS: dict[int, str] = {
     JOB_FAILED: "the job failed (`enqueue --wait`, `job watch`, `job logs -f`)",
     JOB_CANCELLED: "the job was cancelled (`enqueue --wait`, `job watch`, `job logs -f`)",
     WAIT_TIMED_OUT: "the wait timed out (`enqueue --wait`)",
-    UNREACHABLE: "the store cannot be reached",
+    UNREACHABLE: "the store or the service cannot be reached",
+    NOT_ALLOWED: "the service does not know the token, or its role may not do this",
     INTERRUPTED: "interrupted by Ctrl-C (128 + n for signal n)",
 }
 

@@ -19,7 +19,11 @@ F = TypeVar("F", bound=Callable[..., Any])
 STORE = ("pooler", "schema", "table_prefix", "log_level", "log_format")
 """Settings of every verb that uses the store; its URL is a global option."""
 
-URL_HELP = "The store: sqlite:///jobs.db or postgresql://user:password@host/db. [JOBPIPE_URL]"
+URL_HELP = (
+    "The store: sqlite:///jobs.db or postgresql://user:password@host/db; or a service:"
+    " https://host, with its token in JOBPIPE_TOKEN (a flag would show it to every user of this"
+    " machine). [JOBPIPE_URL]"
+)
 APP_HELP = "The application: module:attribute or app.py. [JOBPIPE_APP]"
 
 

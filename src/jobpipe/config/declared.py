@@ -6,6 +6,7 @@ Loading, the names of variables and of keys in files, and the rows of the docs a
 from __future__ import annotations
 
 from jobpipe.config import urls, values
+from jobpipe.config.calling import CALLING
 from jobpipe.config.serving import SERVING
 from jobpipe.config.setting import Setting
 from jobpipe.policy.retention import RETENTION_ALLOWED
@@ -20,12 +21,14 @@ SETTINGS: tuple[Setting, ...] = (
         env="JOBPIPE_URL",
         read=urls.read_store_url,
         default="sqlite:///jobpipe.db",
-        allowed="`sqlite:///relative.db`, `sqlite:////absolute.db`, `sqlite:///:memory:` or "
-        + _POSTGRES_URL,
-        doc="The store that holds the jobs.",
+        allowed="`sqlite:///relative.db`, `sqlite:////absolute.db`, `sqlite:///:memory:`, "
+        + _POSTGRES_URL
+        + " or `https://host:port` (`http://` too) of a service",
+        doc="The store that holds the jobs, or a service that has one.",
         secret=True,
         fallback_env="DATABASE_URL",
     ),
+    *CALLING,
     Setting(
         field="pooler",
         env="JOBPIPE_POOLER",

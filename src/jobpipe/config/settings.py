@@ -22,6 +22,8 @@ class Settings:
     """Every setting of one process; ``config/declared.py`` says what each means."""
 
     url: str = field(repr=False)
+    token: str | None = field(repr=False)
+    plain_http: bool
     pooler: str
     listen_url: str | None = field(repr=False)
     schema: str

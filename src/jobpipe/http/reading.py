@@ -11,13 +11,15 @@ import msgspec
 from starlette.types import Receive
 
 from jobpipe.http.problems import Problem
+from jobpipe.tasks import wire
 
 T = TypeVar("T")
 
 BODY_SECONDS = 30.0
 """How long a body may take to arrive."""
-DEPTH_MAX = 64
-"""How deep arrays and objects of a body may stand in each other."""
+DEPTH_MAX = wire.MAX_DEPTH + 3
+"""How deep arrays and objects of a body may stand in each other: arguments stand in a job, and
+that in the list of a bulk."""
 ITEMS_MAX = 200_000
 """Most arrays, objects and commas of a body, which bound its values."""
 QUERY_MAX = 30

@@ -8,6 +8,7 @@ from typing import Any
 
 from jobpipe import Job, Jobpipe
 from jobpipe.model.job import AttemptRecord, JobRecord
+from tests.conformance.app.served import Client, Server
 from tests.conformance.clock import MovedClock
 from tests.conformance.drivers import Place
 from tests.conformance.loop import LoopThread
@@ -28,16 +29,26 @@ ENOUGH_SECONDS = 20.0
 class Site:
     """One store, and the applications that a test makes on it."""
 
-    def __init__(self, place: Place, clock: MovedClock, loop: LoopThread | None) -> None:
+    def __init__(
+        self,
+        place: Place,
+        clock: MovedClock,
+        loop: LoopThread | None,
+        server: Server | None = None,
+    ) -> None:
         self.place = place
         self.clock = clock
         self._loop = loop
+        self._server = server
         self._made: list[Jobpipe] = []
 
     def jobpipe(self, **settings: object) -> Jobpipe:
         """Make an application on this store."""
         made = Jobpipe(clock=self.clock, **{**QUICK, **self.place.settings, **settings})
         self._made.append(made)
+        if self._server is not None:
+            made = Client(self._server.add(made), made)
+            self._made.append(made)
         return made
 
     def do(self, target: Any, verb: str, *args: Any, **kwargs: Any) -> Any:
@@ -86,7 +97,9 @@ class Site:
             self._loop.run(worker.__aexit__(None, None, None))
 
     def close(self) -> None:
-        for made in self._made:
+        for made in reversed(self._made):
+            if self._server is not None and not made.is_service:
+                self._server.remove(made)
             if self._loop is None:
                 made.close()
             else:

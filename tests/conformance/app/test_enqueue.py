@@ -23,7 +23,7 @@ from jobpipe.errors import (
     UnknownTask,
 )
 from tests.conformance.app.site import Site
-from tests.conformance.drivers import Place, file_place
+from tests.conformance.drivers import DRIVERS, Place, file_place
 from tests.conformance.loop import LoopThread
 
 
@@ -187,6 +187,7 @@ def on_a_connection(
     return loop.run(finish_on(kind, place.direct, lambda on: task.using(on=on).aenqueue(4), end))
 
 
+@pytest.mark.parametrize("site", DRIVERS, indirect=True)
 def test_a_job_stands_or_falls_with_the_callers_transaction(
     site: Site, jp: Jobpipe, loop_thread: LoopThread
 ) -> None:
@@ -205,6 +206,7 @@ def test_a_job_stands_or_falls_with_the_callers_transaction(
             assert site.result(job) == 4
 
 
+@pytest.mark.parametrize("site", DRIVERS, indirect=True)
 def test_a_connection_to_another_store_is_refused(
     site: Site, jp: Jobpipe, loop_thread: LoopThread, tmp_path: Any
 ) -> None:
@@ -229,6 +231,7 @@ def test_a_connection_to_another_store_is_refused(
     assert total(site, jp) == 0
 
 
+@pytest.mark.parametrize("site", DRIVERS, indirect=True)
 def test_a_batch_goes_into_the_callers_transaction(site: Site, jp: Jobpipe) -> None:
     @jp.task
     def work(n: int) -> int:

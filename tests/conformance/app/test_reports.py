@@ -21,6 +21,7 @@ from jobpipe.model.state import State
 from jobpipe.runtime import speech
 from jobpipe.store.ops import claim
 from tests.conformance.app.site import Site
+from tests.conformance.drivers import DRIVERS
 from tests.waiting import until
 
 log = logging.getLogger("tests.said")
@@ -402,6 +403,7 @@ def swept(site: Site, jp: Jobpipe, job: Job[Any]) -> Iterator[None]:
     yield
 
 
+@pytest.mark.parametrize("site", DRIVERS, indirect=True)
 def test_an_attempt_that_is_over_hears_of_it(site: Site, jp: Jobpipe) -> None:
     begun, taken, ended = threading.Event(), threading.Event(), threading.Event()
     heard: list[object] = []

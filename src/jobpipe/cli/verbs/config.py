@@ -9,19 +9,20 @@ import click
 from jobpipe.cli.choices import Choices, pass_choices
 from jobpipe.cli.options import Noun, setting_flags
 from jobpipe.cli.output import Column
+from jobpipe.config.calling import CALLING
 from jobpipe.config.declared import SETTINGS
 from jobpipe.config.serving import SERVING
 
 if TYPE_CHECKING:
     from jobpipe.config.document import SettingRow
 
-WITHOUT_FLAG = ("url", "app", "failpoints", "tokens")
+WITHOUT_FLAG = ("url", "app", "failpoints", "token", "tokens")
 """The URL and the application are global options; whoever lists processes sees their flags."""
 
 ALL = tuple(each.field for each in SETTINGS if each.field not in WITHOUT_FLAG)
 """Every setting that has a flag of its own."""
 
-WORKER = tuple(field for field in ALL if field not in {each.field for each in SERVING})
+WORKER = tuple(field for field in ALL if field not in {each.field for each in (*CALLING, *SERVING)})
 """The settings of a worker."""
 
 

@@ -84,9 +84,14 @@ def _check_name(name: str) -> None:
 def _supervise(choices: Choices, *, burst: bool, name: str | None) -> int:
     """Start workers with the same arguments, and look after them."""
     from jobpipe.config.load import load_settings
+    from jobpipe.config.urls import is_service
     from jobpipe.runtime.supervisor.launch import Command, Launcher
 
     settings = load_settings(choices.flags)
+    if is_service(settings.url):
+        from jobpipe.bootstrap import service
+
+        service(settings).store("a worker")
     is_script = not sys.argv[0].endswith("__main__.py")
     launcher = Launcher(Command(choices.arguments, is_script))
     launcher.launch_ahead()  # it imports what it needs while we do

@@ -35,7 +35,8 @@ async def change_queue(call: Call) -> Answer:
     else:
         await call.app.aresume_queue(name)
     views = queue_views(await call.app.aqueues(), await call.app.aqueue_counts())
-    return Answer(value=next(view for view in views if view.name == name))
+    unknown = QueueView(name=name, paused=False, reason=None, paused_at=None)  # and so not paused
+    return Answer(value=next((view for view in views if view.name == name), unknown))
 
 
 ENDPOINTS = (
