@@ -12,13 +12,14 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-import uvicorn
+from starlette.types import ASGIApp, Receive, Scope, Send
 
 from jobpipe import Jobpipe
+from jobpipe.config.load import load_settings
 from jobpipe.http import limits
 from jobpipe.http.asgi import asgi
 from jobpipe.http.protocol import Protocol
-from jobpipe.http.server import Server
+from jobpipe.http.server import Server, config_of
 from tests.waiting import until
 
 HOST = b"Host: 127.0.0.1\r\n"
@@ -30,15 +31,9 @@ CHUNKED = POST + b"Transfer-Encoding: chunked\r\n\r\n"
 class Served:
     """A server in a thread of this process, on its own socket."""
 
-    def __init__(self, application: Jobpipe) -> None:
-        config = uvicorn.Config(
-            asgi(application),
-            http=Protocol,
-            ws="none",
-            lifespan="on",
-            log_config=None,
-            timeout_keep_alive=1,
-        )
+    def __init__(self, application: ASGIApp) -> None:
+        config = config_of(application, load_settings(environ={}))
+        config.timeout_keep_alive = 1
         self.server = Server(config)
         self._listener = socket.create_server(("127.0.0.1", 0))
         self.address = self._listener.getsockname()
@@ -81,7 +76,7 @@ def statuses(answer: bytes) -> list[int]:
 @pytest.fixture
 def service(tmp_path: Path) -> Iterator[Served]:
     application = Jobpipe(f"sqlite:///{tmp_path}/jobs.db")
-    served = Served(application)
+    served = Served(asgi(application))
     yield served
     assert statuses(served.ask(GOOD[:-2] + b"Connection: close\r\n\r\n")) == [200]
     served.stop()
@@ -258,3 +253,38 @@ def test_half_a_request_and_a_cut_harm_nobody(service: Served) -> None:
         with service.connect() as opened:
             opened.sendall(part)
     until(lambda: not service.server.server_state.connections)
+
+
+async def endless(scope: Scope, receive: Receive, send: Send) -> None:
+    """Answer without end; the lifespan is nobody's business."""
+    if scope["type"] == "lifespan":
+        await receive()
+        await send({"type": "lifespan.startup.complete"})
+        await receive()
+        await send({"type": "lifespan.shutdown.complete"})
+        return
+    await send({"type": "http.response.start", "status": 200, "headers": []})
+    while (await receive())["type"] != "http.disconnect":
+        for _ in range(1000):
+            await send({"type": "http.response.body", "body": b"x" * 65_536, "more_body": True})
+
+
+def test_a_client_that_does_not_read_is_cut_off(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(limits, "WRITE_SECONDS", 0.2)
+    served = Served(endless)
+    with served.connect() as opened:
+        opened.sendall(GOOD)
+        until(lambda: _paused(served))
+        until(lambda: not served.server.server_state.connections)
+    served.stop()
+
+
+def _paused(served: Served) -> bool:
+    connections = list(served.server.server_state.connections)
+    return any(isinstance(each, Protocol) and each.flow.write_paused for each in connections)
+
+
+def test_no_answer_names_the_software(service: Served) -> None:
+    answer = service.ask(GOOD[:-2] + b"Connection: close\r\n\r\n")
+    assert b"\r\nserver:" not in answer.lower()
+    assert b"\r\ndate: " in answer.lower()

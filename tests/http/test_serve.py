@@ -268,3 +268,26 @@ def test_the_quickstart_names_a_taken_port(tmp_path: Path) -> None:
         )
     assert ended.returncode == 1
     assert f"port {port} of 127.0.0.1 is taken" in ended.stdout
+
+
+def test_a_service_manager_is_told(program: Program, tmp_path: Path) -> None:
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as manager:
+        manager.settimeout(LIMIT)
+        manager.bind(str(tmp_path / "notify"))
+        program.env |= {"NOTIFY_SOCKET": str(tmp_path / "notify"), "WATCHDOG_USEC": "1000000"}
+        process = program.start("serve", "--port", "0")
+        url_of(process)
+        assert manager.recv(100) == b"READY=1"
+        assert manager.recv(100) == b"WATCHDOG=1"
+        process.terminate()
+        told = b""
+        while told != b"STOPPING=1":
+            told = manager.recv(100)
+        assert process.wait(LIMIT) == 0
+
+
+def test_a_worker_that_cannot_begin_ends_the_service(program: Program) -> None:
+    program.env["JOBPIPE_URL"] = "postgresql://nobody@127.0.0.1:1/none"
+    ended = program("serve", "app:jp", "--worker", "--port", "0")
+    assert ended.returncode == 75
+    assert ended.stdout == ""

@@ -37,6 +37,7 @@ if TYPE_CHECKING:
     from starlette.types import ASGIApp
 
     from jobpipe.application import Jobpipe
+    from jobpipe.config.settings import Settings
     from jobpipe.http.service import Service
 
 FAILED = 1
@@ -59,8 +60,11 @@ class Server(uvicorn.Server):
         yield
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
-        """Begin to listen."""
-        await super().startup(sockets)
+        """Begin to listen; raises JobpipeError when the application cannot begin."""
+        try:
+            await super().startup(sockets)
+        except SystemExit:
+            raise JobpipeError("the service could not begin; its log tells why") from None
         self.listens.set()
 
 
@@ -81,11 +85,8 @@ def serve(app: Jobpipe, *, worker: bool, greet: Callable[[str], None]) -> int:
             return program.run()
         running = app.running()
         assert isinstance(running, InThread)
-        running.start()
-        try:
+        with running:
             return program.run(running)
-        finally:
-            running.stop_soon()
 
 
 def listening(host: str, port: int) -> socket.socket:
@@ -116,6 +117,26 @@ def url_of(listener: socket.socket) -> str:
     return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
 
 
+def config_of(app: ASGIApp, settings: Settings) -> uvicorn.Config:
+    """Return how uvicorn is to serve the application."""
+    if settings.cors_origins:
+        app = Cors(app, settings.cors_origins)
+    if settings.access_log:
+        app = AccessLog(app)
+    return uvicorn.Config(
+        app,
+        http=Protocol,
+        ws="none",
+        lifespan="on",
+        log_config=None,
+        access_log=False,
+        server_header=False,
+        proxy_headers=bool(settings.trusted_proxies),
+        forwarded_allow_ips=list(settings.trusted_proxies),
+        timeout_keep_alive=limits.IDLE_SECONDS,
+    )
+
+
 class _Program:
     """One run of the server, from its first request to its last."""
 
@@ -141,12 +162,15 @@ class _Program:
 
     async def _serve(self) -> int:
         service = asgi(self._app)
-        server = self._server = Server(self._config(service))
+        server = self._server = Server(config_of(service, self._app.settings))
         stop = asyncio.Event()
         self._take_signals(stop)
         serving = asyncio.create_task(server.serve([self._listener]))
         listens = asyncio.create_task(server.listens.wait())
         await asyncio.wait([serving, listens], return_when=asyncio.FIRST_COMPLETED)
+        if serving.done():
+            listens.cancel()
+            await serving
         url = url_of(self._listener)
         emit(ServiceListens(address=url))
         self._greet(url)
@@ -160,6 +184,8 @@ class _Program:
         for task in (told, listens, watched):
             task.cancel()
         emit(ServiceStopped())
+        if is_unasked:
+            ended.exception()  # it is raised where the worker is left
         return FAILED if is_unasked else 0
 
     async def _stop(
@@ -179,8 +205,6 @@ class _Program:
         left = math.ceil(deadline - loop.time())
         server.config.timeout_graceful_shutdown = max(1, left)
         server.should_exit = True
-        if worker_ended.done() and not worker_ended.cancelled():
-            worker_ended.result()
 
     async def _worker_ended(self) -> None:
         if self._worker is None:
@@ -213,23 +237,3 @@ class _Program:
             self._worker.stop_soon()
         if self._server is not None:
             self._server.force_exit = self._server.should_exit = True
-
-    def _config(self, service: Service) -> uvicorn.Config:
-        settings = self._app.settings
-        app: ASGIApp = service
-        if settings.cors_origins:
-            app = Cors(app, settings.cors_origins)
-        if settings.access_log:
-            app = AccessLog(app)
-        return uvicorn.Config(
-            app,
-            http=Protocol,
-            ws="none",
-            lifespan="on",
-            log_config=None,
-            access_log=False,
-            server_header=False,
-            proxy_headers=bool(settings.trusted_proxies),
-            forwarded_allow_ips=list(settings.trusted_proxies),
-            timeout_keep_alive=limits.IDLE_SECONDS,
-        )
