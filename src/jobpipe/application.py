@@ -74,12 +74,12 @@ class Jobpipe(Verbs, TaskDeclarations, HookDeclarations):
     def enqueue_call(self, call: Call[R], on: object | None) -> Job[R]:
         """Store one call, in the caller's transaction if ``on`` is a connection."""
         (answer,) = self._access.enqueue([call], on)
-        return Job(self, answer.id, answer.state, signature=call.signature)
+        return Job(self, answer.id, answer.state, signature=call.signature, stored=answer)
 
     async def aenqueue_call(self, call: Call[R], on: object | None) -> Job[R]:
         """Store one call like ``enqueue_call``."""
         (answer,) = await self._access.aenqueue([call], on)
-        return Job(self, answer.id, answer.state, signature=call.signature)
+        return Job(self, answer.id, answer.state, signature=call.signature, stored=answer)
 
     def enqueue_many(self, calls: Iterable[Call[Any]], *, on: object | None = None) -> list[int]:
         """Store many calls, all or none; returns their ids in order."""

@@ -158,6 +158,7 @@ CASES: dict[str, tuple[dict[str, Any], set[str]]] = {
     "counts": ({"bound": 1000}, {"job_claim", "job_due", "job_shelf", "job_pkey"}),
     "waiting_heads": ({}, {"job_claim", "job_due"}),
     "busy": ({}, {"job_pkey"}),
+    "jobs_before": ({"id": 7, "bound": 1000}, {"job_pkey", "job_claim"}),
     "task_runs": ({"scan": 1000, "span_us": 1000}, {"job_pkey"}),
     "task_failures": ({"scan": 1000, "span_us": 1000}, {"job_shelf", "job_due"}),
     "waiting_tasks": ({"bound": 1000}, {"job_claim"}),

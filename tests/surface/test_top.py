@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import pty
 import select
@@ -70,9 +71,13 @@ def test_rates_are_of_what_moved_between_two_looks() -> None:
         overview(succeeded=30, failed=4, running=3),
     ]
     times = [0.0, 2.0]
-    watch = LoadWatch(lambda: looks.pop(0), lambda: times.pop(0))
+
+    async def look() -> Overview:
+        return looks.pop(0)
+
+    watch = LoadWatch(lambda: looks.pop(0), look, lambda: times.pop(0))
     assert watch.look().queues[0].per_second is None
-    rates = watch.look().queues[0].per_second
+    rates = asyncio.run(watch.alook()).queues[0].per_second
     assert rates is not None
     # 20 succeeded and none failed (five were pruned), two more run: 22 in two seconds.
     assert (rates.started, rates.succeeded, rates.failed) == (11.0, 10.0, 0.0)

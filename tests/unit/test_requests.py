@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
 
 from jobpipe.app import requests
+from jobpipe.app.filters import job_filter
 from jobpipe.errors import InvalidArguments, JobNotFound
+from jobpipe.model.state import State
+from jobpipe.store.ops.read import Filter
 
-ANY: dict[str, Any] = {"state": None, "queue": None, "task": None, "before": None, "limit": 50}
+NAIVE = datetime(2026, 1, 1, tzinfo=UTC).replace(tzinfo=None)
 
 
 @pytest.mark.parametrize("id", [1, 2**63 - 1])
@@ -33,8 +37,12 @@ def test_an_id_of_another_type_is_refused(id: object) -> None:
     "wrong",
     [
         {"state": "done"},
-        {"queue": "a b"},
-        {"queue": "\udcff"},
+        {"queue_name": "a b"},
+        {"queue_name": "\udcff"},
+        {"tag": "a\x00b"},
+        {"group": 5},
+        {"created_after": NAIVE},
+        {"created_before": "yesterday"},
         {"task": "a\x00b"},
         {"task": ""},
         {"before": "9"},
@@ -46,9 +54,9 @@ def test_an_id_of_another_type_is_refused(id: object) -> None:
     ],
 )
 def test_a_wrong_filter_is_refused_and_named(wrong: dict[str, Any]) -> None:
-    option = next(iter(wrong)).replace("queue", "queue_name")
+    option = next(iter(wrong))
     with pytest.raises(InvalidArguments, match=f"option {option}=.* is refused; allowed: "):
-        requests.job_filter(**{**ANY, **wrong})
+        job_filter(**wrong)
 
 
 @pytest.mark.parametrize("name", ["", "a b", "\udcff", 5, None])
@@ -88,3 +96,34 @@ def test_a_wrong_question_for_a_log_is_refused_and_named(name: str, wrong: objec
 def test_a_right_question_for_a_log_is_asked() -> None:
     assert requests.read_log(1, (0, 0), 1, 5).name == "read_log"
     assert requests.read_log(1, None, 1_000_000, None).name == "read_log"
+
+
+def test_words_and_options_make_one_filter() -> None:
+    noon = datetime(2026, 1, 1, 12, tzinfo=UTC)
+    assert job_filter(q="state:failed task:mail.*", tag="eu", created_after=noon) == Filter(
+        state=State.FAILED, task_start="mail.", tag="eu", created_after=1_767_268_800_000_000
+    )
+    assert job_filter(task="mail.send", q="task:mail.send") == Filter(task="mail.send")
+    assert job_filter(q="task:*") == Filter()
+
+
+def test_words_and_options_that_differ_are_refused() -> None:
+    with pytest.raises(InvalidArguments, match="no job has both"):
+        job_filter(state="queued", q="state:failed")
+    with pytest.raises(InvalidArguments, match="option state="):
+        job_filter(q="state:done")
+
+
+@pytest.mark.parametrize(
+    "wrong, what",
+    [
+        ({}, "nothing is to change"),
+        ({"priority": 101}, "option priority=101"),
+        ({"queue_name": "a b"}, "option queue_name="),
+        ({"run_at": NAIVE}, "option run_at="),
+    ],
+)
+def test_a_wrong_change_of_a_job_is_refused(wrong: dict[str, Any], what: str) -> None:
+    change = {"priority": None, "queue_name": None, "run_at": None, **wrong}
+    with pytest.raises(InvalidArguments, match=what):
+        requests.patch(**change)

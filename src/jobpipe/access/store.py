@@ -138,20 +138,28 @@ class StoreAccess:
     def enqueue(self, calls: Sequence[Call[Any]], on: object | None) -> list[Enqueued]:
         """Store the calls, all or none."""
         jobs = self._wanted(calls)
+        if not jobs:
+            return []
         if on is not None:
-            return self.run_on(on, self._enqueuing(jobs)) if jobs else []
-        if len(jobs) == 1 and self._may_share(jobs[0]):
-            return [self._gatherer.enqueue(jobs[0])]
-        return self._enqueued(jobs, self.run(self._enqueuing(jobs))) if jobs else []
+            answers = self.run_on(on, self._enqueuing(jobs))
+        elif len(jobs) == 1 and self._may_share(jobs[0]):
+            answers = [self._gatherer.enqueue(jobs[0])]
+        else:
+            answers = self._enqueued(jobs, self.run(self._enqueuing(jobs)))
+        return _told(jobs, answers)
 
     async def aenqueue(self, calls: Sequence[Call[Any]], on: object | None) -> list[Enqueued]:
         """Store the calls like ``enqueue``."""
         jobs = self._wanted(calls)
+        if not jobs:
+            return []
         if on is not None:
-            return await self.arun_on(on, self._enqueuing(jobs)) if jobs else []
-        if len(jobs) == 1 and self._may_share(jobs[0]):
-            return [await self._gatherer.aenqueue(jobs[0])]
-        return self._enqueued(jobs, await self.arun(self._enqueuing(jobs))) if jobs else []
+            answers = await self.arun_on(on, self._enqueuing(jobs))
+        elif len(jobs) == 1 and self._may_share(jobs[0]):
+            answers = [await self._gatherer.aenqueue(jobs[0])]
+        else:
+            answers = self._enqueued(jobs, await self.arun(self._enqueuing(jobs)))
+        return _told(jobs, answers)
 
     def close(self) -> None:
         """Close every connection; the next use opens them again."""
@@ -211,3 +219,10 @@ class StoreAccess:
             self.known_lanes = self.known_lanes.union(lanes_of(jobs))
         self._hub.ring(Hint(lanes, min(dues, default=None)))
         return answers
+
+
+def _told(jobs: Sequence[NewJob], answers: list[Enqueued]) -> list[Enqueued]:
+    """Tell who asked for one job what was stored, so that nobody need read it."""
+    if len(jobs) == 1 and answers[0].created:
+        return [replace(answers[0], job=jobs[0])]
+    return answers

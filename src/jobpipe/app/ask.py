@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from typing import Any, Generic, Literal, TypeAlias, TypeVar
 
 from jobpipe.delivery.hub import Hint
-from jobpipe.store.port import Mode, Op, Operation
+from jobpipe.store.port import Operation
 
 S = TypeVar("S")
 T = TypeVar("T")
@@ -34,6 +34,7 @@ class Request:
     query: Mapping[str, object] = field(default_factory=dict)
     """Parameters; those that are None are left out."""
     body: Any = None
+    headers: Mapping[str, str] = field(default_factory=dict)
     repeatable: bool = False
     """Sent twice it does what it does once, so it may be sent again when no answer came. A GET
     always is."""
@@ -76,13 +77,3 @@ def one(request: Request, value: Callable[[Any], T]) -> Callable[[], Exchange[T]
         return value((yield request))
 
     return exchange
-
-
-def then(first: Operation[S], following: Callable[[S], Operation[T]]) -> Operation[tuple[S, T]]:
-    """Return both operations as one transaction, and both results."""
-
-    def start() -> Op[tuple[S, T]]:
-        before = yield from first.start()
-        return before, (yield from following(before).start())
-
-    return Operation(first.name, Mode.TRANSACTION, start)

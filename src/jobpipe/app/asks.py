@@ -6,14 +6,21 @@ What is asked for is checked here, so that store and service refuse it alike.
 from __future__ import annotations
 
 import time
-from typing import Any
+from collections.abc import Callable
+from datetime import datetime
+from typing import Any, TypeVar, Unpack
 from urllib.parse import quote
 
+from jobpipe.app import explain as explaining
 from jobpipe.app import overview as overviews
 from jobpipe.app import records, requests
-from jobpipe.app.ask import Ask, Asked, Exchange, Method, Request, one, then
+from jobpipe.app.ask import Ask, Asked, Exchange, Method, Request, one
+from jobpipe.app.audit_views import AuditView
+from jobpipe.app.explain import ExplainView
+from jobpipe.app.filters import PAGE_JOBS, JobFilters, job_filter
 from jobpipe.app.log_views import LogView
 from jobpipe.app.overview import Overview
+from jobpipe.app.steering import steered, steered_queue
 from jobpipe.app.views import (
     AttemptView,
     JobView,
@@ -22,9 +29,12 @@ from jobpipe.app.views import (
     TaskView,
     WorkerView,
     task_view,
+    time_text,
 )
 from jobpipe.delivery.hub import Hint
-from jobpipe.errors import InvalidTransition, JobNotFound
+from jobpipe.errors import ConfigError, InvalidTransition, JobNotFound
+from jobpipe.model.audit import Action, AuditRecord
+from jobpipe.model.change import NO_CHANGES, Changes, changes_of
 from jobpipe.model.job import AttemptRecord, JobRecord
 from jobpipe.model.report import LogRecord
 from jobpipe.model.state import FINAL, Reason, State
@@ -33,8 +43,11 @@ from jobpipe.store.ops import inspect, read, steer
 from jobpipe.store.ops import worker as worker_ops
 from jobpipe.store.ops.claim import Queued
 from jobpipe.store.ops.read import Counts, Page, QueueRecord
+from jobpipe.store.ops.steer import Patched
 from jobpipe.store.port import Operation
 from jobpipe.tasks.registry import Registry
+
+T = TypeVar("T")
 
 LIST_SECONDS = 0.2
 """Longest search of one page of jobs."""
@@ -47,7 +60,6 @@ SERVICE_PAGE = 1_000
 
 API = "/api/v1"
 
-CONTROL = Hint(control=True)
 QUEUES = Request(path=f"{API}/queues", answer=PageView[QueueView])
 
 
@@ -64,25 +76,26 @@ def job(id: int) -> Asked[JobRecord]:
     )
 
 
-def jobs(
-    state: str | None = None,
-    queue_name: str | None = None,
-    task: str | None = None,
-    limit: int = 50,
-    before: int | None = None,
-) -> Asked[Page]:
+def jobs(**filters: Unpack[JobFilters]) -> Asked[Page]:
     """Read a page of jobs, newest first; raises InvalidArguments for a wrong filter."""
-    wanted = requests.job_filter(state, queue_name, task, before, limit)
+    wanted = job_filter(**filters)
+    limit, before = filters.get("limit", PAGE_JOBS), filters.get("before")
     deadline = time.monotonic() + LIST_SECONDS
+    asked = {
+        "state": filters.get("state"),
+        "queue": filters.get("queue_name"),
+        "created_after": time_text(wanted.created_after),
+        "created_before": time_text(wanted.created_before),
+        **{name: filters.get(name) for name in ("task", "tag", "group", "q")},
+    }
 
     def exchange() -> Exchange[Page]:
         shown: list[JobRecord] = []
         cursor = None if before is None else str(before)
         while True:
             size = min(SERVICE_PAGE, limit - len(shown))
-            query = {"state": state, "queue": queue_name, "task": task, "cursor": cursor}
-            answer = PageView[JobView]
-            view = yield Request(path=f"{API}/jobs", query={**query, "limit": size}, answer=answer)
+            query = {**asked, "cursor": cursor, "limit": size}
+            view = yield Request(path=f"{API}/jobs", query=query, answer=PageView[JobView])
             page = records.page(view)
             shown += page.jobs
             cursor = view.next_cursor
@@ -130,34 +143,57 @@ def logs(
     return Ask(operation=operation, exchange=exchange)
 
 
-def cancel(id: int) -> Asked[JobRecord]:
+def cancel(id: int, if_version: str | None = None) -> Asked[JobRecord]:
     """Cancel a waiting job, or ask a running one to stop; comes to the job as it stands then."""
     id = requests.job_id(id)
+    order = steer.cancel(id, Reason.BY_USER)
     return Ask(
-        operation=then(steer.cancel(id, Reason.BY_USER), lambda _state: read.job(id)),
+        operation=steered(Action.CANCEL, id, order, if_version),
         value=lambda results: found(id, results[1]),
-        hint=lambda _results: CONTROL,
-        exchange=one(
-            Request(method="POST", path=f"{API}/jobs/{id}/cancel", answer=JobView), records.job
-        ),
+        hint=lambda results: Hint(control=True, changes=_changes(results[1])),
+        exchange=_steering(_job(id, "POST", "/cancel"), if_version),
     )
 
 
-def rerun(id: int) -> Asked[JobRecord]:
+def rerun(id: int, if_version: str | None = None) -> Asked[JobRecord]:
     """Run an ended job once more; comes to the job as it stands then."""
     id = requests.job_id(id)
 
     def hint(results: tuple[Queued, JobRecord | None]) -> Hint:
         queued = results[0]
-        return Hint({queued.lane: queued.rank})
+        return Hint({queued.lane: queued.rank}, changes=_changes(results[1]))
 
     return Ask(
-        operation=then(steer.rerun(id), lambda _queued: read.job(id)),
+        operation=steered(Action.RERUN, id, steer.rerun(id), if_version),
         value=lambda results: found(id, results[1]),
         hint=hint,
-        exchange=one(
-            Request(method="POST", path=f"{API}/jobs/{id}/rerun", answer=JobView), records.job
-        ),
+        exchange=_steering(_job(id, "POST", "/rerun"), if_version),
+    )
+
+
+def patch(
+    id: int,
+    priority: int | None = None,
+    queue_name: str | None = None,
+    run_at: datetime | None = None,
+    if_version: str | None = None,
+) -> Asked[JobRecord]:
+    """Move a job that waits to another lane or time; comes to the job as it stands then."""
+    id = requests.job_id(id)
+    wanted = requests.patch(priority, queue_name, run_at)
+    said = {"priority": priority, "queue": queue_name, "run_at": time_text(wanted.run_at)}
+    body = {name: value for name, value in said.items() if value is not None}
+
+    def hint(results: tuple[Patched, JobRecord | None]) -> Hint:
+        patched, job = results
+        lanes = {} if patched.queued is None else {patched.queued.lane: patched.queued.rank}
+        return Hint(lanes, patched.due_in_us, changes=_changes(job))
+
+    return Ask(
+        operation=steered(Action.PATCH, id, steer.patch(id, wanted), if_version),
+        value=lambda results: found(id, results[1]),
+        hint=hint,
+        exchange=_steering(_job(id, "PATCH", body=body), if_version),
     )
 
 
@@ -165,8 +201,8 @@ def delete(id: int) -> Asked[None]:
     """Delete an ended job; raises JobNotFound, InvalidTransition."""
     id = requests.job_id(id)
     return Ask(
-        operation=steer.delete_job(id),
-        value=lambda state: _check_ended(id, state),
+        operation=steered(Action.DELETE, id, steer.delete_job(id)),
+        value=lambda results: _check_ended(id, results[0]),
         exchange=one(
             Request(method="DELETE", path=f"{API}/jobs/{id}", answer=None), lambda _: None
         ),
@@ -188,6 +224,28 @@ def deletable(id: int) -> Asked[int]:
     )
 
 
+def explain(id: int) -> Asked[ExplainView]:
+    """Tell why a job is not running; raises JobNotFound."""
+    id = requests.job_id(id)
+    return Ask(
+        operation=explaining.explain(id),
+        value=lambda view: found(id, view),
+        exchange=one(_job(id, part="/explain", answer=ExplainView), lambda view: view),
+    )
+
+
+def audit(before: int | None, limit: int, job_id: int | None) -> Asked[list[AuditRecord]]:
+    """Read a page of the audit, newest first."""
+    query = {"cursor": before, "limit": limit, "job_id": job_id}
+    return Ask(
+        operation=requests.read_audit(before, limit, job_id),
+        exchange=one(
+            Request(path=f"{API}/audit", query=query, answer=PageView[AuditView]),
+            lambda page: [records.audit(view) for view in page.items],
+        ),
+    )
+
+
 # Queues, workers, the whole
 
 
@@ -203,12 +261,18 @@ def queue_counts() -> Asked[Counts]:
 
 def pause_queue(name: str, reason: str | None) -> Asked[None]:
     """Stop workers from taking jobs of a queue."""
-    return _change_queue(requests.pause(name, reason), name, {"paused": True, "reason": reason})
+    order = requests.pause(name, reason)
+    return _change_queue(
+        steered_queue(Action.PAUSE_QUEUE, name, order), name, {"paused": True, "reason": reason}
+    )
 
 
 def resume_queue(name: str) -> Asked[None]:
     """Let workers take jobs of a queue again."""
-    return _change_queue(requests.resume(name), name, {"paused": False})
+    order = requests.resume(name)
+    return _change_queue(
+        steered_queue(Action.RESUME_QUEUE, name, lambda _by: order), name, {"paused": False}
+    )
 
 
 def tasks(registry: Registry) -> Asked[list[TaskView]]:
@@ -260,8 +324,8 @@ def clock() -> Asked[int]:
     )
 
 
-def found(id: int, record: JobRecord | None) -> JobRecord:
-    """Return the record of a job; raises JobNotFound when there is none."""
+def found(id: int, record: T | None) -> T:
+    """Return what was found of a job; raises JobNotFound when there is none."""
     if record is None:
         raise JobNotFound(f"there is no job {id}")
     return record
@@ -269,6 +333,17 @@ def found(id: int, record: JobRecord | None) -> JobRecord:
 
 def _job(id: int, method: Method = "GET", part: str = "", **rest: Any) -> Request:
     return Request(method=method, path=f"{API}/jobs/{id}{part}", **{"answer": JobView, **rest})
+
+
+def _steering(request: Request, if_version: str | None) -> Callable[[], Exchange[JobRecord]]:
+    def exchange() -> Exchange[JobRecord]:
+        if if_version is not None:
+            raise ConfigError(
+                "if_version= is for a store of one's own", help="Send If-Match to the service."
+            )
+        return records.job((yield request))
+
+    return exchange
 
 
 def _change_queue(operation: Operation[None], name: str, body: dict[str, Any]) -> Asked[None]:
@@ -281,9 +356,14 @@ def _change_queue(operation: Operation[None], name: str, body: dict[str, Any]) -
     )
     return Ask(
         operation=operation,
-        hint=lambda _nothing: CONTROL,
+        hint=lambda _nothing: Hint(control=True, changes=Changes(paused={name: body["paused"]})),
         exchange=one(request, lambda _view: None),
     )
+
+
+def _changes(record: JobRecord | None) -> Changes:
+    """Return what tells those who watch where the job stands."""
+    return changes_of([record.id], [(record.queue, record.state)]) if record else NO_CHANGES
 
 
 def _check_ended(id: int, state: State | None) -> None:

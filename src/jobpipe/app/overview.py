@@ -7,7 +7,7 @@ little however much history there is.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
 
 from msgspec import Struct
@@ -102,15 +102,26 @@ class LoadWatch:
     """Looks again and again; from the second look on there are rates."""
 
     def __init__(
-        self, look: Callable[[], Overview], clock: Callable[[], float] = time.monotonic
+        self,
+        look: Callable[[], Overview],
+        alook: Callable[[], Awaitable[Overview]],
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._look = look
+        self._alook = alook
         self._clock = clock
         self._before: tuple[float, Overview] | None = None
 
     def look(self) -> Overview:
         """Return how things stand; raises StoreUnavailable."""
-        seen, at = self._look(), self._clock()
+        return self._rated(self._look())
+
+    async def alook(self) -> Overview:
+        """Look like ``look``, without blocking the event loop."""
+        return self._rated(await self._alook())
+
+    def _rated(self, seen: Overview) -> Overview:
+        at = self._clock()
         before, self._before = self._before, (at, seen)
         if before is None:
             return seen

@@ -12,6 +12,7 @@ from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+from jobpipe.app.audit_views import AuditView
 from jobpipe.app.log_views import LogView
 from jobpipe.app.views import (
     SECOND_US,
@@ -21,6 +22,7 @@ from jobpipe.app.views import (
     QueueView,
     WorkerView,
 )
+from jobpipe.model.audit import AuditRecord
 from jobpipe.model.job import AttemptRecord, JobRecord
 from jobpipe.model.report import LogRecord, ProgressRecord
 from jobpipe.model.state import State
@@ -128,6 +130,22 @@ def counts(view: PageView[QueueView]) -> Counts:
     return {
         (each.name, state): getattr(each, state.value) for each in view.items for state in State
     }
+
+
+def audit(view: AuditView) -> AuditRecord:
+    """Return a row of the audit."""
+    return AuditRecord(
+        id=view.id,
+        at=time_us(view.time) or 0,
+        who=view.who,
+        via=view.via,
+        action=view.action,
+        job_id=view.job_id,
+        queue=view.queue,
+        before=_text(view.before),
+        after=_text(view.after),
+        request_id=view.request_id,
+    )
 
 
 def worker(view: WorkerView) -> WorkerRecord:

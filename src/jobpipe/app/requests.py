@@ -2,20 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from datetime import datetime
 from inspect import Parameter
 from typing import Any
 
 import msgspec
 
 from jobpipe.errors import InvalidArguments, JobNotFound
+from jobpipe.model.audit import AuditRecord
+from jobpipe.model.job import MAX_PRIORITY, MIN_PRIORITY
 from jobpipe.model.report import LogRecord
-from jobpipe.model.state import State
-from jobpipe.store.ops import report, steer
-from jobpipe.store.ops.read import Filter
+from jobpipe.store.ops import audit, report, steer
+from jobpipe.store.ops.steer import Patch
 from jobpipe.store.port import Operation
 from jobpipe.tasks.codec import Undecodable, decode_args, show
-from jobpipe.tasks.options import refusal
+from jobpipe.tasks.options import micros, refusal
 from jobpipe.tasks.registry import DeclaredTask
 from jobpipe.tasks.remote import RemoteTask
 from jobpipe.tasks.signature import Signature
@@ -87,11 +89,15 @@ def job_id(id: object) -> int:
     return id
 
 
-def pause(name: object, reason: object) -> Operation[None]:
-    """Return what pauses a queue; raises InvalidArguments for a wrong name or reason."""
+def pause(name: object, reason: object) -> Callable[[str], Operation[None]]:
+    """Return what pauses a queue, once it is told who does.
+
+    Raises InvalidArguments for a wrong name or reason.
+    """
     if reason is not None and not is_name(reason):
         raise refusal("reason", reason, NAME_ALLOWED)
-    return steer.pause_queue(_queue(name), None if reason is None else str(reason))
+    queue = _queue(name)
+    return lambda by: steer.pause_queue(queue, None if reason is None else str(reason), by)
 
 
 def resume(name: object) -> Operation[None]:
@@ -124,18 +130,34 @@ def _queue(name: object) -> str:
     return str(name)
 
 
-def job_filter(
-    state: str | None, queue: str | None, task: str | None, before: int | None, limit: int
-) -> Filter:
-    """Return the filter of these words; raises InvalidArguments naming the first wrong one."""
-    if state is not None and state not in list(State):
-        raise refusal("state", state, ", ".join(State))
-    if queue is not None and not is_queue(queue):
-        raise refusal("queue_name", queue, QUEUE_ALLOWED)
-    if task is not None and not is_name(task):
-        raise refusal("task", task, NAME_ALLOWED)
+def patch(priority: int | None, queue_name: str | None, run_at: datetime | None) -> Patch:
+    """Return what is to change of a job; raises InvalidArguments naming the first wrong word."""
+    if priority is None and queue_name is None and run_at is None:
+        raise InvalidArguments(
+            "nothing is to change", help="Give a priority, a queue_name or a run_at."
+        )
+    if priority is not None and not is_whole(priority, MIN_PRIORITY, MAX_PRIORITY):
+        raise refusal("priority", priority, f"a whole number {MIN_PRIORITY}..{MAX_PRIORITY}")
+    if queue_name is not None and not is_queue(queue_name):
+        raise refusal("queue_name", queue_name, QUEUE_ALLOWED)
+    return Patch(priority=priority, queue=queue_name, run_at=moment("run_at", run_at))
+
+
+def moment(option: str, value: object) -> int | None:
+    """Return a time in microseconds since 1970, or None; raises InvalidArguments."""
+    if value is None:
+        return None
+    if not isinstance(value, datetime) or value.utcoffset() is None:
+        raise refusal(option, value, "a datetime with a tzinfo")
+    return micros(value)
+
+
+def read_audit(before: int | None, limit: int, job_id: int | None) -> Operation[list[AuditRecord]]:
+    """Return what reads the audit; raises InvalidArguments naming the first wrong word."""
     if before is not None and not is_whole(before, 1, MAX_ID):
-        raise refusal("before", before, "the id of a job")
+        raise refusal("before", before, "the id of a row")
     if not is_whole(limit, 1, MAX_PAGE):
         raise refusal("limit", limit, f"a whole number from 1 to {MAX_PAGE}")
-    return Filter(state=State(state) if state else None, queue=queue, task=task, before=before)
+    if job_id is not None and not is_whole(job_id, 1, MAX_ID):
+        raise refusal("job_id", job_id, "the id of a job")
+    return audit.audit(before, limit, job_id)

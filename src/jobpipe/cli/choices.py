@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -39,12 +40,13 @@ class Choices:
                 raise click.UsageError("The application is named twice: as APP and by --app.")
             self.app = place
 
-    def application(self, *, tasks: bool = False) -> Jobpipe:
+    def application(self, *, tasks: bool = False, acts: bool = False) -> Jobpipe:
         """Return the application; it is closed when the verb has ended.
 
         An application that is named (``--app``, ``JOBPIPE_APP``) is loaded, since its store may
         be its own; without one the settings alone make an application, unless ``tasks`` are needed
-        that no service knows.
+        that no service knows. ``acts`` says that the verb changes something: the audit then names
+        the user.
         """
         from jobpipe.application import Jobpipe
         from jobpipe.cli.locate import load_application
@@ -73,8 +75,29 @@ class Choices:
             belonging=belonging,
             job_level=settings.job_log_level,
         )
-        click.get_current_context().call_on_close(application.close)
+        context = click.get_current_context()
+        if acts:
+            _act(context)
+        context.call_on_close(application.close)
         return application
+
+
+def _act(context: click.Context) -> None:
+    """Say who acts until the verb has ended."""
+    from jobpipe.app.actor import acting
+    from jobpipe.model.audit import Actor
+
+    context.with_resource(acting(Actor(f"cli:{_login()}", "cli")))
+
+
+def _login() -> str:
+    """Return the name of the user who runs the program, or its number when it has none."""
+    import pwd
+
+    try:
+        return pwd.getpwuid(os.getuid()).pw_name
+    except KeyError:
+        return str(os.getuid())
 
 
 pass_choices = click.make_pass_decorator(Choices, ensure=True)

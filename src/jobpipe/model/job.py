@@ -49,6 +49,8 @@ class Enqueued(Struct, frozen=True, gc=False):
     """False when an earlier request with the same idempotency key made the job."""
     created_at: int
     """When the job was stored, by the store's clock."""
+    job: NewJob | None = None
+    """What was stored, for who asked for one job."""
 
 
 class Lane(Struct, frozen=True, order=True):

@@ -40,7 +40,8 @@ class Work(Struct, frozen=True, kw_only=True):
 
     @property
     def alive(self) -> list[WorkerRecord]:
-        return [worker for worker in self.workers if not worker.expired]
+        """Those that may run jobs: a service that only keeps order has no slot."""
+        return [worker for worker in self.workers if worker.slots and not worker.expired]
 
 
 def judge_workers(work: Work, busy: Mapping[int, int]) -> Iterator[Finding]:
@@ -92,7 +93,7 @@ def judge_queues(work: Work) -> Iterator[Finding]:
                 f"The queue {queue} is paused, and in it wait {since}.",
                 f"jobpipe queue resume {queue}",
             )
-        elif work.alive and not any(_takes(worker, queue) for worker in work.alive):
+        elif work.alive and not any(takes(worker, queue) for worker in work.alive):
             yield error(
                 "queue_untaken",
                 f"No living worker takes the queue {queue}, in which wait {since}.",
@@ -180,7 +181,8 @@ def _ended(state: State) -> str:
     return "were cancelled" if state is State.CANCELLED else state.value
 
 
-def _takes(worker: WorkerRecord, queue: str) -> bool:
+def takes(worker: WorkerRecord, queue: str) -> bool:
+    """Tell whether a worker takes jobs of a queue."""
     try:
         words = msgspec.json.decode(worker.queues, type=list[str])
     except msgspec.DecodeError:

@@ -6,12 +6,16 @@ One worker at a time does it, in small steps from where the last walk stopped.
 from __future__ import annotations
 
 from jobpipe.model.state import State
+from jobpipe.policy.duration import UNITS_US
 from jobpipe.policy.retention import Retention
-from jobpipe.store.ops import upkeep
+from jobpipe.store.ops import audit, upkeep
 from jobpipe.store.port import AsyncStore
 
 PRUNE_EVERY_SECONDS = 60.0
 ROLLUP_EVERY_SECONDS = 10.0
+AUDIT_KEEP_US = 90 * UNITS_US["d"]
+"""As long as failed jobs are kept: who looks into one finds who touched it."""
+
 STEP = 1_000
 """Jobs looked at in one transaction; between two, other work has its turn."""
 
@@ -38,6 +42,8 @@ class Pruner:
             if None not in spans:
                 longest = max(span for span in spans if span is not None)
                 await self._store.run(upkeep.prune_workers(max(longest, every_us)))
+            while await self._store.run(audit.prune_audit(AUDIT_KEEP_US, STEP)) == STEP:
+                pass
 
     async def _walk(self, position: int) -> int:
         pruned = await self._store.run(upkeep.prune(position, STEP, self._keep_us))

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import Any, Generic, Protocol, Self, TypeVar
 
-from jobpipe.model.job import Enqueued, JobRecord, NewJob, just_stored
+from jobpipe.model.job import Enqueued, JobRecord, just_stored
 from jobpipe.model.state import State
 from jobpipe.tasks import wire
 from jobpipe.tasks.codec import decode_result
@@ -42,11 +42,10 @@ class Job(Generic[R]):
         *,
         record: JobRecord | None = None,
         signature: Signature | None = None,
-        created: bool = True,
-        stored: tuple[NewJob, Enqueued] | None = None,
+        stored: Enqueued | None = None,
     ) -> None:
         self.id = id
-        self.created = created
+        self.created = stored is None or stored.created
         """False when an earlier request with the same idempotency key made the job."""
         self._stored = stored
         self._verbs = verbs
@@ -65,8 +64,9 @@ class Job(Generic[R]):
     @property
     def record(self) -> JobRecord | None:
         """All columns as last read; at first as they were stored, if this call stored them."""
-        if self._record is None and self._stored is not None:
-            self._record = just_stored(*self._stored)
+        stored = self._stored
+        if self._record is None and stored is not None and stored.job is not None:
+            self._record = just_stored(stored.job, stored)
         return self._record
 
     @property

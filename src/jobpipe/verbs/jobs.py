@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from typing import Any, TypedDict, TypeVar, Unpack
 
 from jobpipe.app import asks
 from jobpipe.app.asks import LOG_LINES
+from jobpipe.app.explain import ExplainView
+from jobpipe.app.filters import JobFilters
 from jobpipe.app.outcomes import value_of
 from jobpipe.app.views import JobView, job_view
 from jobpipe.model.job import AttemptRecord, JobRecord
 from jobpipe.model.report import LogRecord
-from jobpipe.model.state import State
 from jobpipe.store.ops.read import Page
 from jobpipe.tasks.job import Job
 from jobpipe.verbs.asking import Asking
@@ -18,16 +20,15 @@ from jobpipe.verbs.asking import Asking
 R = TypeVar("R")
 
 
-class JobFilters(TypedDict, total=False):
-    """Which jobs a list shows; what is left out does not matter."""
+class Changes(TypedDict, total=False):
+    """What is to change of a job that waits; what is left out stays."""
 
-    state: State | str | None
+    priority: int | None
     queue_name: str | None
-    task: str | None
-    limit: int
-    """Most jobs of the page, 50 unless said otherwise."""
-    before: int | None
-    """Only jobs with a lower id: the last one of the page before."""
+    run_at: datetime | None
+    """Earliest start, aware; one that has passed means now."""
+    if_version: str | None
+    """Only if this is still its version (``app.steering.etag``)."""
 
 
 class StoredJobs(Asking):
@@ -108,21 +109,46 @@ class StoredJobs(Asking):
         """Return a page of a job's log like ``logs``."""
         return await self._aask(asks.logs(id, after, limit, token))
 
-    def cancel(self, id: int) -> JobRecord:
-        """Cancel a waiting job, or ask a running one to stop; returns it as it stands then."""
-        return self._ask(asks.cancel(id))
+    def cancel(self, id: int, if_version: str | None = None) -> JobRecord:
+        """Cancel a waiting job, or ask a running one to stop; returns it as it stands then.
 
-    async def acancel(self, id: int) -> JobRecord:
+        Raises PreconditionFailed when ``if_version`` is no longer its version.
+        """
+        return self._ask(asks.cancel(id, if_version))
+
+    async def acancel(self, id: int, if_version: str | None = None) -> JobRecord:
         """Cancel a job like ``cancel``."""
-        return await self._aask(asks.cancel(id))
+        return await self._aask(asks.cancel(id, if_version))
 
-    def rerun(self, id: int) -> JobRecord:
-        """Run an ended job once more; returns it as it stands then."""
-        return self._ask(asks.rerun(id))
+    def rerun(self, id: int, if_version: str | None = None) -> JobRecord:
+        """Run an ended job once more; returns it as it stands then.
 
-    async def arerun(self, id: int) -> JobRecord:
+        Raises PreconditionFailed when ``if_version`` is no longer its version.
+        """
+        return self._ask(asks.rerun(id, if_version))
+
+    async def arerun(self, id: int, if_version: str | None = None) -> JobRecord:
         """Re-run a job like ``rerun``."""
-        return await self._aask(asks.rerun(id))
+        return await self._aask(asks.rerun(id, if_version))
+
+    def patch(self, id: int, **changes: Unpack[Changes]) -> JobRecord:
+        """Move a job that waits to another lane or time; returns it as it stands then.
+
+        Raises JobNotFound, InvalidTransition, PreconditionFailed.
+        """
+        return self._ask(asks.patch(id, **changes))
+
+    async def apatch(self, id: int, **changes: Unpack[Changes]) -> JobRecord:
+        """Change a job like ``patch``."""
+        return await self._aask(asks.patch(id, **changes))
+
+    def explain(self, id: int) -> ExplainView:
+        """Tell why a job is not running, and when it may; raises JobNotFound."""
+        return self._ask(asks.explain(id))
+
+    async def aexplain(self, id: int) -> ExplainView:
+        """Tell why a job is not running like ``explain``."""
+        return await self._aask(asks.explain(id))
 
     def delete(self, id: int) -> None:
         """Delete an ended job with its history and its log.

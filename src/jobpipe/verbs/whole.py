@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from jobpipe.app import asks
+from jobpipe.app.audit_views import AuditView, audit_view
 from jobpipe.app.overview import LoadWatch
 from jobpipe.app.views import TaskView
 from jobpipe.model.state import State
@@ -72,7 +73,19 @@ class Whole(Asking):
 
     def load_watch(self) -> LoadWatch:
         """Return what looks at queues, rates, workers and tasks, again and again."""
-        return LoadWatch(lambda: self._ask(asks.overview()))
+        return LoadWatch(lambda: self._ask(asks.overview()), lambda: self._aask(asks.overview()))
+
+    def audit(
+        self, *, before: int | None = None, limit: int = 100, job_id: int | None = None
+    ) -> list[AuditView]:
+        """Return who changed what, newest first; ``before`` is the last id of the page before."""
+        return [audit_view(each) for each in self._ask(asks.audit(before, limit, job_id))]
+
+    async def aaudit(
+        self, *, before: int | None = None, limit: int = 100, job_id: int | None = None
+    ) -> list[AuditView]:
+        """Return who changed what like ``audit``."""
+        return [audit_view(each) for each in await self._aask(asks.audit(before, limit, job_id))]
 
     def workers(self) -> list[WorkerRecord]:
         """List the workers that have not ended."""

@@ -78,7 +78,7 @@ def enqueue(
     wanted = _options(**options)
     if wait_timeout is not None and not wait:
         raise click.UsageError("--wait-timeout needs --wait.")
-    application = choices.application(tasks=True)
+    application = choices.application(tasks=True, acts=True)
     args = read_arguments(application.task_named(task).signature, pairs, json_args)
     job: Job[Any] = application.enqueue_named(task, args, **wanted)
     out = choices.out()

@@ -12,6 +12,7 @@ from jobpipe.cli.options import STORE, Noun, setting_flags
 from jobpipe.cli.output import Column, brief
 from jobpipe.cli.terms import read_terms
 from jobpipe.cli.types import job_id
+from jobpipe.cli.verbs.job_explain import explain_job
 from jobpipe.cli.verbs.job_logs import job_logs
 from jobpipe.cli.verbs.job_steer import cancel_jobs, delete_jobs, rerun_jobs
 from jobpipe.cli.verbs.job_watch import error_line, job_watch
@@ -155,7 +156,7 @@ def show_job(choices: Choices, id: int) -> None:
         click.echo("\n".join(escape_block(trace)))
 
 
-for verb in (job_logs, job_watch, cancel_jobs, rerun_jobs, delete_jobs):
+for verb in (explain_job, job_logs, job_watch, cancel_jobs, rerun_jobs, delete_jobs):
     job.add_command(verb)
 
 

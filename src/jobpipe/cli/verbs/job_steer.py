@@ -72,7 +72,7 @@ def delete_jobs(choices: Choices, ids: Sequence[int], yes: bool, dry_run: bool) 
             click.echo("Nothing was deleted.", err=True)
             return exits.FAILED
     act = (lambda application, id: application.deletable(id)) if dry_run else _delete
-    done, code = _each_of(choices.application(), ids, act)
+    done, code = _each_of(choices.application(acts=True), ids, act)
     out = choices.out()
     if out.is_text:
         for id in done:
@@ -93,7 +93,8 @@ def _steer(choices: Choices, ids: Sequence[int], act: Callable[[Jobpipe, int], J
     """Do something to each job and show what became of it."""
     from jobpipe.app.views import job_view
 
-    done, code = _each_of(choices.application(), ids, lambda jp, id: job_view(act(jp, id)))
+    application = choices.application(acts=True)
+    done, code = _each_of(application, ids, lambda jp, id: job_view(act(jp, id)))
     _show_changed(choices.out(), done, several=len(ids) > 1)
     return code
 

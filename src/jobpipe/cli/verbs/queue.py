@@ -70,7 +70,7 @@ def resume(choices: Choices, names: Sequence[str]) -> None:
 
 
 def _each(choices: Choices, names: Sequence[str], act: Callable[[Jobpipe, str], Any]) -> None:
-    application = choices.application()
+    application = choices.application(acts=True)
     for name in names:
         act(application, name)
     changed = [view for view in _views(application) if view.name in names]

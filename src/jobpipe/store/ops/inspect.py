@@ -79,6 +79,13 @@ def task_names() -> Op[list[str]]:
 
 
 @operation(Mode.READ)
+def jobs_before(id: int, bound: int) -> Op[int]:
+    """Count the queued jobs before one in its lane, up to a bound."""
+    n: int = (yield Statement("jobs_before", {"id": id, "bound": bound}))[0]["n"]
+    return n
+
+
+@operation(Mode.READ)
 def oldest_ended() -> Op[dict[State, int]]:
     """Tell how many microseconds ago the oldest jobs of each final state ended."""
     found = yield Statement("oldest_ended", {"scan": SAMPLE})

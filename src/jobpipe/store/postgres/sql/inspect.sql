@@ -100,6 +100,18 @@ SELECT DISTINCT task
 FROM (SELECT task FROM {p}job ORDER BY id DESC LIMIT CAST(:scan AS bigint)) AS newest
 ORDER BY task
 
+-- name: jobs_before
+SELECT count(*) AS n
+FROM (
+    SELECT queue, priority, rank FROM {p}job WHERE id = CAST(:id AS bigint) LIMIT 1
+) AS j
+CROSS JOIN LATERAL (
+    SELECT 1 FROM {p}job AS other
+    WHERE other.queue = j.queue AND other.priority = j.priority AND other.rank < j.rank
+    ORDER BY other.rank
+    LIMIT CAST(:bound AS bigint)
+) AS before
+
 -- name: oldest_ended
 -- Among the oldest jobs of all: how long ago those of each final state ended, at most.
 SELECT state, max(:now - finished_at) AS age_us

@@ -91,6 +91,18 @@ SELECT DISTINCT task
 FROM (SELECT task FROM {p}job ORDER BY id DESC LIMIT :scan)
 ORDER BY task
 
+-- name: jobs_before
+-- Ranks may be shared; then the id decides.
+SELECT count(*) AS n
+FROM (
+    SELECT 1
+    FROM {p}job AS j
+    CROSS JOIN {p}job AS other INDEXED BY {p}job_claim
+        ON other.queue = j.queue AND other.priority = j.priority AND other.rank <= j.rank
+    WHERE j.id = :id AND (other.rank < j.rank OR other.id < j.id)
+    LIMIT :bound
+)
+
 -- name: oldest_ended
 -- Among the oldest jobs of all: how long ago those of each final state ended, at most.
 SELECT state, max(:now - finished_at) AS age_us
