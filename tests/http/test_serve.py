@@ -286,8 +286,38 @@ def test_a_service_manager_is_told(program: Program, tmp_path: Path) -> None:
         assert process.wait(LIMIT) == 0
 
 
-def test_a_worker_that_cannot_begin_ends_the_service(program: Program) -> None:
+@pytest.mark.parametrize("words", [["--worker"], []])
+def test_without_its_store_it_does_not_begin(program: Program, words: list[str]) -> None:
     program.env["JOBPIPE_URL"] = "postgresql://nobody@127.0.0.1:1/none"
-    ended = program("serve", "app:jp", "--worker", "--port", "0")
-    assert ended.returncode == 75
-    assert ended.stdout == ""
+    ended = program("serve", "app:jp", "--port", "0", *words)
+    assert (ended.returncode, ended.stdout) == (75, "")
+    assert "Traceback" not in ended.stderr
+
+
+def test_a_service_is_no_store_of_another(program: Program) -> None:
+    ended = program("serve", "--port", "0", "--url", "http://127.0.0.1:1")
+    assert ended.returncode == 2
+    assert "a service needs a store" in ended.stderr
+
+
+def test_an_idle_connection_costs_little(program: Program) -> None:
+    process = program.start("serve", "--port", "0")
+    port = int(url_of(process).rpartition(":")[2])
+    asks = b"GET /api/v1/jobs HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n"
+    opened: list[socket.socket] = []
+
+    def connect(count: int) -> int:
+        """Open so many, each after a request; return the memory of the service in bytes."""
+        for _ in range(count):
+            connection = socket.create_connection(("127.0.0.1", port))
+            opened.append(connection)
+            connection.sendall(asks)
+            assert connection.recv(65_536).startswith(b"HTTP/1.1 200 ")
+        status = Path(f"/proc/{process.pid}/status").read_text(encoding="utf-8")
+        (line,) = [line for line in status.splitlines() if line.startswith("VmRSS:")]
+        return int(line.split()[1]) * 1024
+
+    before = connect(50)
+    assert connect(400) - before <= 400 * 50_000
+    for connection in opened:
+        connection.close()

@@ -22,7 +22,8 @@ import uvicorn
 import uvloop
 
 from jobpipe.config.service import read_service_manager
-from jobpipe.errors import JobpipeError
+from jobpipe.config.urls import is_service
+from jobpipe.errors import ConfigError, JobpipeError
 from jobpipe.http import limits
 from jobpipe.http.access_log import AccessLog
 from jobpipe.http.asgi import asgi
@@ -73,11 +74,17 @@ def serve(app: Jobpipe, *, worker: bool, greet: Callable[[str], None]) -> int:
 
     ``worker`` runs jobs in this process too; ``greet`` is told the URL when it is served. Raises
     ConfigError for settings that are not safe, JobpipeError where nobody can listen,
-    StoreUnavailable when the worker cannot begin.
+    StoreUnavailable when the store is away.
     """
     settings = app.settings
     check_bind(settings)
     check_tokens(settings)
+    if is_service(settings.url):
+        raise ConfigError(
+            "a service needs a store, and JOBPIPE_URL names another service",
+            help="Name the store: --url sqlite:///jobs.db or postgresql://user@host/db",
+        )
+    app.health()
     Protocol.connections_max = limits.most_connections()
     with listening(settings.host, settings.port) as listener:
         program = _Program(app, listener, greet)
