@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from pathlib import Path
 from typing import Any
 
 import pytest
 from starlette.types import Message, Receive, Scope, Send
 
 from jobpipe.cli.verbs.serve import needing_the_extra
+from jobpipe.config.load import load_settings
 from jobpipe.errors import ConfigError
 from jobpipe.http.access_log import AccessLog
 from jobpipe.http.cors import Cors
 from jobpipe.http.limits import most_connections
+from jobpipe.http.server import config_of
 
 APP = b"https://app.example"
 Asked = tuple[int, dict[bytes, bytes]]
@@ -100,3 +103,18 @@ def test_a_missing_extra_is_named() -> None:
 
 def test_descriptors_are_kept_for_the_rest() -> None:
     assert 256 <= most_connections() <= 20_000
+
+
+@pytest.mark.parametrize(
+    "trusted,seen", [("", "10.0.0.9"), ("10.0.0.9", "192.0.2.7"), ("10.0.0.0/24", "192.0.2.7")]
+)
+def test_only_a_trusted_proxy_says_who_calls(
+    trusted: str, seen: str, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO, "jobpipe")
+    given = {"JOBPIPE_TRUSTED_PROXIES": trusted, "JOBPIPE_ACCESS_LOG": "on"}
+    config = config_of(plain, load_settings(environ=given, directory=tmp_path))
+    config.load()
+    asked(config.loaded_app, x_forwarded_for=b"192.0.2.7")
+    (record,) = caplog.records
+    assert getattr(record, "jobpipe", {})["client"] == seen
