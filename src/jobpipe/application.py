@@ -57,17 +57,20 @@ class Jobpipe(Verbs, TaskDeclarations, HookDeclarations):
         self._overrides = overrides
         self.effective = load_effective(overrides)
         self._access = reach(self.settings, self.hub, self._clock)
-        self._declare_commands()
+        self._declare_from_files()
         if self.settings.failpoints:
             failpoint.arm(self.settings.failpoints)
 
-    def _declare_commands(self) -> None:
-        """Declare the commands of the files, unless that has been done."""
+    def _declare_from_files(self) -> None:
+        """Declare the commands and the remote tasks of the files, unless that has been done."""
         for name, options in self.effective.commands.items():
             if name not in self.registry:
                 limits = options.get("limits")
                 given = options if limits is None else {**options, "limits": Limits(**limits)}
                 self.command(name, **given)
+        for name, options in self.effective.remote_tasks.items():
+            if name not in self.registry:
+                self.remote_task(name, **options)
 
     # Enqueue
 

@@ -10,7 +10,7 @@ import re
 import secrets
 import time
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -70,11 +70,10 @@ class Service:
     @asynccontextmanager
     async def lifespan(self, _host: object = None) -> AsyncIterator[None]:
         """Live inside of a host: pass it as the host's lifespan, or enter it in that."""
-        if self._worker:
-            async with self.app.arunning():
-                yield
-                self.condition.stop()
-        else:
+        async with AsyncExitStack() as running:
+            await running.enter_async_context(self.app.tending())
+            if self._worker:
+                await running.enter_async_context(self.app.arunning())
             yield
             self.condition.stop()
 

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+from jobpipe.verbs.claims import Claims
 from jobpipe.verbs.jobs import StoredJobs
-from jobpipe.verbs.store import OwnStore
 from jobpipe.verbs.whole import Whole
 
 
-class Verbs(StoredJobs, Whole, OwnStore):
+class Verbs(StoredJobs, Whole, Claims):
     """All verbs that need no more than what an application has been told."""

@@ -3,12 +3,22 @@
 from __future__ import annotations
 
 from jobpipe.http.endpoint import Endpoint
-from jobpipe.http.routes import condition, jobs, metrics, overview, pages, queues, steering
+from jobpipe.http.routes import (
+    claims,
+    condition,
+    jobs,
+    metrics,
+    overview,
+    pages,
+    queues,
+    steering,
+)
 
 CALLS: tuple[Endpoint, ...] = (
     *jobs.ENDPOINTS,
     *steering.ENDPOINTS,
     *queues.ENDPOINTS,
+    *claims.ENDPOINTS,
     *overview.ENDPOINTS,
     *condition.ENDPOINTS,
     *metrics.ENDPOINTS,

@@ -5,11 +5,13 @@ from __future__ import annotations
 import asyncio
 
 from starlette.responses import PlainTextResponse, Response
+from starlette.types import Receive, Scope, Send
 
 from jobpipe import errors
 from jobpipe.app import claims
 from jobpipe.application import Jobpipe
 from jobpipe.http.endpoint import Answer, Call, Endpoint
+from jobpipe.http.service import to_json
 from jobpipe.model.role import Role
 
 ENVELOPE = 256 * 1024
@@ -20,24 +22,46 @@ TEXT = "text/plain"
 CLAIM = "/api/v1/claims/{claim:int}"
 
 
-async def claim(call: Call) -> Answer | Response:
-    given = await _claimed(call)
-    if TEXT in call.headers.get("accept", ""):
-        return PlainTextResponse(claims.as_lines(given), status_code=201 if given.jobs else 200)
-    return Answer(value=given, status=201 if given.jobs else 200)
+async def claim(call: Call) -> Response:
+    return Handing(call)
 
 
-async def _claimed(call: Call) -> claims.ClaimView:
-    """Wait for jobs, but no longer than the service lives."""
-    claiming = asyncio.create_task(call.app.aclaim(call.body, call.principal.name))
-    stopping = asyncio.create_task(call.condition.wait_for_stop())
-    try:
-        await asyncio.wait([claiming, stopping], return_when=asyncio.FIRST_COMPLETED)
-        return claiming.result() if claiming.done() else claims.NOTHING
-    finally:
-        stopping.cancel()
-        claiming.cancel()
-        await asyncio.wait([claiming])
+class Handing(Response):
+    """Waits for jobs, but no longer than the service and the caller stay; then hands them out."""
+
+    def __init__(self, call: Call) -> None:
+        super().__init__()
+        self._call = call
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer, unless the caller has gone: then nothing stays claimed."""
+        call = self._call
+        claiming = asyncio.ensure_future(call.app.aclaim(call.body, call.principal.name))
+        forget = call.condition.when_stopping(claiming.cancel)
+        leaving = asyncio.ensure_future(_left(receive))
+        try:
+            await asyncio.wait([claiming, leaving], return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            is_gone = leaving.done()
+            forget()
+            leaving.cancel()
+            claiming.cancel()
+            await asyncio.wait([claiming])
+        if not claiming.cancelled():
+            await self._answer(claiming.result())(scope, receive, send)
+        elif not is_gone:
+            await self._answer(claims.NOTHING)(scope, receive, send)
+
+    def _answer(self, given: claims.ClaimView) -> Response:
+        status = 201 if given.jobs else 200
+        if TEXT in self._call.headers.get("accept", ""):
+            return PlainTextResponse(claims.as_lines(given), status)
+        return Response(to_json(given), status, media_type="application/json")
+
+
+async def _left(receive: Receive) -> None:
+    while (await receive())["type"] != "http.disconnect":
+        continue  # a body that nobody reads
 
 
 async def heartbeat(call: Call) -> Answer:
