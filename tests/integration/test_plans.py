@@ -82,8 +82,11 @@ INSERT INTO jobpipe.progress SELECT id, 1, 1, 5, 10, 'half' FROM generate_series
 INSERT INTO jobpipe.checkpoint SELECT id, 1, 1, '1' FROM generate_series(1, {ROWS}) AS id;
 INSERT INTO jobpipe.attempt (job_id, token, number, outcome)
 SELECT id, 1, 1, 'failed' FROM generate_series(1, {ROWS}) AS id;
+INSERT INTO jobpipe.audit (at, who, via, action, job_id)
+SELECT 1, 'ada', 'http', 'enqueue', CASE WHEN id % 2 = 0 THEN id END
+FROM generate_series(1, {ROWS}) AS id;
 """
-LARGE = {"job", "log", "progress", "checkpoint", "attempt"}
+LARGE = {"job", "log", "progress", "checkpoint", "attempt", "audit"}
 """The tables that are never read as a whole."""
 
 NONE = [None] * len(BATCH)
@@ -91,6 +94,16 @@ LANE_BATCH = Batch(("queue", "priority", "after"), [("default", 0, 0)])
 LANES = {"queue": ["mail", "default"], "priority": [10, 0], "after": [0, 0]}
 HELD = {"id": BATCH, "token": [1] * len(BATCH)}
 SAID = {"job_id": BATCH, "token": [1] * len(BATCH)}
+PATCHED = {
+    "id": 7,
+    "queue": "mail",
+    "priority": 10,
+    "state": "queued",
+    "run_at": None,
+    "due_at": None,
+    "queued_at": 1,
+    "keeps_rank": False,
+}
 CASES: dict[str, tuple[dict[str, Any], set[str]]] = {
     "claim": (
         {**LANES, "limit": 500, "worker": 1, "done": [1, 2]},
@@ -158,6 +171,9 @@ CASES: dict[str, tuple[dict[str, Any], set[str]]] = {
     "counts": ({"bound": 1000}, {"job_claim", "job_due", "job_shelf", "job_pkey"}),
     "waiting_heads": ({}, {"job_claim", "job_due"}),
     "busy": ({}, {"job_pkey"}),
+    "audit": ({"before": 9000, "limit": 100}, {"audit_pkey"}),
+    "prune_audit": ({"age_us": 1, "limit": 1000}, {"audit_pkey"}),
+    "patch_job": (PATCHED, {"job_pkey"}),
     "jobs_before": ({"id": 7, "bound": 1000}, {"job_pkey", "job_claim"}),
     "task_runs": ({"scan": 1000, "span_us": 1000}, {"job_pkey"}),
     "task_failures": ({"scan": 1000, "span_us": 1000}, {"job_shelf", "job_due"}),
@@ -359,6 +375,11 @@ SQLITE_INDEXES: dict[LiteralString, set[str]] = {
     "waiting_tasks": {"jobpipe_job_claim"},
     "parked_tasks": {"jobpipe_job_shelf"},
     "inventory": set(),
+    "audit": set(),
+    "audit_of_job": set(),
+    "prune_audit": set(),
+    "patch_job": set(),
+    "jobs_before": {"jobpipe_job_claim"},
     "write_lines": set(),
     "write_progress": set(),
     "save_checkpoints": set(),

@@ -10,7 +10,7 @@ from collections.abc import Iterable, Sequence
 from operator import attrgetter
 from typing import Any
 
-from msgspec.structs import replace
+from msgspec.structs import astuple, replace
 
 from jobpipe.errors import DuplicateKey, QueueFull, StoreUnavailable
 from jobpipe.model.job import Enqueued, Lane, NewJob
@@ -18,9 +18,8 @@ from jobpipe.model.state import State
 from jobpipe.store.ops.audit import enqueue_notes, note
 from jobpipe.store.port import Batch, Mode, Op, Operation, Statement, operation
 
-FIELDS = tuple(name for name in NewJob.__struct_fields__ if name != "by")
+*FIELDS, _BY = NewJob.__struct_fields__  # who asks is no column
 COLUMNS = ("id", *FIELDS)
-_columns = attrgetter(*FIELDS)
 TASK, ARGS, TERMS = 0, 1, 2
 """Where a job's fields stand: its terms are all that follow the arguments."""
 
@@ -54,8 +53,9 @@ def enqueue(
 
 def enqueue_together(jobs: Sequence[NewJob]) -> Operation[list[Enqueued]]:
     """Return what stores jobs that need no key, no bound and no new lane."""
-    if any(job.by is not None for job in jobs):
-        return enqueue_noted(jobs)
+    for job in jobs:
+        if job.by is not None:
+            return enqueue_noted(jobs)
     return enqueue_plain(jobs)
 
 
@@ -174,7 +174,7 @@ def _insert(jobs: Sequence[NewJob], ids: Sequence[int | None] | None = None) -> 
         if len(some) == 1:
             answers += yield from _insert_one(some[0], given[0])
             continue
-        rows = [_columns(job) for job in some]
+        rows = [astuple(job)[:-1] for job in some]
         if ids is None and _are_alike(rows):
             answers += yield from _insert_alike(rows)
         else:
@@ -187,7 +187,7 @@ def _insert_one(job: NewJob, id: int | None) -> Op[list[Enqueued]]:
         params = dict(zip(ALWAYS, PLAIN(job), strict=True))
         (found,) = yield Statement("enqueue_now", params)
         return [Enqueued(found["id"], State.QUEUED, True, found["created_at"])]
-    params = dict(zip(FIELDS, _columns(job), strict=True), id=id)
+    params = dict(zip(FIELDS, astuple(job)[:-1], strict=True), id=id)
     (found,) = yield Statement("enqueue_one", params)
     return [Enqueued(found["id"], State(found["state"]), True, found["created_at"])]
 
@@ -214,8 +214,9 @@ def _insert_any(rows: Sequence[tuple[Any, ...]], ids: Sequence[int | None]) -> O
     given = [(id, *row) for id, row in zip(ids, rows, strict=True)]
     found = yield Statement("enqueue", batch=Batch(COLUMNS, given))
     # Ids are given out in the order of the input, so their order is the jobs' order.
-    answers = sorted([(row["id"], row["state"], row["created_at"]) for row in found])
-    return [Enqueued(id, State(state), True, at) for id, state, at in answers]
+    answers = sorted([(row["id"], row["state"]) for row in found])
+    created_at = found[0]["created_at"]
+    return [Enqueued(id, State(state), True, created_at) for id, state in answers]
 
 
 def fingerprint(job: NewJob) -> str:

@@ -22,11 +22,12 @@ ORDER BY id DESC LIMIT CAST(:limit AS bigint)
 
 -- name: prune_audit
 -- Rows are written in about the order of their time, so the oldest ones are the first of the key.
-DELETE FROM {p}audit
-WHERE id IN (
+DELETE FROM {p}audit AS a
+USING unnest(ARRAY(
     SELECT id FROM (
         SELECT id, at FROM {p}audit ORDER BY id LIMIT CAST(:limit AS bigint)
     ) AS oldest
     WHERE at < :now - CAST(:age_us AS bigint)
-)
-RETURNING id
+)) AS chosen (id)
+WHERE a.id = chosen.id AND chosen.id BETWEEN 0 AND 4611686018427387904
+RETURNING a.id

@@ -15,6 +15,7 @@ SELECT * FROM {p}audit WHERE job_id = :job_id AND id < :before ORDER BY id DESC 
 -- Rows are written in the order of their time, so the oldest ones are the first of the key.
 DELETE FROM {p}audit
 WHERE id IN (
-    SELECT id FROM (SELECT id, at FROM {p}audit ORDER BY id LIMIT :limit) WHERE at < :now - :age_us
+    SELECT id FROM (SELECT id, at FROM {p}audit WHERE id > 0 ORDER BY id LIMIT :limit)
+    WHERE at < :now - :age_us
 )
 RETURNING id
