@@ -97,6 +97,23 @@ def test_what_may_be_repeated_is_repeated_until_it_is_answered(
     assert played.sent[0] == played.sent[1] == played.sent[2]
 
 
+def test_a_body_is_sent_as_json_beside_the_headers_asked_for() -> None:
+    played = Played(GOOD)
+    played.follow(
+        Request(method="PATCH", path="/p", body={"n": 1}, headers={"if-match": '"7"'}, answer=None)
+    )
+    (send,) = played.sent
+    assert send.body == b'{"n":1}'
+    assert send.headers == {"content-type": "application/json", "if-match": '"7"'}
+
+
+def test_an_order_for_one_version_of_a_job_says_so() -> None:
+    for ask in (asks.cancel(1, "a1"), asks.rerun(1, "a1"), asks.patch(1, 5, if_version="a1")):
+        send = next(talk(ask.exchange(), "http://here"))
+        assert isinstance(send, Send)
+        assert send.headers["if-match"] == '"a1"'
+
+
 def test_pauses_grow_and_keep_to_what_the_service_asks() -> None:
     played = Played(GONE, GONE, GONE, GONE, GOOD)
     played.follow(GET)

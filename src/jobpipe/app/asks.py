@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import datetime
 from typing import Any, TypeVar, Unpack
 from urllib.parse import quote
@@ -32,7 +33,7 @@ from jobpipe.app.views import (
     time_text,
 )
 from jobpipe.delivery.hub import Hint
-from jobpipe.errors import ConfigError, InvalidTransition, JobNotFound
+from jobpipe.errors import InvalidTransition, JobNotFound
 from jobpipe.model.audit import Action, AuditRecord
 from jobpipe.model.change import NO_CHANGES, Changes, changes_of
 from jobpipe.model.job import AttemptRecord, JobRecord
@@ -336,14 +337,9 @@ def _job(id: int, method: Method = "GET", part: str = "", **rest: Any) -> Reques
 
 
 def _steering(request: Request, if_version: str | None) -> Callable[[], Exchange[JobRecord]]:
-    def exchange() -> Exchange[JobRecord]:
-        if if_version is not None:
-            raise ConfigError(
-                "if_version= is for a store of one's own", help="Send If-Match to the service."
-            )
-        return records.job((yield request))
-
-    return exchange
+    if if_version is not None:
+        request = replace(request, headers={"if-match": f'"{quote(if_version)}"'})
+    return one(request, records.job)
 
 
 def _change_queue(operation: Operation[None], name: str, body: dict[str, Any]) -> Asked[None]:

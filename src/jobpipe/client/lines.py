@@ -183,7 +183,7 @@ def _request(send: Send) -> dict[str, Any]:
         "method": send.method,
         "url": send.target,
         "content": send.body,
-        "headers": {} if send.body is None else {"content-type": "application/json"},
+        "headers": send.headers,
         "timeout": httpx2.Timeout(
             ANSWER_SECONDS, connect=CONNECT_SECONDS, read=ANSWER_SECONDS + send.patience_seconds
         ),

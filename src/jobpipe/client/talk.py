@@ -41,6 +41,7 @@ class Send:
     """The path and the query."""
     body: bytes | None
     patience_seconds: float
+    headers: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,7 +125,10 @@ def _send(request: Request) -> Send:
     query = {name: value for name, value in request.query.items() if value is not None}
     target = f"{request.path}?{urlencode(query)}" if query else request.path
     body = None if request.body is None else msgspec.json.encode(request.body)
-    return Send(request.method, target, body, request.patience_seconds)
+    headers = dict(request.headers)
+    if body is not None:
+        headers["content-type"] = "application/json"
+    return Send(request.method, target, body, request.patience_seconds, headers)
 
 
 def _read(request: Request, heard: Reply | Silence, place: str) -> Any:

@@ -23,7 +23,9 @@ class Server:
         self._loop = LoopThread()
         self._services: dict[str, Any] = {}
         self._numbers = itertools.count(1)
-        self._socket = socket.create_server((LOOPBACK, 0))
+        # Named as TCP, or asyncio would let small answers wait for the client's acknowledgement.
+        self._socket = socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP)
+        self._socket.bind((LOOPBACK, 0))
         config = uvicorn.Config(
             self._answer,
             interface="asgi3",
