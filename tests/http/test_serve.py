@@ -236,21 +236,29 @@ def test_the_quickstart_runs_jobs_and_serves_until_it_is_told(tmp_path: Path, nu
             text=True,
             preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),
         )
-        assert process.stdout is not None
-        written = []
-        for line in process.stdout:
-            written.append(line)
-            if "/metrics" in line:
-                break
-        text = "".join(written)
-        assert " 0 failed" in text, (text, process.stderr and process.stderr.read())
-        for link in ("/", "/api/docs", "/api/v1/jobs", "/metrics"):
-            assert f"http://127.0.0.1:{port}{link} " in text
-        assert call(f"http://127.0.0.1:{port}/api/v1/jobs")[0] == 200
-        process.send_signal(number)
-        _, told = process.communicate(timeout=LIMIT)
-        assert (process.returncode, told) == (0, "")
+        try:
+            _see_it_through(process, port, number)
+        finally:
+            process.kill()
     assert folder.joinpath("jobpipe.db").exists()
+
+
+def _see_it_through(process: subprocess.Popen[str], port: int, number: int) -> None:
+    """Read what the quickstart writes, look at its service, stop it."""
+    assert process.stdout is not None
+    written = []
+    for line in process.stdout:
+        written.append(line)
+        if "/metrics" in line:
+            break
+    text = "".join(written)
+    assert " 0 failed" in text, text
+    for link in ("/", "/api/docs", "/api/v1/jobs", "/metrics"):
+        assert f"http://127.0.0.1:{port}{link} " in text
+    assert call(f"http://127.0.0.1:{port}/api/v1/jobs")[0] == 200
+    process.send_signal(number)
+    _, told = process.communicate(timeout=LIMIT)
+    assert (process.returncode, told) == (0, "")
 
 
 def test_the_quickstart_names_a_taken_port(tmp_path: Path) -> None:
