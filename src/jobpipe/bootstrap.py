@@ -133,21 +133,9 @@ def _sqlite(settings: Settings, hub: Hub, clock: Clock) -> Backend:
     path = sqlite_path(settings.url)
     store = SqliteStore(path, table_prefix=settings.table_prefix, clock=clock)
     statements = prepare(store.texts, lambda name, _position: f":{name}")
-    bells = Bells(store.path)
     is_shared = store.capabilities.shared
 
-    def ears(ring: Callable[[Hint], None]) -> Ears:
-        return Watcher(store.watch, lambda: ring(Hint(LOOK.lanes, heard=True)), bells.hang)
-
-    def change_ears(ring: Callable[[Hint], None]) -> Ears:
-        return ChangeWatcher(
-            store.watch, lambda words: ring(notify.decode(words, hub.origin)), bells.listen
-        )
-
-    def send(hint: Hint) -> None:
-        if hint.is_look or hint.is_for_workers:
-            bells.ring()
-        bells.tell(notify.encode(hint, hub.origin))
+    ears, change_ears, tell = _neighbours(store, hub)
 
     def ground(_placeholder: str) -> Ground:
         if path == MEMORY:
@@ -173,10 +161,33 @@ def _sqlite(settings: Settings, hub: Hub, clock: Clock) -> Backend:
 
     close = store.close
     if is_shared:
-        close = _send_hints(hub, send, store.close)
+        close = _send_hints(hub, tell, store.close)
     look = partial(probe, path) if path != MEMORY else _no_file
     changes = change_ears if is_shared else None
     return Backend(store, SqliteAsyncStore(store), kit, changes, grounds, transactions, close, look)
+
+
+MakeEars = Callable[[Callable[[Hint], None]], Ears]
+
+
+def _neighbours(store: SqliteStore, hub: Hub) -> tuple[MakeEars, MakeEars, Callable[[Hint], None]]:
+    """Return how a worker hears other processes of a file, how who watches does, how to tell."""
+    bells = Bells(store.path)
+
+    def ears(ring: Callable[[Hint], None]) -> Ears:
+        return Watcher(store.watch, lambda: ring(Hint(LOOK.lanes, heard=True)), bells.hang)
+
+    def change_ears(ring: Callable[[Hint], None]) -> Ears:
+        return ChangeWatcher(
+            store.watch, lambda words: ring(notify.decode(words, hub.origin)), bells.listen
+        )
+
+    def tell(hint: Hint) -> None:
+        if hint.is_look or hint.is_for_workers:
+            bells.ring()
+        bells.tell(notify.encode(hint, hub.origin))
+
+    return ears, change_ears, tell
 
 
 def _postgres(settings: Settings, hub: Hub, clock: Clock | None) -> Backend:

@@ -20,7 +20,7 @@ from jobpipe.model.report import Checkpoint, LogLine, Progress
 from jobpipe.model.state import Reason, State
 from jobpipe.model.worker import NewWorker
 from jobpipe.store.ops import claim, report, steer, upkeep, worker
-from jobpipe.store.ops.claim import Held
+from jobpipe.store.ops.claim import Held, Moved
 from jobpipe.store.ops.enqueue import enqueue
 from jobpipe.store.ops.finish import finish, succeed
 from jobpipe.store.port import Operation
@@ -228,8 +228,8 @@ class Life:
     def promote(self) -> None:
         self._later_us += HOUR_US
 
-        def queued(moved: list[Any]) -> None:
-            for job in moved:
+        def queued(moved: Moved) -> None:
+            for job in moved.queued:
                 self._promise(job.id, state="queued")
 
         self._run(upkeep.promote(10), queued)

@@ -221,7 +221,7 @@ class Lives(RuleBasedStateMachine):
             case "promote":
                 self.promote()
             case "expire":
-                assert self.run_op(upkeep.expire(ALL)) == self.model.expire()
+                assert len(self.run_op(upkeep.expire(ALL))) == self.model.expire()
             case "unpark":
                 self.unpark()
             case "prune":
@@ -232,7 +232,7 @@ class Lives(RuleBasedStateMachine):
 
     def promote(self) -> None:
         highest = self.model.highest_rank()
-        moved = {each.id: each for each in self.run_op(upkeep.promote(ALL))}
+        moved = {each.id: each for each in self.run_op(upkeep.promote(ALL)).queued}
         queued = self.model.promote()
         assert set(moved) == {job.id for job in queued}
         for job in queued:
@@ -267,7 +267,7 @@ class Lives(RuleBasedStateMachine):
         parked = self.model.parked()
         assert sorted(found) == sorted(job.id for job in parked)
         highest = self.model.highest_rank()
-        ranks = {back.id: back.rank for back in self.run_op(upkeep.unpark(found))}
+        ranks = {back.id: back.rank for back in self.run_op(upkeep.unpark(found)).queued}
         assert all(rank > highest for rank in ranks.values())
         self.model.unpark(ranks)
 

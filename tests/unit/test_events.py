@@ -173,6 +173,7 @@ def test_silence_is_told_within_its_time(monkeypatch: pytest.MonkeyPatch) -> Non
 
 def test_a_reader_that_is_closed_hears_no_more() -> None:
     async def test(log: EventLog) -> None:
+        log.begun.set()
         async with log.subscribe(None, EVERYTHING) as reader:
             waiting = asyncio.ensure_future(reader.batch())
             await asyncio.sleep(0)

@@ -75,6 +75,10 @@ class Hub:
         """Tell whether somebody wants to hear what becomes of jobs."""
         return self.is_watched_here or self.is_watched_elsewhere
 
+    def heard_of_watches(self, watches: frozenset[int]) -> None:
+        """Take over who watches, by the rows that say so."""
+        self.is_watched_elsewhere = bool(watches) and not watches <= {self.watch}
+
     def ring(self, hint: Hint) -> None:
         for subscriber in self._subscribers:
             subscriber(hint)

@@ -10,6 +10,7 @@ import asyncio
 import secrets
 from collections import deque
 from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import suppress
 from itertools import count, islice
 from types import TracebackType
 from typing import Any, Self
@@ -24,6 +25,9 @@ BATCH_MAX = 500
 """Most events that a reader takes at once."""
 SILENCE_SECONDS = 15
 """How long a reader waits for nothing before it is told so, in whole seconds."""
+
+BEGIN_SECONDS = 5.0
+"""Longest wait for the begin of what is heard."""
 
 JOB, COUNTS, QUEUE, RESET = "job", "counts", "queue", "reset"
 TOPICS = (JOB, COUNTS, QUEUE)
@@ -71,6 +75,8 @@ class EventLog:
     def __init__(self, emptied: Callable[[], None]) -> None:
         """``emptied`` is called when the last reader has left."""
         self.last = 0
+        self.begun = asyncio.Event()
+        """Set while everything that changes is heard of."""
         self.waiting: set[Subscription] = set()
         self._boot = secrets.token_hex(4)
         self._events: deque[Event] = deque(maxlen=EVENTS_MAX)
@@ -113,6 +119,7 @@ class EventLog:
 
     def forget(self) -> None:
         """Nobody listens from here on: who comes back later has missed something."""
+        self.begun.clear()
         self._events.clear()
         self.last += 1
 
@@ -185,6 +192,7 @@ class Subscription:
         self._waiter: asyncio.Future[None] | None = None
 
     async def __aenter__(self) -> Self:
+        await self.begun()
         return self
 
     async def __aexit__(
@@ -204,6 +212,12 @@ class Subscription:
     def id(self) -> str:
         """The id after which to go on, when this reader is cut off now."""
         return self._log.id_of(self.position)
+
+    async def begun(self) -> None:
+        """Wait until changes are heard of, but no longer than 5 s: then the store is away."""
+        with suppress(TimeoutError):
+            async with asyncio.timeout(BEGIN_SECONDS):
+                await self._log.begun.wait()
 
     async def batch(self) -> list[Event]:
         """Wait for events; none after 15 s of silence, and when it is no longer open."""

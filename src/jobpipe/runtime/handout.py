@@ -22,8 +22,8 @@ from jobpipe.model.worker import NewWorker
 from jobpipe.policy.frontier import Frontier
 from jobpipe.runtime import walks
 from jobpipe.runtime.lanes import LaneChoice
-from jobpipe.runtime.promoter import hint_of
 from jobpipe.runtime.referee import Referee
+from jobpipe.runtime.telling import hint_of
 from jobpipe.runtime.unparker import Unparkers
 from jobpipe.runtime.walks import Question, Walks
 from jobpipe.store.ops import claim as claim_ops

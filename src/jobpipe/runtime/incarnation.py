@@ -32,6 +32,7 @@ from jobpipe.runtime.options import WorkerKit, WorkerOptions
 from jobpipe.runtime.reporter import Reporter
 from jobpipe.runtime.seat import Seat, Terms, described, tick_seconds
 from jobpipe.runtime.slots import Key, Slots
+from jobpipe.runtime.telling import Telling
 from jobpipe.runtime.upkeep import Upkeep
 from jobpipe.store.ops import claim, steer
 from jobpipe.store.ops import worker as ops
@@ -69,8 +70,8 @@ class Incarnation:
         self._lanes = LaneChoice(options.queues)
         self._ahead = ReadAhead()
         self._changed = asyncio.Event()
-        self._giving_back = False
-        self._looks_often = True
+        self._giving_back, self._looks_often = False, True
+        self._telling = Telling(kit.hub)
         self.finisher = Finisher(kit.store, self._written)
         self.reporter = Reporter(kit.store, self.finisher.put, self._refused)
         self.slots = self._new_slots(seat, shared)
@@ -274,6 +275,7 @@ class Incarnation:
 
     def _put(self, claims: Sequence[Claimed]) -> None:
         self._intake.took(len(claims))
+        self._telling.claimed(claims)
         self._look_often()
         self.slots.put(claims)
 
@@ -293,6 +295,7 @@ class Incarnation:
             self.claimer.look_for_more()
 
     def _written(self, batch: Sequence[Finish], taken: Sequence[Finished]) -> None:
+        self._telling.finished(batch, taken, self.claimer.records.held)
         self.claimer.ended(batch)
         delays = [end.delay_us for end in batch if end.delay_us is not None]
         if delays:
@@ -309,6 +312,7 @@ class Incarnation:
         """The attempt ended without success after a cancel request: the job ends cancelled."""
         try:
             await self._kit.store.run(steer.cancel(id, Reason.BY_USER))
+            self._telling.something()
         except Exception as error:  # the promoter cancels it when it falls due
             emit(StoreLost(doing=f"cancelling job {id}", why=str(error)))
 
@@ -355,6 +359,8 @@ class Incarnation:
 
     async def _give_back(self, claims: Sequence[Held]) -> int:
         await self.claimer.give_back(claims)
+        if claims:
+            self._telling.something()
         return len(claims)
 
     async def _close(self) -> None:

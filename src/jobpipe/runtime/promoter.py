@@ -6,11 +6,9 @@ import asyncio
 import time
 from collections.abc import Callable
 
-from jobpipe.delivery.hub import Hint
 from jobpipe.failpoint import failpoint
-from jobpipe.model.job import Lane
+from jobpipe.runtime.telling import Telling
 from jobpipe.store.ops import upkeep
-from jobpipe.store.ops.claim import Queued
 from jobpipe.store.ops.worker import Due
 from jobpipe.store.port import AsyncStore
 
@@ -32,13 +30,13 @@ class Promoter:
         self,
         store: AsyncStore,
         poll_seconds: float,
-        ring: Callable[[Hint], None],
+        telling: Telling,
         look_in: Callable[[float], None],
     ) -> None:
         """``look_in`` asks for a look in so many seconds."""
         self._store = store
         self._poll_seconds = poll_seconds
-        self._ring = ring
+        self._telling = telling
         self._look_in = look_in
         self._due_at = float("inf")
         self._turn = asyncio.Lock()
@@ -81,18 +79,9 @@ class Promoter:
         failpoint("promote.before")
         moved = await self._store.run(upkeep.promote(PROMOTE_MAX, self._since))
         expired = await self._store.run(upkeep.expire(PROMOTE_MAX, self._since))
-        if moved:
-            self._ring(hint_of(moved))
-        if PROMOTE_MAX in (len(moved), expired):
+        self._telling.queued(moved.queued, [*moved.ended, *expired])
+        if PROMOTE_MAX in (len(moved.queued) + len(moved.ended), len(expired)):
             self.note(0)
             return 0.0
-        self._look_in(0.0 if moved or expired else LOCKED_SECONDS)
+        self._look_in(0.0 if moved.queued or moved.ended or expired else LOCKED_SECONDS)
         return None
-
-
-def hint_of(queued: list[Queued]) -> Hint:
-    """Return the hint that these jobs were queued: per lane the lowest rank."""
-    lanes: dict[Lane, int] = {}
-    for job in queued:
-        lanes[job.lane] = min(job.rank, lanes.get(job.lane, job.rank))
-    return Hint(lanes=lanes)

@@ -9,11 +9,10 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from jobpipe.delivery.hub import Hint
 from jobpipe.failpoint import failpoint
 from jobpipe.model.worker import WorkerRecord
 from jobpipe.runtime import identity
-from jobpipe.runtime.promoter import hint_of
+from jobpipe.runtime.telling import Telling
 from jobpipe.store.ops import worker as ops
 from jobpipe.store.ops.worker import Control
 from jobpipe.store.port import AsyncStore
@@ -30,14 +29,14 @@ class Sweeper:
         is_dead_by_lock: Callable[[int], bool],
         forget_lock: Callable[[int], None],
         heartbeat_was_late: Callable[[], bool],
-        ring: Callable[[Hint], None],
+        telling: Telling,
     ) -> None:
         self._store = store
         self._host = identity.host()
         self._is_dead_by_lock = is_dead_by_lock
         self._forget_lock = forget_lock
         self._heartbeat_was_late = heartbeat_was_late
-        self._ring = ring
+        self._telling = telling
         self._worker_id = 0
         self._dead: list[int] = []
         self._expired = False
@@ -61,8 +60,7 @@ class Sweeper:
         for swept in await self._store.run(sweep):
             emit(WorkerSwept(worker=swept.worker, queued=len(swept.queued), failed=swept.failed))
             self._forget_lock(swept.worker_id)
-            if swept.queued:
-                self._ring(hint_of(list(swept.queued)))
+            self._telling.queued(swept.queued, swept.ended)
         self._is_due = False
 
     def _is_dead(self, other: WorkerRecord) -> bool:

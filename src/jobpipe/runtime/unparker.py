@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable
 
 from jobpipe.delivery.hub import Hint
 from jobpipe.model.state import Reason
-from jobpipe.runtime.promoter import hint_of
+from jobpipe.runtime.telling import hint_of
 from jobpipe.store.ops import upkeep
 from jobpipe.store.port import AsyncStore
 
@@ -53,8 +53,8 @@ class Unparker:
             upkeep.find_parked(list(self._tasks()), self._reasons, UNPARK_MAX)
         )
         if found:
-            queued = await self._store.run(upkeep.unpark(found))
-            self._ring(hint_of(queued))
+            back = await self._store.run(upkeep.unpark(found))
+            self._ring(hint_of(back.queued, back.ended))
         if len(found) == UNPARK_MAX:
             return 0.0
         self._reasons, self._is_due = LATER, False

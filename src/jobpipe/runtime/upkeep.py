@@ -14,6 +14,7 @@ from jobpipe.runtime.promoter import Promoter
 from jobpipe.runtime.pruner import Pruner, Rollup
 from jobpipe.runtime.seat import Lease
 from jobpipe.runtime.sweeper import Sweeper
+from jobpipe.runtime.telling import Telling
 from jobpipe.runtime.unparker import Unparker
 from jobpipe.store.ops.worker import Control
 
@@ -29,13 +30,14 @@ class Upkeep:
         ring: Callable[[Hint], None],
         look_in: Callable[[float], None],
     ) -> None:
-        self._promoter = Promoter(kit.store, options.poll_seconds, ring, look_in)
+        self._hub, telling = kit.hub, Telling(kit.hub)
+        self._promoter = Promoter(kit.store, options.poll_seconds, telling, look_in)
         self._sweeper = Sweeper(
             kit.store,
             is_dead_by_lock=kit.locks.is_dead if kit.locks else _is_unknown,
             forget_lock=kit.locks.forget if kit.locks else _forget_nothing,
             heartbeat_was_late=lease.was_late,
-            ring=ring,
+            telling=telling,
         )
         self._unparker = Unparker(kit.store, kit.registry.run_here, ring)
         self._promoting = Duty("promoting", self._promoter.once)
@@ -59,6 +61,7 @@ class Upkeep:
 
     def looked(self, since: int, control: Control, took_seconds: float) -> None:
         """Take over what a look has found."""
+        self._hub.heard_of_watches(control.watchers)
         if self._promoter.answered(since, control.due, took_seconds):
             self._promoting.soon()
         for name, duty in self._taken.items():

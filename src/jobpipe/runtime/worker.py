@@ -16,6 +16,7 @@ from jobpipe.runtime.incarnation import Incarnation
 from jobpipe.runtime.lifespan import Lifespans
 from jobpipe.runtime.options import WorkerKit, WorkerOptions
 from jobpipe.runtime.seat import Alone, Seat
+from jobpipe.runtime.telling import Telling
 from jobpipe.store.ops import claim
 from jobpipe.store.ops import worker as ops
 from jobpipe.telemetry.events import (
@@ -184,6 +185,7 @@ class Worker:
         """What former incarnations ended counts, if it still may; what they hold is given back."""
         while self._unwritten:
             await write_late(self._kit.store, self._unwritten[:BATCH_MAX])
+            Telling(self._kit.hub).something()
             del self._unwritten[:BATCH_MAX]
         while self._over:
             held = await self._kit.store.run(claim.held(self._over[-1]))

@@ -3,9 +3,15 @@
 from __future__ import annotations
 
 from jobpipe.verbs.claims import Claims
+from jobpipe.verbs.events import Events
 from jobpipe.verbs.jobs import StoredJobs
 from jobpipe.verbs.whole import Whole
 
 
-class Verbs(StoredJobs, Whole, Claims):
+class Verbs(StoredJobs, Whole, Claims, Events):
     """All verbs that need no more than what an application has been told."""
+
+    async def aclose(self) -> None:
+        """End what watches on this loop, and close every connection."""
+        await self._stop_watching()
+        await super().aclose()

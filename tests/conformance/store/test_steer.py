@@ -128,7 +128,7 @@ def test_a_retry_after_a_cancel_request_ends_when_it_falls_due(lab: Lab) -> None
     (end,) = lab.finish(job, State.RETRYING)
     assert end.cancel_requested
     lab.clock.advance(MINUTE)
-    assert lab.run(upkeep.promote(10)) == []
+    assert lab.run(upkeep.promote(10)).queued == []
     record = lab.job(job.id)
     assert (record.state, record.reason) == (State.CANCELLED, Reason.BY_USER)
     assert lab.counts() == {("alone", State.CANCELLED): 1}

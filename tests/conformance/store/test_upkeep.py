@@ -7,12 +7,16 @@ from collections import Counter
 import pytest
 
 from jobpipe.errors import JobNotFound
+from jobpipe.model.change import Change
 from jobpipe.model.job import Lane
 from jobpipe.model.state import Reason, State
 from jobpipe.store.ops import claim, read, steer, upkeep
 from jobpipe.store.ops import worker as workers
+from jobpipe.store.ops.claim import Moved
 from tests.conformance.clock import DAY, MINUTE, SECOND
 from tests.conformance.lab import LANE, Lab, held, new_job
+
+NOTHING = Moved([], [])
 
 KEEP = {State.SUCCEEDED: DAY, State.CANCELLED: 2 * DAY, State.FAILED: 3 * DAY}
 
@@ -24,8 +28,8 @@ def test_what_is_due_is_queued_behind_all_that_is_queued(lab: Lab) -> None:
     plain = lab.new()
     lab.clock.advance(5 * SECOND)
     moved = lab.run(upkeep.promote(10))
-    assert {(job.id, job.lane) for job in moved} == {(early, LANE), (late, Lane("b", 0))}
-    assert lab.run(upkeep.promote(10)) == []
+    assert {(job.id, job.lane) for job in moved.queued} == {(early, LANE), (late, Lane("b", 0))}
+    assert lab.run(upkeep.promote(10)) == NOTHING
     assert lab.job(far).state is State.SCHEDULED
     record = lab.job(early)
     assert (record.state, record.due_at) == (State.QUEUED, None)
@@ -37,20 +41,20 @@ def test_what_is_due_is_queued_behind_all_that_is_queued(lab: Lab) -> None:
 def test_a_step_of_promotion_is_bounded(lab: Lab) -> None:
     lab.enqueue([new_job(delay_us=SECOND)] * 5)
     lab.clock.advance(MINUTE)
-    assert [len(lab.run(upkeep.promote(2))) for _ in range(4)] == [2, 2, 1, 0]
+    assert [len(lab.run(upkeep.promote(2)).queued) for _ in range(4)] == [2, 2, 1, 0]
 
 
 def test_promotions_at_once_move_each_job_once(lab: Lab) -> None:
     ids = [answer.id for answer in lab.enqueue([new_job(delay_us=SECOND)] * 40)]
     lab.clock.advance(MINUTE)
     moved = lab.run_at_once([upkeep.promote(40)] * 4)
-    assert sorted(job.id for jobs in moved for job in jobs) == ids
+    assert sorted(job.id for each in moved for job in each.queued) == ids
 
 
 def test_a_job_whose_time_is_over_fails_when_it_falls_due(lab: Lab) -> None:
     id = lab.new(delay_us=MINUTE, expires_in_us=SECOND)
     lab.clock.advance(2 * SECOND)
-    assert lab.run(upkeep.promote(10)) == []
+    assert lab.run(upkeep.promote(10)) == Moved([], [Change(id, State.FAILED, "default")])
     record = lab.job(id)
     assert (record.state, record.reason) == (State.FAILED, Reason.EXPIRED)
     assert record.finished_at is not None
@@ -60,9 +64,11 @@ def test_a_job_whose_time_is_over_fails_when_it_falls_due(lab: Lab) -> None:
 def test_a_queued_job_expires(lab: Lab) -> None:
     lab.new()
     ids = [answer.id for answer in lab.enqueue([new_job(expires_in_us=SECOND)] * 3)]
-    assert lab.run(upkeep.expire(10)) == 0
+    assert lab.run(upkeep.expire(10)) == []
     lab.clock.advance(2 * SECOND)
-    assert [lab.run(upkeep.expire(2)) for _ in range(3)] == [2, 1, 0]
+    expired = [lab.run(upkeep.expire(2)) for _ in range(3)]
+    assert [len(each) for each in expired] == [2, 1, 0]
+    assert sorted(each.id for step in expired for each in step) == ids
     assert {(lab.job(id).state, lab.job(id).reason) for id in ids} == {
         (State.FAILED, Reason.EXPIRED)
     }
@@ -72,7 +78,7 @@ def test_a_queued_job_expires(lab: Lab) -> None:
 def test_a_running_job_does_not_expire(lab: Lab) -> None:
     job = lab.claimed(expires_in_us=SECOND)
     lab.clock.advance(MINUTE)
-    assert lab.run(upkeep.expire(10)) == 0
+    assert lab.run(upkeep.expire(10)) == []
     lab.finish(job)
     assert lab.job(job.id).state is State.SUCCEEDED
 
@@ -111,9 +117,9 @@ def test_parked_jobs_come_back_for_who_knows_their_task(lab: Lab) -> None:
     assert sorted(lab.run(find(["a", "x"], both, 10))) == [unknown, undecodable.id]
     assert len(lab.run(find(["a", "b"], both, 2))) == 2
     assert lab.run(find([], both, 10)) == []
-    (queued,) = lab.run(upkeep.unpark([unknown]))
+    (queued,) = lab.run(upkeep.unpark([unknown])).queued
     assert (queued.id, queued.lane) == (unknown, Lane("alone", 0))
-    assert lab.run(upkeep.unpark([unknown, 999])) == []
+    assert lab.run(upkeep.unpark([unknown, 999])) == NOTHING
     record = lab.job(unknown)
     assert (record.state, record.reason, record.error) == (State.QUEUED, None, None)
     assert (record.attempt, record.token) == (0, 1)
@@ -128,7 +134,7 @@ def test_a_parked_job_that_was_to_be_cancelled_is_not_run(lab: Lab) -> None:
     (job,) = lab.claim(worker)
     assert lab.run(steer.cancel(id, Reason.BY_USER)) is State.RUNNING
     lab.finish(job, State.PARKED)
-    assert lab.run(upkeep.unpark([id])) == []
+    assert lab.run(upkeep.unpark([id])) == Moved([], [Change(id, State.CANCELLED, "default")])
     record = lab.job(id)
     assert (record.state, record.reason) == (State.CANCELLED, Reason.BY_USER)
     assert lab.run(read.counts()) == {("default", State.CANCELLED): 1}

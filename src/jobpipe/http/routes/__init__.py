@@ -6,6 +6,7 @@ from jobpipe.http.endpoint import Endpoint
 from jobpipe.http.routes import (
     claims,
     condition,
+    events,
     jobs,
     metrics,
     overview,
@@ -20,6 +21,7 @@ CALLS: tuple[Endpoint, ...] = (
     *queues.ENDPOINTS,
     *claims.ENDPOINTS,
     *overview.ENDPOINTS,
+    *events.ENDPOINTS,
     *condition.ENDPOINTS,
     *metrics.ENDPOINTS,
 )

@@ -17,15 +17,16 @@ from dataclasses import dataclass
 
 from jobpipe.delivery.hub import Hint, Hub
 from jobpipe.failpoint import failpoint
+from jobpipe.model.change import changes_of
 from jobpipe.model.job import Finish
 from jobpipe.model.state import State
 from jobpipe.policy.death import of_death
 from jobpipe.policy.outcome import Verdict
 from jobpipe.policy.retry import RetryDelays, parse_delays
 from jobpipe.runtime.failure import to_json
-from jobpipe.runtime.promoter import hint_of
 from jobpipe.runtime.supervisor.messages import Facts, LossRule
 from jobpipe.runtime.supervisor.page import Key
+from jobpipe.runtime.telling import hint_of
 from jobpipe.store.ops import claim
 from jobpipe.store.ops import worker as ops
 from jobpipe.store.ops.finish import finish
@@ -78,14 +79,14 @@ def bury(store: Store, hub: Hub, remains: Remains) -> Buried:
         idle = [job for job in held if job not in running and job not in late]
         if ends:
             store.run(finish(ends, time.monotonic_ns()))
-            _tell(hub, ends, {job.id: job.task for job in running})
+            _tell(hub, ends, {job.id: job for job in running})
         _give_back(store, hub, idle, suspect=False)
         _give_back(store, hub, late, suspect=True)
         if within:
             _give_back(store, hub, again, suspect=True)
         elif again:
             for swept in store.run(ops.sweep([worker_id], only_known=True)):
-                hub.ring(hint_of(list(swept.queued)))
+                hub.ring(hint_of(swept.queued, swept.ended))
         store.run(ops.end_worker(worker_id))
         charged += len(ends)
         suspects += len(again) + len(late)
@@ -143,12 +144,13 @@ def _finish(job: HeldJob, verdict: Verdict, remains: Remains) -> Finish:
     )
 
 
-def _tell(hub: Hub, ends: Sequence[Finish], tasks: Mapping[int, str]) -> None:
+def _tell(hub: Hub, ends: Sequence[Finish], jobs: Mapping[int, HeldJob]) -> None:
     """Others are to look when the retries fall due; people hear of what failed."""
     for end in ends:
         if end.state is State.FAILED:
-            reason, task = str(end.reason), tasks[end.id]
+            reason, task = str(end.reason), jobs[end.id].task
             emit(JobFailedForGood(job=end.id, task=task, reason=reason, error="WorkerDied"))
     delays = [end.delay_us for end in ends if end.delay_us is not None]
-    if delays:
-        hub.ring(Hint(due_in_us=min(delays)))
+    places = [(jobs[end.id].queue, end.state) for end in ends]
+    changes = changes_of([end.id for end in ends], places)
+    hub.ring(Hint(due_in_us=min(delays, default=None), changes=changes))

@@ -7,9 +7,11 @@ from operator import attrgetter
 
 from msgspec import Struct
 
+from jobpipe.model.change import Change
 from jobpipe.model.job import Claimed, Lane
+from jobpipe.model.state import State
 from jobpipe.store import rows
-from jobpipe.store.port import Batch, Mode, Op, Row, Statement, operation
+from jobpipe.store.port import Batch, Mode, Op, Row, Rows, Statement, operation
 
 PAYLOAD_MAX = 64 * 1024 * 1024
 """Payloads of one answer, in characters, beyond which it ends: always after one job at least."""
@@ -32,6 +34,14 @@ class Queued(Struct, frozen=True):
     id: int
     lane: Lane
     rank: int
+
+
+class Moved(Struct, frozen=True):
+    """What became of jobs that waited for something else than a worker."""
+
+    queued: list[Queued]
+    ended: list[Change]
+    """Those that were to end before they came into the queue."""
 
 
 @operation(Mode.READ)
@@ -98,6 +108,14 @@ def give_back(claims: Sequence[Held], *, suspect: bool = False) -> Op[list[Queue
 
 def queued(row: Row) -> Queued:
     return Queued(row["id"], Lane(row["queue"], row["priority"]), row["rank"])
+
+
+def moved(found: Rows) -> Moved:
+    """Tell those that are queued now from those that have ended."""
+    ended = [
+        Change(row["id"], State(row["state"]), row["queue"]) for row in found if row["rank"] is None
+    ]
+    return Moved([queued(row) for row in found if row["rank"] is not None], ended)
 
 
 def _size(job: Claimed) -> int:

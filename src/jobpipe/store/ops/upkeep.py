@@ -6,8 +6,9 @@ from collections.abc import Mapping, Sequence
 
 from msgspec import Struct
 
+from jobpipe.model.change import Change
 from jobpipe.model.state import FINAL, State
-from jobpipe.store.ops.claim import Queued, queued
+from jobpipe.store.ops.claim import Moved, moved
 from jobpipe.store.port import Mode, Op, Row, Statement, operation
 
 PRUNE_LINES = 20_000
@@ -23,16 +24,16 @@ class Pruned(Struct, frozen=True):
 
 
 @operation(Mode.ONE)
-def promote(limit: int, since: int = 0) -> Op[list[Queued]]:
-    """Queue up to ``limit`` jobs whose time has come; returns those that are queued now."""
-    moved = yield Statement("promote", {"limit": limit, "since": since})
-    return [queued(row) for row in moved if row["state"] == State.QUEUED]
+def promote(limit: int, since: int = 0) -> Op[Moved]:
+    """Queue up to ``limit`` jobs whose time has come; some end instead."""
+    return moved((yield Statement("promote", {"limit": limit, "since": since})))
 
 
 @operation(Mode.ONE)
-def expire(limit: int, since: int = 0) -> Op[int]:
-    """Fail up to ``limit`` queued jobs that nobody started in time; returns how many."""
-    return len((yield Statement("expire", {"limit": limit, "since": since})))
+def expire(limit: int, since: int = 0) -> Op[list[Change]]:
+    """Fail up to ``limit`` queued jobs that nobody started in time; returns which."""
+    expired = yield Statement("expire", {"limit": limit, "since": since})
+    return [Change(row["id"], State.FAILED, row["queue"]) for row in expired]
 
 
 @operation(Mode.READ)
@@ -43,10 +44,9 @@ def find_parked(tasks: Sequence[str], reasons: Sequence[str], limit: int) -> Op[
 
 
 @operation(Mode.ONE)
-def unpark(ids: Sequence[int]) -> Op[list[Queued]]:
-    """Queue parked jobs again; returns those that are queued now."""
-    back = yield Statement("unpark", {"ids": sorted(ids)})
-    return [queued(row) for row in back if row["rank"] is not None]
+def unpark(ids: Sequence[int]) -> Op[Moved]:
+    """Queue parked jobs again; one that was to be cancelled ends instead."""
+    return moved((yield Statement("unpark", {"ids": sorted(ids)})))
 
 
 @operation(Mode.ONE)

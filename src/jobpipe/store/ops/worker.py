@@ -7,10 +7,10 @@ from collections.abc import Mapping, Sequence
 import msgspec
 from msgspec import Struct
 
+from jobpipe.model.change import Change
 from jobpipe.model.job import Lane
-from jobpipe.model.state import State
 from jobpipe.model.worker import NewWorker, WorkerRecord
-from jobpipe.store.ops.claim import Held, Queued, lane_batch, queued
+from jobpipe.store.ops.claim import Held, Queued, lane_batch, moved
 from jobpipe.store.port import Mode, Op, Statement, operation
 
 SWEEP_MAX = 10
@@ -50,6 +50,8 @@ class Control(Struct, frozen=True):
     has_orphans: bool = False
     """A worker that has ended holds a record: its claim came in after the sweep."""
     has_parked: bool = False
+    watchers: frozenset[int] = frozenset()
+    """Processes in which somebody wants to hear what becomes of jobs."""
 
 
 class Swept(Struct, frozen=True):
@@ -58,13 +60,19 @@ class Swept(Struct, frozen=True):
     worker: str
     worker_id: int
     queued: tuple[Queued, ...]
-    failed: int
+    ended: tuple[Change, ...]
+    """Those that failed at their limit of losses, or were to be cancelled."""
+
+    @property
+    def failed(self) -> int:
+        return len(self.ended)
 
 
 class HeldJob(Held, frozen=True, kw_only=True):
     """A running job of a worker, with what is needed to judge it in the worker's place."""
 
     task: str
+    queue: str
     attempt: int
     max_attempts: int
     cancel_requested: bool
@@ -132,6 +140,7 @@ def control(worker: int, since: int = 0, after: Mapping[Lane, int] = NO_LANES) -
         ),
         has_orphans="orphan" in kinds,
         has_parked="parked" in kinds,
+        watchers=frozenset(row["a"] for row in found if row["kind"] == "watch"),
     )
 
 
@@ -170,6 +179,7 @@ def inventory(worker: int) -> Op[list[HeldJob]]:
             row["rank"],
             row["claim_id"],
             task=row["task"],
+            queue=row["queue"],
             attempt=row["attempt"],
             max_attempts=row["max_attempts"],
             cancel_requested=bool(row["cancel_requested"]),
@@ -200,8 +210,8 @@ def sweep(known_dead: Sequence[int], *, only_known: bool = False, by: int = 0) -
         params = {"worker": worker["id"], "error": msgspec.json.encode(error).decode()}
         taken = yield Statement("take_back", params)
         yield Statement("end_worker", {"worker": worker["id"]})
-        back = tuple(queued(row) for row in taken if row["state"] == State.QUEUED)
-        swept.append(Swept(label, worker["id"], back, len(taken) - len(back)))
+        back = moved(taken)
+        swept.append(Swept(label, worker["id"], tuple(back.queued), tuple(back.ended)))
     return swept
 
 

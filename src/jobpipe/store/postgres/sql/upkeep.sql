@@ -69,7 +69,7 @@ counted AS (
     INSERT INTO {p}tally (queue, state, n)
     SELECT queue, 'failed', count(*) FROM ended GROUP BY queue
 )
-SELECT id FROM ended
+SELECT id, queue FROM ended
 
 -- name: find_parked
 SELECT id FROM {p}job
@@ -95,7 +95,7 @@ back AS (
         error = NULL, queued_at = :now
     FROM unnest(ARRAY(SELECT id FROM parked)) AS chosen (id)
     WHERE j.id = chosen.id AND chosen.id BETWEEN 0 AND 4611686018427387904
-    RETURNING j.id, queue, priority, rank
+    RETURNING j.id, queue, priority, state, rank
 ),
 counted AS (
     INSERT INTO {p}tally (queue, state, n)

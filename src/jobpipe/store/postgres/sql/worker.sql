@@ -72,6 +72,8 @@ WHERE CASE
     ELSE true
 END
 UNION ALL
+SELECT 'watch', '', id, 0 FROM {p}watch WHERE until > :now
+UNION ALL
 SELECT 'ready', lane.queue, CAST(lane.priority AS bigint), first.rank
 FROM unnest(
     CAST(:queue AS text[]), CAST(:priority AS smallint[]), CAST(:after AS bigint[])
@@ -94,13 +96,13 @@ ORDER BY id
 -- name: inventory
 -- Like held, with what a judgement needs.
 SELECT
-    held.id, held.token, held.rank, c.id AS claim_id, found.task, found.attempt,
+    held.id, held.token, held.rank, c.id AS claim_id, found.task, found.queue, found.attempt,
     found.max_attempts, found.suspect, found.cancel_requested_at IS NOT NULL AS cancel_requested
 FROM {p}claim AS c
 CROSS JOIN LATERAL unnest(c.job_ids, c.tokens, c.ranks) AS held (id, token, rank)
 CROSS JOIN LATERAL (
     SELECT
-        j.token, j.state, j.task, j.attempt, j.max_attempts, j.suspect, j.cancel_requested_at
+        j.token, j.state, j.task, j.queue, j.attempt, j.max_attempts, j.suspect, j.cancel_requested_at
     FROM {p}job AS j WHERE j.id = held.id LIMIT 1
 ) AS found
 WHERE c.worker_id = CAST(:worker AS bigint)

@@ -58,7 +58,7 @@ WHERE id IN (
     SELECT id FROM {p}job
     WHERE rank IS NOT NULL AND expires_at BETWEEN :since AND :now ORDER BY expires_at, id LIMIT :limit
 )
-RETURNING id
+RETURNING id, queue
 
 -- name: find_parked
 SELECT id FROM {p}job
@@ -87,7 +87,7 @@ SET state = iif(cancel_requested_at IS NULL, 'queued', 'cancelled'),
     ),
     error = NULL, queued_at = :now
 WHERE state = 'parked' AND id IN (SELECT value FROM json_each(:ids))
-RETURNING id, queue, priority, rank
+RETURNING id, queue, priority, state, rank
 
 -- name: take_duty
 -- One worker at a time walks; it starts where the last walk ended.

@@ -67,6 +67,8 @@ WHERE CASE
     ELSE 1
 END
 UNION ALL
+SELECT 'watch', '', id, 0 FROM {p}watch WHERE until > :now
+UNION ALL
 SELECT 'ready', j.queue, j.priority, j.rank
 FROM json_each(:rows) AS lane
 CROSS JOIN {p}job AS j ON j.id = (
@@ -86,7 +88,7 @@ ORDER BY id
 -- name: inventory
 -- Like held, with what a judgement needs.
 SELECT
-    j.id, j.token, c.ranks ->> held.key AS rank, c.id AS claim_id, j.task, j.attempt,
+    j.id, j.token, c.ranks ->> held.key AS rank, c.id AS claim_id, j.task, j.queue, j.attempt,
     j.max_attempts, j.suspect, j.cancel_requested_at IS NOT NULL AS cancel_requested
 FROM {p}claim AS c, json_each(c.job_ids) AS held
 CROSS JOIN {p}job AS j ON j.id = held.value
