@@ -49,6 +49,16 @@ def set_up_harness() -> None:
     _once(home, ROOT / "bench", "", lambda: _install_python(sys.executable, ROOT / "bench", home))
 
 
+def environment(name: str, requirements: str) -> str:
+    """Install these requirements, unless that is done, and return the environment's Python."""
+    home = HOME / name
+    needs = HOME / "requirements" / name
+    needs.mkdir(parents=True, exist_ok=True)
+    (needs / "requirements.txt").write_text(requirements)
+    _once(home, needs, "", lambda: _install_python(sys.executable, needs, home))
+    return str(home / "bin" / "python")
+
+
 def version(system: System) -> str:
     """Return the installed version of the system's package; empty for a floor."""
     if not system.package:

@@ -8,7 +8,7 @@ jobs is loaded by the first worker: who only enqueues does without.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any, Self, TypeVar
+from typing import TYPE_CHECKING, Any, Self, TypeVar
 
 from jobpipe import failpoint
 from jobpipe.access import reach
@@ -16,7 +16,7 @@ from jobpipe.app import requests
 from jobpipe.clock import Clock
 from jobpipe.config.load import load_effective
 from jobpipe.delivery.hub import Hub
-from jobpipe.errors import InvalidArguments
+from jobpipe.errors import ConfigError, InvalidArguments
 from jobpipe.tasks.codec import show
 from jobpipe.tasks.hooks import HookDeclarations
 from jobpipe.tasks.job import Job
@@ -26,6 +26,9 @@ from jobpipe.tasks.remote import declare_remote
 from jobpipe.tasks.spec import is_name
 from jobpipe.tasks.task import Call, Enqueuer
 from jobpipe.verbs import Verbs
+
+if TYPE_CHECKING:
+    from jobpipe.http.service import Service
 
 R = TypeVar("R")
 
@@ -129,6 +132,22 @@ class Jobpipe(Verbs, TaskDeclarations, HookDeclarations):
         """Store a call by name like ``enqueue_named``."""
         call = self.call_named(name, args, **options)
         return await self.aenqueue_call(call, call.options.on)
+
+    def asgi(self, *, worker: bool = False) -> Service:
+        """Return the HTTP service of this application, to be served or mounted under a prefix.
+
+        A host that mounts it enters ``service.lifespan()`` in its own lifespan; with ``worker``
+        that also runs the jobs in the host's process. Raises ConfigError when the extra
+        ``server`` is not installed.
+        """
+        try:
+            from jobpipe.http.asgi import asgi
+        except ImportError as error:
+            raise ConfigError(
+                f"the HTTP service needs starlette and uvicorn: {error}",
+                help='Install them: pip install "jobpipe[server]"',
+            ) from error
+        return asgi(self, worker=worker)
 
     def _enqueuer(self) -> Enqueuer | None:
         return self

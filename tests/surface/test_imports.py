@@ -112,7 +112,14 @@ tell()
 """
     ours, heavy = loaded(program, tmp_path)
     assert {"asyncpg", "httpx2", "psycopg", "rich"}.isdisjoint(heavy)
-    parts = ("client", "http", "runtime.worker", "runtime.incarnation", "runtime.supervisor", "store.postgres")
+    parts = (
+        "client",
+        "http",
+        "runtime.worker",
+        "runtime.incarnation",
+        "runtime.supervisor",
+        "store.postgres",
+    )
     assert [name for name in ours if name.removeprefix("jobpipe.").startswith(parts)] == []
 
 

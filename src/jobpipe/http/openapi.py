@@ -153,7 +153,8 @@ def _responses(endpoint: Endpoint, schema_of: dict[str, dict[str, Any]]) -> dict
     if endpoint.answer is not None:
         good["content"] = {endpoint.media: {"schema": schema_of[str(endpoint.answer)]}}
     elif endpoint.status != 204:
-        good["content"] = {endpoint.media: {"schema": {"type": "string"}}}
+        is_stream = endpoint.media == "text/event-stream"
+        good["content"] = {endpoint.media: {} if is_stream else {"schema": {"type": "string"}}}
     responses = {str(endpoint.status): good}
     for status, meaning in endpoint.also.items():
         responses[str(status)] = {**good, "description": meaning}

@@ -18,6 +18,7 @@ STATUSES: dict[type[JobpipeError], int] = {
     errors.JobNotFound: 404,
     errors.InvalidTransition: 409,
     errors.LeaseLost: 409,
+    errors.PreconditionFailed: 412,
     errors.StoreUnavailable: 503,
 }
 """The status of each error that a verb may raise; any other is the service's own fault."""

@@ -17,12 +17,14 @@ import msgspec
 from starlette.routing import BaseRoute, Route, Router
 from starlette.types import Message, Receive, Scope, Send
 
+from jobpipe.app.actor import acting
 from jobpipe.errors import JobpipeError
 from jobpipe.http import problems, reading
 from jobpipe.http.condition import Condition
 from jobpipe.http.endpoint import PUBLIC, Answer, Call, Endpoint, Principal
 from jobpipe.http.problems import Problem
 from jobpipe.http.reading import ClientGone
+from jobpipe.model.audit import Actor
 from jobpipe.model.role import Role, may
 from jobpipe.telemetry.events import RequestFailed, emit
 
@@ -33,6 +35,9 @@ Judge = Callable[[Scope, Mapping[str, str]], Principal]
 """Tells who calls; raises Problem when nobody who may."""
 
 NOBODY = Principal(name="anonymous", role=Role.ADMIN)
+
+ID_MAX = 2**63 - 1
+"""No job and no claim has a higher id."""
 
 REQUEST_ID = re.compile(r"[A-Za-z0-9_.-]{1,64}\Z")
 
@@ -132,6 +137,8 @@ class _Door:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         method = "GET" if scope["method"] == "HEAD" else scope["method"]
         headers = reading.plain_headers(scope["headers"])
+        if any(isinstance(part, int) and part > ID_MAX for part in scope["path_params"].values()):
+            await _not_found(scope, receive, send)
         endpoint = self._endpoints.get(method)
         if endpoint is None:
             allowed = ", ".join(sorted(self._endpoints))
@@ -142,7 +149,8 @@ class _Door:
         if endpoint.is_new_work and self._service.condition.is_stopping:
             raise problems.stopping()
         call = await self._call(endpoint, principal, headers, scope, receive)
-        answer = await endpoint.handle(call)
+        with acting(Actor(principal.name, "http", call.request_id)):
+            answer = await endpoint.handle(call)
         if isinstance(answer, Answer):
             await _send_json(answer, scope["method"] == "HEAD", send)
         else:

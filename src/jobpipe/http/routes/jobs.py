@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 from contextlib import suppress
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from typing import Annotated, Any
 
 from msgspec import Meta, Struct
 
 from jobpipe import errors
+from jobpipe.app.explain import ExplainView
 from jobpipe.app.log_views import LogView, log_view
 from jobpipe.app.views import AttemptView, JobView, PageView, attempt_views, job_view, page_view
 from jobpipe.application import Jobpipe
 from jobpipe.http.endpoint import Answer, Call, Endpoint
+from jobpipe.http.paging import PAGE_MAX, PageSize, log_cursor, page_cursor
 from jobpipe.http.problems import Problem
+from jobpipe.http.versions import aware, quoted, with_tag
 from jobpipe.model.role import Role
 from jobpipe.model.state import State
 
@@ -22,12 +25,10 @@ ENVELOPE = 64 * 1024
 BULK_BYTES = 32 * 1024 * 1024
 BULK_JOBS = 10_000
 """Most of one bulk."""
-PAGE_MAX = 1_000
 LONGEST_WAIT = 60
 
 Span = Annotated[float, Meta(ge=0, le=315_360_000)]
 Wait = Annotated[float, Meta(ge=0, le=LONGEST_WAIT)]
-PageSize = Annotated[int, Meta(ge=1, le=PAGE_MAX)]
 
 
 class NewJobBody(Struct, kw_only=True, forbid_unknown_fields=True):
@@ -73,6 +74,13 @@ class JobsQuery(Struct, kw_only=True, forbid_unknown_fields=True):
     state: State | None = None
     queue: str | None = None
     task: str | None = None
+    """A name, or how it begins with ``*`` at the end."""
+    tag: str | None = None
+    group: str | None = None
+    created_after: datetime | None = None
+    created_before: datetime | None = None
+    q: str | None = None
+    """The same in words: ``state:failed queue:mail task:mail.* tag:eu``."""
     limit: PageSize = 50
     cursor: str | None = None
     """``next_cursor`` of the page before."""
@@ -97,12 +105,12 @@ async def enqueue(call: Call) -> Answer:
     wanted: NewJobBody = call.body
     key = _key(call, wanted.idempotency_key)
     job = await call.app.aenqueue_named(wanted.task, wanted.args, **_options(wanted, key))
-    record = job.record or await call.app.job_arefresh(job)
+    view = job_view(job.record or await call.app.job_arefresh(job))
     location = f"{call.root}/api/v1/jobs/{job.id}"
     return Answer(
-        value=job_view(record),
+        value=view,
         status=201 if job.created else 200,
-        headers={"Location": location},
+        headers={"Location": location, "ETag": quoted(view)},
     )
 
 
@@ -122,8 +130,13 @@ async def list_jobs(call: Call) -> Answer:
         state=query.state,
         queue_name=query.queue,
         task=query.task,
+        tag=query.tag,
+        group=query.group,
+        created_after=aware(query.created_after),
+        created_before=aware(query.created_before),
+        q=query.q,
         limit=query.limit,
-        before=_cursor(query.cursor),
+        before=page_cursor(query.cursor),
     )
     return Answer(value=page_view(page))
 
@@ -133,7 +146,14 @@ async def show_job(call: Call) -> Answer:
     if query.wait_seconds:
         with suppress(errors.WaitTimeout):
             await call.condition.unless_stopping(call.app.await_for(id, query.wait_seconds))
-    return Answer(value=await call.app.ajob_view(id))
+    view = await call.app.ajob_view(id)
+    if call.headers.get("if-none-match") == quoted(view):
+        return Answer(value=None, status=304, headers={"ETag": quoted(view)})
+    return with_tag(view)
+
+
+async def explain(call: Call) -> Answer:
+    return Answer(value=await call.app.aexplain(call.path["id"]))
 
 
 async def list_attempts(call: Call) -> Answer:
@@ -146,7 +166,7 @@ async def list_attempts(call: Call) -> Answer:
 async def list_log(call: Call) -> Answer:
     query: LogQuery = call.query
     id = call.path["id"]
-    after = _log_cursor(query.cursor)
+    after = log_cursor(query.cursor)
     lines = await call.app.alogs(id, after=after, limit=query.limit, token=query.token)
     numbers = {run.token: run.number for run in await call.app.aattempts(id)}
     job = await call.app.ajob_view(id)
@@ -159,9 +179,7 @@ async def list_log(call: Call) -> Answer:
 def _options(wanted: NewJobBody, key: str | None) -> dict[str, Any]:
     if wanted.run_at is not None and wanted.delay_seconds is not None:
         raise Problem(422, "invalid_body", "run_at and delay_seconds exclude each other")
-    run_after: datetime | timedelta | None = wanted.run_at
-    if wanted.run_at is not None and wanted.run_at.tzinfo is None:
-        run_after = wanted.run_at.replace(tzinfo=UTC)
+    run_after: datetime | timedelta | None = aware(wanted.run_at)
     if wanted.delay_seconds is not None:
         run_after = timedelta(seconds=wanted.delay_seconds)
     options = {
@@ -183,23 +201,6 @@ def _key(call: Call, in_body: str | None) -> str | None:
     if in_header is not None and in_body is not None and in_header != in_body:
         raise Problem(422, "invalid_body", "the header Idempotency-Key and the field differ")
     return in_body if in_header is None else in_header
-
-
-def _cursor(text: str | None) -> int | None:
-    if text is None:
-        return None
-    if not (text.isascii() and text.isdigit() and len(text) < 20):
-        raise Problem(422, "invalid_query", "cursor is no next_cursor of a page")
-    return int(text)
-
-
-def _log_cursor(text: str | None) -> tuple[int, int] | None:
-    if text is None:
-        return None
-    token, _, number = text.partition(":")
-    if not (text.isascii() and token.isdigit() and number.isdigit() and len(text) < 40):
-        raise Problem(422, "invalid_query", "cursor is no next_cursor of a page")
-    return int(token), int(number)
 
 
 def _one_job(app: Jobpipe) -> int:
@@ -264,7 +265,18 @@ ENDPOINTS = (
         handle=show_job,
         summary="Show a job, or wait for its end",
         query=JobQuery,
+        headers={"If-None-Match": "The ETag that is known: 304 while it is still that."},
         answer=JobView,
+        also={304: "It is as it was."},
+        errors=(errors.JobNotFound,),
+    ),
+    Endpoint(
+        method="GET",
+        path="/api/v1/jobs/{id:int}/explain",
+        role=Role.VIEWER,
+        handle=explain,
+        summary="Tell why a job is not running, and when it may",
+        answer=ExplainView,
         errors=(errors.JobNotFound,),
     ),
     Endpoint(

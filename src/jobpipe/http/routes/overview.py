@@ -3,10 +3,16 @@
 from __future__ import annotations
 
 import asyncio
+from typing import Annotated
 
+from msgspec import Meta, Struct
+
+from jobpipe import errors
+from jobpipe.app.audit_views import AuditView
 from jobpipe.app.overview import Overview
 from jobpipe.app.views import PageView, TaskView, WorkerView, task_view, worker_view
 from jobpipe.http.endpoint import Answer, Call, Endpoint
+from jobpipe.http.paging import PageSize, page_cursor
 from jobpipe.model.role import Role
 
 
@@ -22,11 +28,37 @@ async def count_jobs(call: Call) -> Answer:
     return Answer(value=await call.app.acounts())
 
 
+async def read_audit(call: Call) -> Answer:
+    query: AuditQuery = call.query
+    before = page_cursor(query.cursor)
+    views = await call.app.aaudit(before=before, limit=query.limit, job_id=query.job_id)
+    last = str(views[-1].id) if len(views) == query.limit else None
+    return Answer(value=PageView(items=views, next_cursor=last))
+
+
 async def show_load(call: Call) -> Answer:
     return Answer(value=await asyncio.to_thread(call.app.load_watch().look))
 
 
+class AuditQuery(Struct, kw_only=True, forbid_unknown_fields=True):
+    """Which rows of the audit, newest first."""
+
+    job_id: Annotated[int, Meta(ge=1, le=2**63 - 1)] | None = None
+    limit: PageSize = 100
+    cursor: str | None = None
+
+
 ENDPOINTS = (
+    Endpoint(
+        method="GET",
+        path="/api/v1/audit",
+        role=Role.OPERATOR,
+        handle=read_audit,
+        summary="Read who changed what, newest first",
+        query=AuditQuery,
+        answer=PageView[AuditView],
+        errors=(errors.InvalidArguments,),
+    ),
     Endpoint(
         method="GET",
         path="/api/v1/tasks",

@@ -1,19 +1,50 @@
-"""What people do to a job: cancel, re-run, delete."""
+"""What people do to a job: change, cancel, re-run, delete."""
 
 from __future__ import annotations
+
+from datetime import datetime
+
+from msgspec import Struct
 
 from jobpipe import errors
 from jobpipe.app.views import JobView, job_view
 from jobpipe.http.endpoint import Answer, Call, Endpoint
+from jobpipe.http.problems import Problem
+from jobpipe.http.versions import IF_MATCH, aware, wanted_version, with_tag
 from jobpipe.model.role import Role
+
+REFUSALS = (errors.JobNotFound, errors.InvalidTransition, errors.PreconditionFailed)
+
+
+class JobBody(Struct, kw_only=True, forbid_unknown_fields=True):
+    """What is to change of a job that waits; what is left out stays."""
+
+    priority: int | None = None
+    queue: str | None = None
+    run_at: datetime | None = None
+    """Earliest start; one that has passed means now."""
+
+
+async def change(call: Call) -> Answer:
+    wanted: JobBody = call.body
+    if wanted == JobBody():
+        raise Problem(422, "invalid_body", "nothing is to change: give priority, queue or run_at")
+    record = await call.app.apatch(
+        call.path["id"],
+        priority=wanted.priority,
+        queue_name=wanted.queue,
+        run_at=aware(wanted.run_at),
+        if_version=wanted_version(call),
+    )
+    return with_tag(job_view(record))
 
 
 async def cancel(call: Call) -> Answer:
-    return Answer(value=job_view(await call.app.acancel(call.path["id"])))
+    return with_tag(job_view(await call.app.acancel(call.path["id"], wanted_version(call))))
 
 
 async def rerun(call: Call) -> Answer:
-    return Answer(value=job_view(await call.app.arerun(call.path["id"])))
+    return with_tag(job_view(await call.app.arerun(call.path["id"], wanted_version(call))))
 
 
 async def delete(call: Call) -> Answer:
@@ -23,13 +54,25 @@ async def delete(call: Call) -> Answer:
 
 ENDPOINTS = (
     Endpoint(
+        method="PATCH",
+        path="/api/v1/jobs/{id:int}",
+        role=Role.OPERATOR,
+        handle=change,
+        summary="Move a job that waits to another queue, priority or time",
+        body=JobBody,
+        headers=IF_MATCH,
+        answer=JobView,
+        errors=(*REFUSALS, errors.InvalidArguments),
+    ),
+    Endpoint(
         method="POST",
         path="/api/v1/jobs/{id:int}/cancel",
         role=Role.OPERATOR,
         handle=cancel,
         summary="Cancel a job that waits, or ask one that runs to stop",
+        headers=IF_MATCH,
         answer=JobView,
-        errors=(errors.JobNotFound, errors.InvalidTransition),
+        errors=REFUSALS,
     ),
     Endpoint(
         method="POST",
@@ -37,8 +80,9 @@ ENDPOINTS = (
         role=Role.OPERATOR,
         handle=rerun,
         summary="Run a job that has ended once more",
+        headers=IF_MATCH,
         answer=JobView,
-        errors=(errors.JobNotFound, errors.InvalidTransition),
+        errors=REFUSALS,
         is_new_work=True,
     ),
     Endpoint(

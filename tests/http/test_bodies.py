@@ -1,0 +1,114 @@
+"""Hypothesis sends bodies to every mutation: the service says what the library says, no 5xx."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from starlette.testclient import TestClient
+
+from jobpipe import Jobpipe, JobpipeError
+from jobpipe.http.problems import of_error
+from jobpipe.tasks.task import Defaults
+
+QUIET = settings(
+    max_examples=200,
+    deadline=None,
+    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
+)
+
+texts = st.text(st.characters(codec="utf-8"), max_size=20)
+scalars = st.none() | st.booleans() | st.integers() | st.floats() | texts
+values = st.recursive(
+    scalars, lambda inner: st.lists(inner, max_size=4) | st.dictionaries(texts, inner, max_size=4)
+)
+args = st.one_of(
+    st.fixed_dictionaries({"a": st.integers()}, optional={"b": values, "c": values}),
+    st.lists(values, max_size=3),
+    st.dictionaries(texts, values, max_size=3),
+)
+options = st.fixed_dictionaries(
+    {},
+    optional={
+        "queue": texts | st.sampled_from(["mail", "a/b", "", "x" * 201]),
+        "priority": st.integers(-150, 150),
+        "max_attempts": st.integers(-2, 20_000),
+        "timeout_seconds": st.floats(allow_nan=False, allow_infinity=False),
+        "tags": st.lists(texts, max_size=3),
+        "meta": st.dictionaries(texts, values, max_size=2),
+        "delay_seconds": st.floats(-1, 400_000_000),
+        "expires_in_seconds": st.floats(-1, 400_000_000),
+    },
+)
+NAMES = {
+    "queue": "queue_name",
+    "timeout_seconds": "timeout",
+    "expires_in_seconds": "expires_in",
+}
+
+
+@QUIET
+@given(task=st.sampled_from(["add", "say", "fail", "nope"]) | texts, args=args, options=options)
+def test_enqueue_judges_as_the_library_does(
+    client: TestClient, app: Jobpipe, task: str, args: Any, options: dict[str, Any]
+) -> None:
+    try:
+        content = _json({"task": task, "args": args, **options})
+    except ValueError:  # NaN and infinity are no JSON
+        return
+    answer = client.post(
+        "/api/v1/jobs", content=content, headers={"content-type": "application/json"}
+    )
+    assert answer.status_code < 500, answer.text
+    if answer.status_code == 422 and answer.json()["code"] == "invalid_body":
+        assert set(options) & {"delay_seconds", "expires_in_seconds"} or answer.json()["detail"]
+        return
+    options.pop("delay_seconds", None)
+    named = {NAMES.get(name, name): value for name, value in options.items()}
+    verdict = judged(app, task, args, named)
+    if isinstance(verdict, JobpipeError):
+        wanted = (of_error(verdict).status, verdict.code)
+        assert (answer.status_code, answer.json()["code"]) == wanted
+    else:
+        assert answer.status_code == 201, answer.text
+        assert answer.json()["args"] == json.loads(verdict)
+
+
+def judged(app: Jobpipe, task: str, args: Any, options: dict[str, Any]) -> str | JobpipeError:
+    """Return what the library says of such a call: its arguments as they are stored, or no."""
+    try:
+        call = app.call_named(task, args, **options)
+        call.new_job(Defaults(max_payload=app.settings.max_payload))
+    except JobpipeError as error:
+        return error
+    return call.args
+
+
+@QUIET
+@given(body=values)
+@pytest.mark.parametrize(
+    "method, path",
+    [
+        ("POST", "/api/v1/jobs"),
+        ("POST", "/api/v1/jobs/bulk"),
+        ("PATCH", "/api/v1/queues/mail"),
+    ],
+)
+def test_any_json_is_judged(client: TestClient, method: str, path: str, body: Any) -> None:
+    try:
+        content = _json(body)
+    except ValueError:
+        return
+    answer = client.request(
+        method, path, content=content, headers={"content-type": "application/json"}
+    )
+    assert answer.status_code < 500, answer.text
+    if answer.status_code >= 400:
+        assert answer.headers["content-type"] == "application/problem+json"
+
+
+def _json(value: Any) -> bytes:
+    return json.dumps(value, allow_nan=False).encode()
