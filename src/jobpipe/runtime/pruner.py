@@ -6,7 +6,7 @@ One worker at a time does it, in small steps from where the last walk stopped.
 from __future__ import annotations
 
 from jobpipe.model.state import State
-from jobpipe.policy.duration import UNITS_US
+from jobpipe.policy.duration import MAX_SPAN_US, UNITS_US
 from jobpipe.policy.retention import Retention
 from jobpipe.store.ops import audit, upkeep
 from jobpipe.store.port import AsyncStore
@@ -38,12 +38,14 @@ class Pruner:
             position = await self._walk(position)
             while position:
                 position = await self._walk(position)
-            spans = list(self._keep_us.values())
-            if None not in spans:
-                longest = max(span for span in spans if span is not None)
-                await self._store.run(upkeep.prune_workers(max(longest, every_us)))
+            await self._prune_workers(every_us)
             while await self._store.run(audit.prune_audit(AUDIT_KEEP_US, STEP)) == STEP:
                 pass
+
+    async def _prune_workers(self, least_us: int) -> None:
+        ages = [MAX_SPAN_US if span is None else span for span in self._keep_us.values()]
+        longest, shortest = max(ages), min(ages)
+        await self._store.run(upkeep.prune_workers(max(longest, least_us), max(shortest, least_us)))
 
     async def _walk(self, position: int) -> int:
         pruned = await self._store.run(upkeep.prune(position, STEP, self._keep_us))

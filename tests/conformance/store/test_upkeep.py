@@ -250,11 +250,21 @@ def test_ended_workers_are_forgotten_once_no_job_tells_of_them(lab: Lab) -> None
     lab.run(workers.end_worker(orphaned))
     lab.new()
     lab.claim(orphaned)
-    assert lab.run(upkeep.prune_workers(DAY)) == 0
+    assert lab.run(upkeep.prune_workers(DAY, DAY)) == 0
     lab.clock.advance(2 * DAY)
-    assert lab.run(upkeep.prune_workers(DAY)) == 1
+    assert lab.run(upkeep.prune_workers(DAY, DAY)) == 1
     rows = lab.place.sql("SELECT id FROM {p}worker ORDER BY id")
     assert [row["id"] for row in rows] == sorted([alive, orphaned])
+
+
+def test_claims_of_programs_elsewhere_are_forgotten_sooner(lab: Lab) -> None:
+    worker, program = lab.worker("worker"), lab.worker("program")
+    lab.place.sql(f"UPDATE {{p}}worker SET pid = 0 WHERE id = {program}")
+    for each in (worker, program):
+        lab.run(workers.end_worker(each))
+    lab.clock.advance(2 * DAY)
+    assert lab.run(upkeep.prune_workers(10 * DAY, DAY)) == 1
+    assert [row["id"] for row in lab.place.sql("SELECT id FROM {p}worker")] == [worker]
 
 
 def test_folded_counters_keep_their_sums(lab: Lab) -> None:

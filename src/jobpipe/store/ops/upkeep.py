@@ -92,9 +92,11 @@ def _too_young(row: Row, shortest: int) -> bool:
 
 
 @operation(Mode.ONE)
-def prune_workers(age_us: int) -> Op[int]:
-    """Forget workers that ended longer ago than any job is kept."""
-    return len((yield Statement("prune_workers", {"age_us": age_us})))
+def prune_workers(age_us: int, claims_age_us: int) -> Op[int]:
+    """Forget workers that ended longer ago than ``age_us``, and claims of programs elsewhere
+    that ended longer ago than ``claims_age_us``: jobs that are kept longer lose their name."""
+    params = {"age_us": age_us, "claims_age_us": claims_age_us}
+    return len((yield Statement("prune_workers", params)))
 
 
 @operation(Mode.ONE)

@@ -164,9 +164,12 @@ DELETE FROM {p}job AS j USING unnest(ARRAY(SELECT id FROM old)) AS chosen (id)
 WHERE j.id = chosen.id AND chosen.id BETWEEN 0 AND 4611686018427387904 RETURNING j.id
 
 -- name: prune_workers
--- An ended worker goes when no job row tells of it any more.
+-- An ended worker goes when no job row tells of it any more. A claim of a program elsewhere (pid 0)
+-- is a row of its own, so there may be one for each job: they go with the first jobs that go.
 DELETE FROM {p}worker AS w
-WHERE w.ended_at < :now - CAST(:age_us AS bigint)
+WHERE w.ended_at < :now - CASE
+        WHEN w.pid = 0 THEN CAST(:claims_age_us AS bigint) ELSE CAST(:age_us AS bigint)
+    END
     AND NOT EXISTS (SELECT 1 FROM {p}claim AS c WHERE c.worker_id = w.id)
 RETURNING w.id
 

@@ -148,9 +148,11 @@ WHERE id IN (SELECT value FROM json_each(:ids)) AND finished_at IS NOT NULL
 RETURNING id
 
 -- name: prune_workers
--- An ended worker goes when no job row tells of it any more.
+-- An ended worker goes when no job row tells of it any more. A claim of a program elsewhere (pid 0)
+-- is a row of its own, so there may be one for each job: they go with the first jobs that go.
 DELETE FROM {p}worker
-WHERE ended_at < :now - :age_us AND id NOT IN (SELECT worker_id FROM {p}claim)
+WHERE ended_at < :now - CASE WHEN pid = 0 THEN :claims_age_us ELSE :age_us END
+    AND id NOT IN (SELECT worker_id FROM {p}claim)
 RETURNING id
 
 -- name: rollup
