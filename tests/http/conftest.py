@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import socket
 import threading
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager
@@ -14,6 +13,7 @@ from starlette.types import ASGIApp
 
 from jobpipe import Jobpipe
 from jobpipe.http.asgi import asgi
+from jobpipe.http.server import listening
 from tests.waiting import until
 
 LOOPBACK = "http://127.0.0.1:8000"
@@ -74,7 +74,7 @@ def in_thread(application: Jobpipe) -> AbstractContextManager[str]:
 def served_by(service: ASGIApp) -> Iterator[str]:
     config = uvicorn.Config(service, port=0, log_level="critical", lifespan="on")
     server = uvicorn.Server(config)
-    listener = socket.create_server(("127.0.0.1", 0))
+    listener = listening("127.0.0.1", 0)
     thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]}, daemon=True)
     thread.start()
     until(lambda: server.started)

@@ -101,7 +101,7 @@ def listening(host: str, port: int) -> socket.socket:
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     dual = host == "::" and socket.has_dualstack_ipv6()
     try:
-        return socket.create_server(
+        listener = socket.create_server(
             (host, port), family=family, backlog=limits.BACKLOG, dualstack_ipv6=dual
         )
     except OSError as error:
@@ -114,6 +114,9 @@ def listening(host: str, port: int) -> socket.socket:
             f"nobody can listen at port {port} of {host}: {error.strerror}",
             help="Name another address or port: --host, --port",
         ) from None
+    # Connections inherit it; asyncio's own loop sets it only on sockets that it has made.
+    listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    return listener
 
 
 def url_of(listener: socket.socket) -> str:
