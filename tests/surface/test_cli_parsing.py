@@ -222,6 +222,8 @@ def test_every_error_has_its_exit_code() -> None:
         "JobCancelled": 11,
         "WaitTimeout": 12,
         "LeaseLost": 5,
+        "Unauthorized": 77,
+        "Forbidden": 77,
         "StoreUnavailable": 75,
         "ProcessDied": 1,
         "CommandFailed": 1,

@@ -216,10 +216,10 @@ def test_a_retry_after_a_cancel_request_ends_the_job(lab: Lab) -> None:
 def test_a_retry_and_a_snooze_wait_for_their_time(lab: Lab) -> None:
     claim, (retried, snoozed) = handed(lab, 2)
     settle(lab, claim, ending(retried, State.RETRYING), ending(snoozed, State.SCHEDULED))
-    assert lab.run(upkeep.promote(10)) == []
+    assert lab.run(upkeep.promote(10)).queued == []
     assert [lab.job(job.id).attempt for job in (retried, snoozed)] == [1, 0]
     lab.clock.advance(31 * SECOND)
-    assert {queued.id for queued in lab.run(upkeep.promote(10))} == {retried.id, snoozed.id}
+    assert {queued.id for queued in lab.run(upkeep.promote(10)).queued} == {retried.id, snoozed.id}
 
 
 def line(job: Claimed, message: str, level: int = 20) -> LogLine:
