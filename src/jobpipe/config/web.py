@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from functools import lru_cache
 from ipaddress import ip_address, ip_network
 
 from jobpipe.config.values import read_text
@@ -12,6 +13,7 @@ _HOST = re.compile(r"[A-Za-z0-9_]([A-Za-z0-9_.-]{0,252}[A-Za-z0-9_])?")
 _ORIGIN = re.compile(r"https?://(?:\[[0-9a-f:.]+\]|[a-z0-9_.-]+)(?::\d{1,5})?")
 
 
+@lru_cache(maxsize=64)  # callers name few, again and again
 def is_loopback(host: str) -> bool:
     """Tell whether only this machine is reached by that name or address."""
     if host.lower() == "localhost":

@@ -6,8 +6,8 @@ problem (RFC 9457) with the id of the request.
 
 from __future__ import annotations
 
+import random
 import re
-import secrets
 import time
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
@@ -230,9 +230,9 @@ async def _not_found(_scope: Scope, _receive: Receive, _send: Send) -> None:
 
 async def _send_json(answer: Answer, is_head: bool, send: Send) -> None:
     body = b"" if answer.value is None else to_json(answer.value)
-    headers = [(b"content-length", b"%d" % len(body))]
-    if body:
-        headers.append((b"content-type", b"application/json"))
+    headers: list[tuple[bytes, bytes]] = []
+    if body:  # without one (204, 304) no length must be told
+        headers = [(b"content-length", b"%d" % len(body)), (b"content-type", b"application/json")]
     headers += [(k.lower().encode(), v.encode("latin-1")) for k, v in answer.headers.items()]
     await _send(answer.status, headers, b"" if is_head else body, send)
 
@@ -266,7 +266,7 @@ def _request_id(scope: Scope) -> str:
     for name, value in scope["headers"]:
         if name == b"x-request-id" and REQUEST_ID.match(given := value.decode("latin-1")):
             return str(given)
-    return secrets.token_hex(8)
+    return f"{random.getrandbits(64):016x}"  # no secret: it only tells requests apart
 
 
 def _secured(given: Sequence[tuple[bytes, bytes]], request_id: str) -> list[tuple[bytes, bytes]]:
