@@ -56,6 +56,41 @@ def test_an_idle_worker_only_looks_and_keeps_its_lease(
     jp.close()
 
 
+@pytest.mark.parametrize("place", ["postgres_url", "sqlite_url"])
+def test_a_worker_whose_looks_fail_claims_by_itself(
+    request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch, place: str
+) -> None:
+    url = request.getfixturevalue(place)
+    failed: list[str] = []
+    for kind in (PostgresAsyncStore, SqliteAsyncStore):
+        monkeypatch.setattr(kind, "run", failing(kind.run, failed))
+    jp, other = Jobpipe(url, poll_seconds=POLL_SECONDS), Jobpipe(url)
+    monkeypatch.setattr(other.hub, "ring", lambda _hint: None)
+
+    async def work() -> None: ...
+
+    for application in (jp, other):
+        application.task(name="work")(work)
+
+    with jp.running():
+        assert jp.enqueue_named("work").result() is None  # the lane is known now
+        failed.append("from now on")
+        until(lambda: len(failed) > 1)
+        assert other.enqueue_named("work").result(timeout=10) is None
+    jp.close()
+    other.close()
+
+
+def failing(run: Any, failed: list[str]) -> Any:
+    async def run_or_fail(store: Any, operation: Operation[Any]) -> Any:
+        if failed and operation.name == "control":
+            failed.append(operation.name)
+            raise ValueError("a row that this version cannot read")
+        return await run(store, operation)
+
+    return run_or_fail
+
+
 def until_looked(counted: Counter[str]) -> None:
     """Wait for so many more looks."""
     enough = counted["control"] + LOOKS

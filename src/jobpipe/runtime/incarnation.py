@@ -226,8 +226,8 @@ class Incarnation:
         since, after = self._upkeep.ask(), question.after if question else {}
         try:
             control = await self._kit.store.run(ops.control(self.worker_id, since, after))
-        except StoreUnavailable:
-            self.claimer.look()  # it tries until the store is back, and tells of it
+        except Exception:  # nobody asks in the claimer's place; it tells if the store is away
+            self.claimer.look()
             raise
         took = time.monotonic() - began
         if self._lanes.know(control.lanes, control.paused):
