@@ -148,6 +148,16 @@ def test_what_may_have_been_done_is_not_done_twice() -> None:
     assert told.value.outcome_unknown
 
 
+@pytest.mark.parametrize("code", ["stopping", "busy"])
+def test_what_the_service_has_not_begun_is_asked_for_again(code: str) -> None:
+    refused = problem(503, code, retry_after="1")
+    assert Played(refused, GOOD).follow(CANCEL) == {"n": 1}
+    played = Played(*[refused] * TRIES)
+    with pytest.raises(StoreUnavailable) as told:
+        played.follow(CANCEL)
+    assert (len(played.sent), told.value.outcome_unknown) == (TRIES, False)
+
+
 @pytest.mark.parametrize("first", [GONE, STOPPING])
 def test_what_was_surely_not_done_is_asked_for_again(first: Reply | Silence) -> None:
     assert Played(first, GOOD).follow(CANCEL) == {"n": 1}

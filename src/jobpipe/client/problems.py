@@ -41,6 +41,9 @@ BY_STATUS: dict[int, type[JobpipeError]] = {
 }
 """What else a status means, when the code is none of the library's."""
 
+UNDONE = frozenset({"stopping", "busy"})
+"""Codes of refusals with which a service tells that it has done nothing."""
+
 WRONG_PLACE = "Check that JOBPIPE_URL is the address of a Jobpipe service, its prefix included."
 LONGEST_SHOWN = 500
 
@@ -62,7 +65,7 @@ def error_of(
     help = told.get("help") or (WRONG_PLACE if kind is ConfigError else None)
     error = kind(detail[:LONGEST_SHOWN], help=help if isinstance(help, str) else None)
     if isinstance(error, StoreUnavailable):
-        error.outcome_unknown = changes and code != "stopping"
+        error.outcome_unknown = changes and code not in UNDONE
     if request := headers.get("x-request-id"):
         error.add_note(f"The service logs it as request {request[:64]}.")
     return error

@@ -28,8 +28,6 @@ LONGEST_PAUSE = 30.0
 """A service that asks for more (Retry-After) is not waited for any longer."""
 PASSING = frozenset({429, 502, 503, 504})
 """Statuses that pass by themselves."""
-UNDONE = frozenset({"stopping", "too_many_requests"})
-"""Codes of those with which the service tells that it has done nothing."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,7 +116,7 @@ def _may_repeat(request: Request, heard: Reply | Silence) -> bool:
     if heard.status not in PASSING:
         return False
     code = problems.code_of(heard.body)
-    return code in UNDONE or (again and code != "queue_full")
+    return code in problems.UNDONE or (again and code != "queue_full")
 
 
 def _send(request: Request) -> Send:
