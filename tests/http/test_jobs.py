@@ -274,7 +274,20 @@ def test_cancel_rerun_delete(client: TestClient, app: Jobpipe) -> None:
     app.drain()
     gone = client.delete(path)
     assert (gone.status_code, gone.content) == (204, b"")
+    assert "content-length" not in gone.headers
     assert client.get(path).status_code == 404
+
+
+def test_who_knows_a_version_hears_of_another_one_only(client: TestClient) -> None:
+    job = posted(client, task="add", args=[1])
+    path = f"{JOBS}/{job['id']}"
+    tag = client.get(path).headers["etag"]
+    same = client.get(path, headers={"If-None-Match": tag})
+    assert (same.status_code, same.content, same.headers["etag"]) == (304, b"", tag)
+    assert "content-length" not in same.headers
+    client.post(f"{path}/cancel")
+    other = client.get(path, headers={"If-None-Match": tag})
+    assert (other.status_code, other.json()["state"]) == (200, "cancelled")
 
 
 @pytest.mark.parametrize("id", ["0", "99", "9223372036854775808", "x", "-1", "1.5"])

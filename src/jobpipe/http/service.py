@@ -39,6 +39,9 @@ NOBODY = Principal(name="anonymous", role=Role.ADMIN)
 ID_MAX = 2**63 - 1
 """No job and no claim has a higher id."""
 
+PATH_MAX = 1_000
+"""Longest path that may lead anywhere; Python reads no number of thousands of digits."""
+
 REQUEST_ID = re.compile(r"[A-Za-z0-9_.-]{1,64}\Z")
 
 SECURITY = {
@@ -107,7 +110,8 @@ class Service:
             await send(message)
 
         try:
-            await self._router(scope, receive, told)
+            lead = self._router if len(scope["path"]) <= PATH_MAX else _not_found
+            await lead(scope, receive, told)
         except ClientGone:
             return
         except Exception as error:

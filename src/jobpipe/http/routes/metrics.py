@@ -12,7 +12,7 @@ from jobpipe.model.role import Role
 
 
 async def show_metrics(call: Call) -> Response:
-    now = await asyncio.to_thread(call.app.load_watch().look)
+    now = await call.app.load_watch().alook()
     text = await asyncio.to_thread(call.condition.requests.text, now)
     return Response(text, media_type=CONTENT_TYPE_PLAIN_0_0_4)
 

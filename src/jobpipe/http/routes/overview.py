@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from typing import Annotated
 
 from msgspec import Meta, Struct
@@ -37,7 +36,7 @@ async def read_audit(call: Call) -> Answer:
 
 
 async def show_load(call: Call) -> Answer:
-    return Answer(value=await asyncio.to_thread(call.app.load_watch().look))
+    return Answer(value=await call.app.load_watch().alook())
 
 
 class AuditQuery(Struct, kw_only=True, forbid_unknown_fields=True):
