@@ -104,6 +104,7 @@ def test_words_and_options_make_one_filter() -> None:
         state=State.FAILED, task_start="mail.", tag="eu", created_after=1_767_268_800_000_000
     )
     assert job_filter(task="mail.send", q="task:mail.send") == Filter(task="mail.send")
+    assert job_filter(task="mail.*") == Filter(task_start="mail.")
     assert job_filter(q="task:*") == Filter()
 
 

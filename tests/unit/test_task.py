@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime, timedelta, timezone
 from typing import Any, TypeVar
 
 import pytest
@@ -20,6 +20,7 @@ from jobpipe.tasks.task import AsyncTask, Call, Defaults, Task
 
 R = TypeVar("R")
 HERE = __name__
+HOUR = timedelta(hours=1)
 
 
 class Application(TaskDeclarations):
@@ -309,6 +310,8 @@ def test_using_makes_a_new_task_and_later_options_win(app: Application) -> None:
         ({"run_after": 5}, "run_after=5"),
         ({"run_after": datetime(2026, 1, 1)}, "naive"),  # noqa: DTZ001
         ({"run_after": timedelta.max}, "run_after="),
+        ({"run_after": datetime(9999, 12, 31, 23, tzinfo=timezone(-HOUR))}, "year 9999"),
+        ({"run_after": datetime(1, 1, 1, tzinfo=timezone(HOUR))}, "from year 1"),
         ({"queue_name": ""}, "queue_name=''"),
         ({"max_attempts": 0}, "max_attempts=0"),
         ({"idempotency_key": ""}, "idempotency_key=''"),

@@ -10,7 +10,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from jobpipe.app import views
+from jobpipe.app import records, views
 from jobpipe.app.views import JobView
 from jobpipe.model.job import AttemptRecord, JobRecord
 from jobpipe.model.report import ProgressRecord
@@ -239,11 +239,19 @@ def test_a_queue_counts_every_state() -> None:
         (3.0, 10.0, '{"done":3,"total":10,"note":"x"}'),
         (0.0, None, '{"done":0,"total":null,"note":"x"}'),
         (2.5, 1e15, '{"done":2.5,"total":1000000000000000,"note":"x"}'),
+        (1, 10, '{"done":1,"total":10,"note":"x"}'),
+        (1e300, -2.0, '{"done":1e300,"total":-2,"note":"x"}'),
     ],
 )
 def test_progress_shows_whole_numbers_as_such(done: float, total: float | None, shown: str) -> None:
     view = changed(progress=ProgressRecord(done=done, total=total, note="x", at=T0))
     assert msgspec.json.encode(view.progress).decode() == shown
+
+
+def test_what_a_service_shows_is_shown_by_its_clients_in_the_same_way() -> None:
+    view = changed(progress=ProgressRecord(done=3.0, total=10.0, note="x", at=T0))
+    heard = msgspec.json.decode(msgspec.json.encode(view), type=JobView)
+    assert views.job_view(records.job(heard)) == heard
 
 
 def test_without_a_word_there_is_no_progress() -> None:

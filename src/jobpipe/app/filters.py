@@ -56,7 +56,7 @@ def job_filter(
     """
     words = _joined({"state": state, "queue": queue_name, "task": task, "tag": tag}, q)
     name, start = words["task"], None
-    if name is not None and task is None and name.endswith("*"):
+    if name is not None and name.endswith("*"):
         start, name = name[:-1], None
     _check(words["state"], words["queue"], name, before, limit)
     _check_text("tag", words["tag"])

@@ -392,7 +392,8 @@ def _progress(record: ProgressRecord | None) -> dict[str, Any] | None:
 
 
 def _number(value: float | None) -> float | int | None:
-    return int(value) if value is not None and value.is_integer() else value
+    is_whole = value is not None and abs(value) <= 2**53 and float(value).is_integer()
+    return int(value or 0) if is_whole else value
 
 
 def _names(classes: Sequence[type[BaseException]]) -> list[str]:

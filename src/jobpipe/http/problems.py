@@ -23,6 +23,20 @@ STATUSES: dict[type[JobpipeError], int] = {
 }
 """The status of each error that a verb may raise; any other is the service's own fault."""
 
+HELP = {
+    400: "Mend the request; /api/docs shows what each call takes.",
+    404: "Look at /api/docs for what there is.",
+    405: "Look at /api/docs for what each path answers to.",
+    408: "Send the request again, without long pauses.",
+    413: "Send less at once.",
+    414: "Ask with a shorter target.",
+    415: "Send plain JSON: `Content-Type: application/json`, and no Content-Encoding.",
+    422: "Correct what the detail names; /api/docs shows what this call takes.",
+    431: "Send fewer or shorter headers.",
+    503: "Ask again in a moment; the service's log tells more.",
+}
+"""What to do where a problem says nothing of its own, by status."""
+
 RETRY_SECONDS = {429: 1, 503: 1}
 """What Retry-After says where nobody knows better."""
 
@@ -45,7 +59,7 @@ class Problem(Exception):
         self.status = status
         self.code = code
         self.detail = detail
-        self.help = help
+        self.help = help or HELP.get(status, "")
         self.headers = headers or {}
 
 

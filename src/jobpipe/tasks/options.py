@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields, replace
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from jobpipe.errors import InvalidArguments
@@ -81,6 +81,10 @@ def micros(moment: datetime) -> int:
         raise refusal(
             "run_after", moment, "an aware datetime (one with a tzinfo); this one is naive"
         )
+    try:
+        moment.astimezone(UTC)
+    except OverflowError:  # its offset leads out of what can be shown again
+        raise refusal("run_after", moment, "a time from year 1 to year 9999 in UTC") from None
     return (moment - _EPOCH) // timedelta(microseconds=1)
 
 

@@ -1,0 +1,35 @@
+"""What is refused before any verb is called says what is wrong, and what to do about it."""
+
+from __future__ import annotations
+
+import pytest
+from starlette.testclient import TestClient
+
+JOBS = "/api/v1/jobs"
+
+
+@pytest.mark.parametrize(
+    "method, path, options, status, told",
+    [
+        ("GET", "/nowhere", {}, 404, "/api/docs"),
+        ("PUT", JOBS, {}, 405, "/api/docs"),
+        ("POST", JOBS, {"json": {"task": "add", "nope": 1}}, 422, "Correct"),
+        ("GET", JOBS, {"params": {"limit": 0}}, 422, "Correct"),
+        ("POST", JOBS, {"content": b"{", "headers": {"content-type": "application/json"}}, 400, ""),
+        ("POST", JOBS, {"content": b"{}", "headers": {"content-type": "text/plain"}}, 415, "plain"),
+    ],
+)
+def test_a_refusal_says_what_to_do(
+    client: TestClient, method: str, path: str, options: dict[str, object], status: int, told: str
+) -> None:
+    answer = client.request(method, path, **options)  # type: ignore[arg-type]
+    assert answer.status_code == status
+    assert answer.json()["help"]
+    assert told in answer.json()["help"]
+
+
+@pytest.mark.parametrize("digits", [20, 900, 5_000, 60_000])
+def test_a_number_that_no_job_has_leads_nowhere(client: TestClient, digits: int) -> None:
+    """Python refuses to read a number of more than 4,300 digits."""
+    answer = client.get(f"{JOBS}/{'9' * digits}")
+    assert (answer.status_code, answer.json()["code"]) == (404, "not_found")
