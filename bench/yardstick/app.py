@@ -1,6 +1,6 @@
 """A job service of the usual shape: FastAPI, SQLAlchemy, one INSERT and one commit a request.
 
-What ``bench/http.py`` compares the service with. It only stores; nothing ever runs its jobs.
+What ``bench/service.py`` compares the service with. It only stores; nothing ever runs its jobs.
 """
 
 from __future__ import annotations
