@@ -7,19 +7,23 @@ import http.client
 import json
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
+import httpx2
 import pytest
 from starlette.testclient import TestClient
 from starlette.types import Receive, Scope, Send
 
 from jobpipe import Jobpipe
+from jobpipe.config import tokens_file
 from jobpipe.http.asgi import asgi
 from jobpipe.http.condition import Condition
+from jobpipe.model.role import Role
 from jobpipe.runtime import events
-from tests.http.conftest import served_by
+from tests.http.conftest import in_thread, served_by
 from tests.waiting import until
 
 PATH = "/api/v1/events"
@@ -122,6 +126,66 @@ def test_filters_bound_what_is_told(app: Jobpipe, served: str) -> None:
         until(lambda: stream.of("queue"))
         assert stream.of("job") == [{"id": job.id, "state": "queued", "queue": "talk"}]
         assert stream.of("queue") == [{"queue": "talk", "paused": True}]
+
+
+FAILED = {"error": {"type": "E", "message": "m"}, "retry_after_seconds": 60}
+ENDS = [
+    ("finish", {}, "succeeded"),
+    ("fail", FAILED, "retrying"),
+    ("snooze", {"seconds": 60}, "scheduled"),
+]
+
+
+@pytest.mark.parametrize("is_here", [True, False], ids=["here", "elsewhere"])
+def test_what_programs_elsewhere_do_is_told(
+    app: Jobpipe, store_url: str, served: str, is_here: bool
+) -> None:
+    claims = f"{served}/api/v1/claims"
+    with ExitStack() as opened:
+        base = served
+        if not is_here:
+            other = Jobpipe(store_url)
+            opened.callback(other.close)
+            base = opened.enter_context(in_thread(other))
+        stream = opened.enter_context(reading(base, f"{PATH}?topics=job"))
+        settled(stream)
+        until(lambda: app.hub.is_watched)
+
+        def are_seen(states: list[str]) -> bool:
+            seen = {told["id"]: told["state"] for told in stream.of("job")}
+            return [seen.get(id) for id in ids] == states
+
+        ids = [app.enqueue_named("add", [n]).id for n in range(3)]
+        until(lambda: are_seen(["queued"] * 3))
+        given = httpx2.post(claims, json={"worker": "w", "queues": "default", "slots": 3}).json()
+        until(lambda: are_seen(["running"] * 3))
+        for job, (what, more, _) in zip(given["jobs"], ENDS, strict=True):
+            said = {"jobs": [{"job": job["id"], "token": job["token"], **more}]}
+            assert httpx2.post(f"{claims}/{given['claim']}/{what}", json=said).status_code == 200
+        until(lambda: are_seen([state for _, _, state in ENDS]))
+
+
+def test_a_stream_ends_when_its_token_is_revoked(store_url: str, tmp_path: Path) -> None:
+    path = tmp_path / "tokens"
+    ann, bob = (
+        {"Authorization": f"Bearer {tokens_file.create(path, name, Role.VIEWER)}"}
+        for name in ("ann", "bob")
+    )
+    app = Jobpipe(store_url, tokens_file=str(path))
+    with (
+        in_thread(app) as base,
+        reading(base, **ann) as revoked,
+        reading(base, f"{PATH}?job=77", **ann) as silent,
+        reading(base, **bob) as valid,
+    ):
+        assert tokens_file.revoke(path, "ann")
+        assert revoked.ended.wait(5)
+        assert silent.ended.wait(5)
+        assert not valid.ended.is_set()
+        assert httpx2.get(f"{base}{PATH}", headers=ann).status_code == 401
+        app.pause_queue("q")
+        until(lambda: valid.of("queue"))
+    app.close()
 
 
 def test_silence_is_broken_by_a_comment(served: str, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -9,7 +9,7 @@ from tempfile import TemporaryDirectory
 
 import pytest
 
-from jobpipe.delivery import watch
+from jobpipe.delivery import notify, watch
 from jobpipe.delivery.hub import LOOK, Hint, Hub
 from jobpipe.delivery.notify import LANES_MAX, NotifySender, decode, encode, joined
 from jobpipe.delivery.watch import ChangeWatcher, Watcher
@@ -193,6 +193,28 @@ def test_changes_are_sent_only_while_somebody_elsewhere_watches() -> None:
     sender(Hint(changes=ENDS))
     sender.close()
     assert mailbox.hints == [Hint(changes=ENDS)]
+
+
+def test_what_only_changed_waits_for_more_but_not_for_long(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(notify, "CHANGES_SECONDS", 10 * LIMIT_SECONDS)
+    hub, mailbox = Hub(), Mailbox()
+    hub.is_watched_elsewhere = True
+    sender = NotifySender(hub, mailbox)
+    sender(Hint(changes=RUNS))
+    assert not mailbox.arrived.wait(0.05)
+    sender(Hint(changes=ENDS))
+    sender(Hint({A: 1}))  # a worker must not wait
+    assert mailbox.arrived.wait(LIMIT_SECONDS)
+    assert mailbox.hints == [Hint({A: 1}, changes=ENDS)]
+    sender(Hint(changes=RUNS))
+    sender.close()
+    assert mailbox.hints[1:] == [Hint(changes=RUNS)]
+    monkeypatch.undo()
+    mailbox.arrived.clear()
+    sender(Hint(changes=RUNS))
+    assert mailbox.arrived.wait(LIMIT_SECONDS)
 
 
 def test_steering_is_sent_whoever_watches() -> None:

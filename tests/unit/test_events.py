@@ -198,3 +198,20 @@ def test_the_last_reader_who_leaves_is_told_of() -> None:
         assert left == ["all"]
 
     asyncio.run(run())
+
+
+def test_who_may_not_go_on_is_closed_within_a_second() -> None:
+    async def test(log: EventLog) -> None:
+        one, other = log.subscribe(None, EVERYTHING), log.subscribe(None, EVERYTHING)
+        allowed = {"one", "other"}
+        one.keep_while(lambda: "one" in allowed)
+        other.keep_while(lambda: "other" in allowed)
+        waiting = asyncio.ensure_future(ids(one))
+        log.add([job(1)])
+        assert await waiting == [1]
+        allowed.remove("one")
+        assert await ids(one) == []
+        assert (one.is_open, other.is_open) == (False, True)
+        assert await ids(other) == [1]
+
+    on_loop(test)

@@ -6,14 +6,19 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from typing import Any, TypeVar
 
+import pytest
+
 from jobpipe.config.values import read_queues
-from jobpipe.delivery.hub import Hint
+from jobpipe.delivery.hub import Hint, Hub
+from jobpipe.model.change import Change, Changes
 from jobpipe.model.job import Claimed, Lane
+from jobpipe.model.state import State
 from jobpipe.model.worker import NewWorker
 from jobpipe.policy.retry import ListDelays
 from jobpipe.runtime.handout import Handout, Wish
 from jobpipe.runtime.lanes import LaneChoice
 from jobpipe.runtime.referee import Referee
+from jobpipe.runtime.telling import Telling
 from jobpipe.runtime.unparker import Unparkers
 from jobpipe.store.port import Capabilities, Operation
 from jobpipe.store.stepping import step
@@ -37,6 +42,7 @@ class Store:
         self.claims = 0
         self.given_back: list[int] = []
         self.ended: list[int] = []
+        self.expired: set[int] = set()
         self.gate: asyncio.Event | None = None
         self._id = 0
 
@@ -57,7 +63,9 @@ class Store:
                 self.claims += 1
                 return self._taken(statement)
             case "give_back":
-                self.given_back += [row[0] for row in statement.batch.rows]
+                ids = [row[0] for row in statement.batch.rows]
+                self.given_back += ids
+                return [{"id": id, "queue": "a", "priority": 0, "rank": id} for id in ids]
             case "end_worker":
                 self.ended.append(statement.params["worker"])
         return []
@@ -68,14 +76,17 @@ class Store:
             while self.queued.get(queue) and len(taken) < statement.params["limit"]:
                 self.queued[queue] -= 1
                 self._id += 1
-                row = (self._id, 1, 1, "t", queue, priority, "{}", 1, None, 0, self._id, 1, None)
-                taken.append(dict(zip(Claimed.__struct_fields__, (*row, False, None), strict=True)))
+                expired = self._id in self.expired
+                facts = (self._id, 1, 1, "t", queue, priority, "{}", 1, None, expired, self._id)
+                row = zip(Claimed.__struct_fields__, (*facts, 1, None, False, None), strict=True)
+                taken.append(dict(row))
         return taken
 
 
-def handout(store: Any) -> Handout:
+def handout(store: Any, hub: Hub | None = None) -> Handout:
     referee = Referee(Registry(), ListDelays((1.0,)), 1_000)
-    made = Handout(store, referee, Unparkers(store, lambda hint: None), 1.0)
+    telling = Telling(hub or Hub())
+    made = Handout(store, referee, Unparkers(store, lambda hint: None), telling, 1.0)
     made.hint(Hint({A: 1, B: 1}))
     return made
 
@@ -214,3 +225,28 @@ def test_a_look_asks_once_for_all_who_wait() -> None:
         await asyncio.gather(*tasks)
 
     run(main)
+
+
+@pytest.mark.parametrize("is_watched", [True, False])
+def test_what_becomes_of_jobs_is_told_while_somebody_watches(is_watched: bool) -> None:
+    async def main() -> None:
+        store, hub, hints = Store(a=3), Hub(), list[Hint]()
+        hub.is_watched_elsewhere = is_watched
+        hub.subscribe(hints.append)
+        store.expired = {1}
+        made = handout(store, hub)
+        store.gate = asyncio.Event()
+        gone = asyncio.create_task(made.grant(wish(slots=3), LONG))
+        await asyncio.sleep(0.01)
+        gone.cancel()
+        store.gate.set()
+        await asyncio.wait([gone])
+        runs, back = changes("running", 2, 3), changes("queued", 2, 3)
+        told = [Hint(changes=runs), Hint(changes=changes("failed", 1)), Hint({A: 2}, changes=back)]
+        assert hints == (told if is_watched else [Hint({A: 2})])
+
+    run(main)
+
+
+def changes(state: str, *ids: int) -> Changes:
+    return Changes(tuple(Change(id, State(state), "a") for id in ids))

@@ -23,7 +23,7 @@ def referee(tasks: Tasks | None = None) -> Referee:
 
 
 def standing(attempt: int = 1, task: str = "far") -> Standing:
-    return Standing(5, 3, State.RUNNING, 8, task, attempt, 3, 1_000, 4_000)
+    return Standing(5, 3, State.RUNNING, 8, task, "far", attempt, 3, 1_000, 4_000)
 
 
 def report(signal: Signal | None = None, **fields: Any) -> Report:

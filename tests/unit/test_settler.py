@@ -7,9 +7,11 @@ from typing import Any, TypeVar
 
 import pytest
 
-from jobpipe.delivery.hub import Hint
+from jobpipe.delivery.hub import Hint, Hub
 from jobpipe.errors import StoreUnavailable
+from jobpipe.model.change import Change, Changes
 from jobpipe.model.signals import Retry
+from jobpipe.model.state import State
 from jobpipe.policy.retry import ListDelays
 from jobpipe.runtime.referee import Referee, Report
 from jobpipe.runtime.settler import Settler
@@ -40,7 +42,7 @@ class Store:
                 return [{"lease_until": 9}]
             case "standing":
                 facts = {"token": 1, "claim": 7, "task": "t", "attempt": 1, "max_attempts": 3}
-                times = {"started_at": 1, "now": 2, "state": "running"}
+                times = {"started_at": 1, "now": 2, "state": "running", "queue": "q"}
                 return [{"id": id, **facts, **times} for id in statement.params["ids"]]
             case "held":
                 return [{}]
@@ -57,9 +59,11 @@ class Store:
         ]
 
 
-def settle(store: Store, *reports: Report) -> tuple[Any, list[Hint]]:
-    hints: list[Hint] = []
-    settler = Settler(store.run, Referee(Registry(), ListDelays((5.0,)), 1_000), hints.append)
+def settle(store: Store, *reports: Report, is_watched: bool = False) -> tuple[Any, list[Hint]]:
+    hub, hints = Hub(), list[Hint]()
+    hub.is_watched_elsewhere = is_watched
+    hub.subscribe(hints.append)
+    settler = Settler(store.run, Referee(Registry(), ListDelays((5.0,)), 1_000), hub)
     return asyncio.run(settler.settle(7, reports)), hints
 
 
@@ -85,3 +89,11 @@ def test_a_store_that_is_away_is_no_bad_result() -> None:
 def test_a_retry_is_told_to_who_promotes() -> None:
     _, hints = settle(Store(), Report(id=1, token=1, signal=Retry(after=2)))
     assert [hint.due_in_us for hint in hints] == [2_000_000]
+
+
+def test_ends_are_told_while_somebody_watches() -> None:
+    reports = Report(id=1, token=1), Report(id=2, token=1, result="bad"), Report(id=3, token=9)
+    _, hints = settle(Store(), *reports, is_watched=True)
+    ends = Change(1, State.SUCCEEDED, "q"), Change(2, State.FAILED, "q")
+    assert hints == [Hint(changes=Changes(ends))]
+    assert settle(Store(), *reports)[1] == []

@@ -26,6 +26,9 @@ CROWD, CROWDED_SECONDS = 10, 0.02
 listens is busy, and each message costs as much as storing a job."""
 LANES_MAX = 50
 """Most lanes named in a message (PostgreSQL allows 8,000 bytes); beyond it, it says "look"."""
+CHANGES_SECONDS = 0.05
+"""How long a hint that says only what has changed may wait for more: who watches gathers for
+longer, and each message costs who sends it as much as a job."""
 BYTES_MAX = 7_999
 RETRY_SECONDS = 0.2
 
@@ -49,12 +52,13 @@ class NotifySender:
         self._process = os.getpid()
 
     def __call__(self, hint: Hint) -> None:
-        if hint.heard or not (hint.is_look or hint.is_for_workers or self._is_watched()):
+        if hint.heard or not (_is_urgent(hint) or self._is_watched()):
             return
         if self._process != os.getpid():  # the thread stayed with the parent, maybe with the lock
             self._begin()
         with self._lock:
             self._hints += 1
+            is_first = self._pending is None
             if self._pending is None:
                 self._pending = hint
             elif not _says(self._pending, hint):
@@ -64,7 +68,7 @@ class NotifySender:
                 with suppress(RuntimeError):  # no thread to be had: a hint may be lost
                     thread.start()
                     self._thread = thread
-            if self._asleep:  # else it looks by itself when the interval has passed
+            if self._asleep and (is_first or _is_urgent(hint)):  # else it looks before long
                 self._news.notify()
 
     def close(self) -> None:
@@ -79,12 +83,15 @@ class NotifySender:
     def _is_watched(self) -> bool:
         return self._hub.is_watched_elsewhere
 
+    def _is_due(self) -> bool:
+        return self._pending is None or _is_urgent(self._pending) or self._closing.is_set()
+
     def _run(self) -> None:
         while True:
             with self._lock:
                 self._asleep = True
-                while self._pending is None and not self._closing.is_set():
-                    self._news.wait()
+                self._news.wait_for(lambda: self._pending is not None or self._closing.is_set())
+                self._news.wait_for(self._is_due, CHANGES_SECONDS)
                 self._asleep = False
                 hint, self._pending = self._pending, None
                 hints, self._hints = self._hints, 0
@@ -98,6 +105,11 @@ class NotifySender:
                 if hint.changes is not None and not self._closing.wait(RETRY_SECONDS):
                     self(Hint(changes=change.UNKNOWN))
             self._closing.wait(CROWDED_SECONDS if hints >= CROWD else INTERVAL_SECONDS)
+
+
+def _is_urgent(hint: Hint) -> bool:
+    """Tell whether it is for workers, and not only for those who watch."""
+    return hint.is_look or hint.is_for_workers
 
 
 def _says(one: Hint, other: Hint) -> bool:

@@ -17,4 +17,5 @@ def asgi(app: Jobpipe, *, worker: bool = False) -> Service:
     auth = auth_of(app.settings)
     service = Service(app, ENDPOINTS, auth, worker=worker)
     service.condition.doubt = auth.doubt
+    service.condition.is_current = auth.is_current
     return service

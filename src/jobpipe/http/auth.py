@@ -72,7 +72,7 @@ class Auth:
         """Tell whether who was let in would be still: for answers that last."""
         if self._book is None:
             return principal == ANONYMOUS
-        known = {(entry.name, entry.role) for entry in self._book.entries()}
+        known = ((entry.name, entry.role) for entry in self._book.entries())
         return (principal.name, principal.role) in known
 
     def check_host(self, headers: Mapping[str, str]) -> None:

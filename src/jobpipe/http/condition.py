@@ -7,6 +7,7 @@ from collections.abc import Callable, Coroutine
 from functools import partial
 from typing import Any
 
+from jobpipe.http.endpoint import Principal
 from jobpipe.http.metrics import Requests
 
 
@@ -19,6 +20,8 @@ class Condition:
         self.requests = Requests()
         self.doubt: Callable[[], str | None] = lambda: None
         """Tells what keeps the service from its work, beside the store."""
+        self.is_current: Callable[[Principal], bool] = lambda _principal: True
+        """Tells whether who was let in would be still."""
         self._ends: dict[object, Callable[[], object]] = {}
 
     def stop(self) -> None:

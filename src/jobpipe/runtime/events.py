@@ -156,8 +156,10 @@ class EventLog:
         return int(number) if self.first <= int(number) <= self.last else None
 
     def _tick(self) -> None:
-        """One timer for all who wait: each second a fifteenth of them has waited long enough."""
+        """One timer for all: each second a fifteenth of those who wait has waited long enough."""
         self._timer = None
+        for reader in list(self._readers):
+            reader.check()
         self._second = (self._second + 1) % SILENCE_SECONDS
         for reader in list(self.waiting):
             if reader.seat == self._second:
@@ -171,6 +173,7 @@ class Subscription:
 
     __slots__ = (
         "_log",
+        "_may_go_on",
         "_replays_to",
         "_resets",
         "_waiter",
@@ -190,6 +193,7 @@ class Subscription:
         self._resets = number is None
         self._replays_to = log.last
         self._waiter: asyncio.Future[None] | None = None
+        self._may_go_on: Callable[[], bool] | None = None
 
     async def __aenter__(self) -> Self:
         await self.begun()
@@ -218,6 +222,15 @@ class Subscription:
         with suppress(TimeoutError):
             async with asyncio.timeout(BEGIN_SECONDS):
                 await self._log.begun.wait()
+
+    def keep_while(self, may_go_on: Callable[[], bool]) -> None:
+        """Close when this is not so any more: it is asked once a second."""
+        self._may_go_on = may_go_on
+
+    def check(self) -> None:
+        """Close if it may not go on."""
+        if self._may_go_on is not None and not self._may_go_on():
+            self.close()
 
     async def batch(self) -> list[Event]:
         """Wait for events; none after 15 s of silence, and when it is no longer open."""

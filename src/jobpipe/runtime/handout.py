@@ -17,13 +17,14 @@ from functools import partial
 from jobpipe.delivery.hub import Hint
 from jobpipe.errors import StoreUnavailable
 from jobpipe.failpoint import failpoint
+from jobpipe.model.change import Change
 from jobpipe.model.job import Claimed, Lane
 from jobpipe.model.worker import NewWorker
 from jobpipe.policy.frontier import Frontier
 from jobpipe.runtime import walks
 from jobpipe.runtime.lanes import LaneChoice
 from jobpipe.runtime.referee import Referee
-from jobpipe.runtime.telling import hint_of
+from jobpipe.runtime.telling import Telling
 from jobpipe.runtime.unparker import Unparkers
 from jobpipe.runtime.walks import Question, Walks
 from jobpipe.store.ops import claim as claim_ops
@@ -70,12 +71,18 @@ class Handout:
     """All who ask one service for jobs; used on one event loop."""
 
     def __init__(
-        self, store: AsyncStore, referee: Referee, unparkers: Unparkers, poll_seconds: float
+        self,
+        store: AsyncStore,
+        referee: Referee,
+        unparkers: Unparkers,
+        telling: Telling,
+        poll_seconds: float,
     ) -> None:
         self.frontier = Frontier(poll_seconds)
         self._store = store
         self._referee = referee
         self._unparkers = unparkers
+        self._telling = telling
         self._lanes: frozenset[Lane] = frozenset()
         self._paused: frozenset[str] = frozenset()
         self._wishes: dict[Wish, None] = {}
@@ -200,11 +207,11 @@ class Handout:
     async def _take(
         self, wish: Wish, lanes: Sequence[Lane], limit: int, after: Mapping[Lane, int]
     ) -> Sequence[Claimed]:
-        given: list[Claimed] = []
+        kept = ops.Sorted((), (), ())
 
         def sort(found: Sequence[Claimed]) -> ops.Sorted:
+            nonlocal kept
             kept = self._referee.sort(found, wish.tasks, has_jobs=bool(wish.jobs))
-            given[:] = kept.jobs
             return kept
 
         answer = await self._store.run(
@@ -220,12 +227,16 @@ class Handout:
             )
         )
         failpoint("hand_out.taken")
+        if not answer.found:  # what was sorted, if anything, was undone and tried again
+            return ()
         self._referee.tell_unrun(answer.found, wish.tasks)
-        wish.jobs += given
+        wish.jobs += kept.jobs
         if answer.claim is not None:
             wish.claim, wish.lease_until = answer.claim, answer.lease_until
-        if answer.back:
-            self.hint(hint_of(answer.back))
+        queues = {job.id: job.queue for job in answer.found}
+        ended = [Change(end.id, end.state, queues[end.id]) for end in kept.ended]
+        self._telling.claimed(kept.jobs)
+        self._telling.queued(answer.back, ended)
         return answer.found
 
     async def _give_back(self, wish: Wish) -> None:
@@ -233,4 +244,6 @@ class Handout:
             held = [Held(job.id, job.token, job.rank, job.claim_id) for job in wish.jobs]
             queued = await self._store.run(claim_ops.give_back(held))
             await self._store.run(end_worker(wish.claim))
-            self.hint(hint_of(queued))
+            self._telling.queued(queued)
+            if len(queued) < len(held):  # a cancel came first
+                self._telling.something()

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Protocol, TypeVar
 
-from jobpipe.delivery.hub import Hint
+from jobpipe.delivery.hub import Hint, Hub
 from jobpipe.errors import JobpipeError
+from jobpipe.model.change import Change
 from jobpipe.model.job import Finish
 from jobpipe.model.state import Reason
 from jobpipe.runtime.finisher import unstorable
 from jobpipe.runtime.referee import Referee, Report
+from jobpipe.runtime.telling import Telling
 from jobpipe.store.ops import hand_out as ops
 from jobpipe.store.ops.hand_out import Settled
 from jobpipe.store.port import Operation
@@ -28,10 +30,10 @@ class Run(Protocol):
 class Settler:
     """Judges reports, writes the outcomes, and tells those whom they concern."""
 
-    def __init__(self, run: Run, referee: Referee, ring: Callable[[Hint], None]) -> None:
+    def __init__(self, run: Run, referee: Referee, hub: Hub) -> None:
         self._run = run
         self._referee = referee
-        self._ring = ring
+        self._hub = hub
 
     async def settle(self, claim: int, reports: Sequence[Report]) -> Settled:
         """Record how jobs of a claim ended; raises LeaseLost when it has ended before."""
@@ -44,9 +46,11 @@ class Settler:
         settled = await self._write(claim, outcomes)
         tasks = {stood.id: stood.task for stood in stands.values()}
         self._referee.tell(outcomes, settled, tasks)
+        ends = [Change(end.id, end.state, stands[end.id].queue) for end in settled.taken]
+        Telling(self._hub).changed(ends)
         delays = [end.delay_us for end in outcomes if end.delay_us is not None]
         if delays:
-            self._ring(Hint(due_in_us=min(delays)))
+            self._hub.ring(Hint(due_in_us=min(delays)))
         return settled
 
     async def _write(self, claim: int, outcomes: Sequence[Finish]) -> Settled:

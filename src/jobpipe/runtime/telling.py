@@ -46,6 +46,12 @@ class Telling:
         places = [(job.queue, end.state) for job, end in pairs if job is not None]
         self._ring(changes_of([job.id for job in jobs if job is not None], places))
 
+    def changed(self, changes: Sequence[Change]) -> None:
+        """Jobs stand elsewhere now."""
+        if changes and self._hub.is_watched:
+            places = [(change.queue, change.state) for change in changes]
+            self._ring(changes_of([change.id for change in changes], places))
+
     def something(self) -> None:
         """Jobs have changed that nobody names."""
         if self._hub.is_watched:

@@ -12,6 +12,7 @@ import asyncio
 import time
 from collections import Counter, deque
 from collections.abc import Awaitable, Callable, Iterable, Mapping
+from concurrent.futures import CancelledError
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, Protocol, TypeVar
@@ -42,6 +43,8 @@ SETTLE_SECONDS = 1.2
 """When every worker has heard that somebody watches."""
 LINGER_SECONDS = 10.0
 """How long the watch goes on without readers: one who was cut off comes back within that."""
+CLOSE_SECONDS = 5.0
+"""How long a thread waits for the end of a watch on a loop elsewhere."""
 NEW_MAX = 1_000
 """Most new jobs that are read at once; beyond them nobody counts."""
 KNOWN_MAX = 10_000
@@ -108,6 +111,24 @@ class Watching:
         if self._ending is not None:
             await asyncio.wait([self._ending])
 
+    def close_now(self) -> None:
+        """End it like ``close``, from any thread; a loop that does not run has ended it already.
+
+        On its own loop nothing can be awaited: readers end, the watch goes soon after, and what
+        it had in the store runs out by itself.
+        """
+        loop = self._loop
+        if loop is None or not loop.is_running():
+            return
+        if _is_here(loop):
+            self._log.close()
+            if self._task is not None:
+                self._open_kit().hub.watch = None
+                self._end()
+            return
+        with suppress(TimeoutError, CancelledError, RuntimeError):  # it is busy, or just ends
+            asyncio.run_coroutine_threadsafe(self.close(), loop).result(CLOSE_SECONDS)
+
     def _emptied(self) -> None:
         if self._loop is not None:
             self._linger = self._loop.call_later(LINGER_SECONDS, self._end)
@@ -126,6 +147,13 @@ class Watching:
             await Watch(kit, self._log).run()
         finally:
             self._log.forget()
+
+
+def _is_here(loop: asyncio.AbstractEventLoop) -> bool:
+    try:
+        return asyncio.get_running_loop() is loop
+    except RuntimeError:
+        return False
 
 
 class Watch:

@@ -11,6 +11,11 @@ from jobpipe.verbs.whole import Whole
 class Verbs(StoredJobs, Whole, Claims, Events):
     """All verbs that need no more than what an application has been told."""
 
+    def close(self) -> None:
+        """End what watches, and close every connection; the next use opens them again."""
+        self._stop_watching_now()
+        super().close()
+
     async def aclose(self) -> None:
         """End what watches on this loop, and close every connection."""
         await self._stop_watching()

@@ -50,13 +50,15 @@ class Claims(OwnStore):
         """
         from jobpipe.runtime.caretaker import Caretaker
         from jobpipe.runtime.handout import Handout
+        from jobpipe.runtime.telling import Telling
         from jobpipe.runtime.unparker import Unparkers
 
         backend = await self._access.store(WISH).aopened()
         kit = backend.worker_kit(Registry(), self.hub)
         options = self._caretaker_options()
         unparkers = Unparkers(kit.store, self.hub.ring)
-        handout = Handout(kit.store, self._referee(), unparkers, options.poll_seconds)
+        telling, poll_seconds = Telling(self.hub), options.poll_seconds
+        handout = Handout(kit.store, self._referee(), unparkers, telling, poll_seconds)
         caretaker = Caretaker(kit, options, handout)
         running = asyncio.create_task(caretaker.run())
         ready = asyncio.create_task(caretaker.ready.wait())
@@ -152,7 +154,7 @@ class Claims(OwnStore):
         from jobpipe.runtime.settler import Settler
 
         claims.check_once(items)
-        settler = Settler(self._arun, self._referee(), self.hub.ring)
+        settler = Settler(self._arun, self._referee(), self.hub)
         settled = await settler.settle(claim, [report(item) for item in items])
         return claims.settled_view(items, settled)
 

@@ -50,6 +50,10 @@ class Events(OwnStore):
         if self._watching is not None:
             await self._watching.close()
 
+    def _stop_watching_now(self) -> None:
+        if self._watching is not None:
+            self._watching.close_now()
+
     def _watching_kit(self) -> WatchingKit:
         from jobpipe.runtime.watching import WatchingKit
 

@@ -49,6 +49,10 @@ class Reader:
     def of(self, kind: str) -> list[dict[str, Any]]:
         return [event.data for event in list(self.heard) if event.kind == kind]
 
+    @property
+    def has_ended(self) -> bool:
+        return self._reading.done()
+
     def leave(self) -> str:
         """Read no more; return the last id."""
 
@@ -236,6 +240,34 @@ def test_the_watch_ends_with_its_last_reader(
         until(lambda: not jp.hub.is_watched)
     assert not seer.hub.is_watched
     assert Reader(loop_thread, seer, id).kinds().keys() <= {"reset", "counts"}
+
+
+def test_closing_in_another_thread_ends_the_watch(
+    site: Site, seer: Jobpipe, loop_thread: LoopThread
+) -> None:
+    reader = read(loop_thread, seer)
+    seer.close()
+    until(lambda: reader.has_ended)
+    assert site.place.sql("SELECT id FROM {p}watch") == []
+    assert not seer.hub.is_watched
+    assert seer._access._backend is None
+
+
+def test_closing_on_its_own_loop_ends_the_watch_and_leaves_its_row_to_time(
+    site: Site, seer: Jobpipe, loop_thread: LoopThread
+) -> None:
+    async def close() -> None:
+        seer.close()
+
+    reader = read(loop_thread, seer)
+    loop_thread.run(close())
+    until(lambda: reader.has_ended and not seer.hub.is_watched)
+    assert seer.hub.watch is None
+    assert len(site.place.sql("SELECT id FROM {p}watch")) == 1
+    assert seer._access._backend is None
+    again = read(loop_thread, seer)
+    job = site.enqueue(seer.remote_task("far"))
+    until(lambda: again.states(job.id) == ["queued"])
 
 
 def test_a_watch_whose_row_has_gone_begins_another(

@@ -269,6 +269,7 @@ def test_where_jobs_stand(lab: Lab) -> None:
     assert (stands.id, stands.token, stands.claim) == (job.id, 1, claim)
     assert (stands.state, stands.task, stands.attempt) == (State.RUNNING, "t", 1)
     assert (stands.max_attempts, stands.started_at is not None) == (5, True)
+    assert stands.queue == "default"
 
 
 def test_other_lanes_are_left_alone(lab: Lab) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
+from functools import partial
 from typing import TYPE_CHECKING, Annotated
 
 from msgspec import Meta, Struct
@@ -28,7 +29,8 @@ Each event has an `id`, a kind and JSON data: `job` {id, state, queue}, where a 
 `counts` {changes: [{queue, state, jobs}], complete}, how many jobs came to which state where too
 many changed to name them (`complete` is false where more changed than that); `queue` {queue,
 paused}; `reset` {}, when some events were missed: read anew what you show. A comment every 15
-seconds tells that the stream lives. It ends when the service stops; come back with the last id."""
+seconds tells that the stream lives. It ends when the service stops, and when the token is revoked;
+come back with the last id."""
 
 
 class EventQuery(Struct, forbid_unknown_fields=True):
@@ -52,6 +54,7 @@ async def stream_events(call: Call) -> Response:
         queue_name=query.queue,
         job=query.job,
     )
+    events.keep_while(partial(call.condition.is_current, call.principal))
     return EventStream(events, call.condition)
 
 

@@ -68,6 +68,7 @@ class Standing(Struct, frozen=True):
     claim: int | None
     """Who held it last."""
     task: str
+    queue: str
     attempt: int
     max_attempts: int
     started_at: int | None
@@ -239,6 +240,7 @@ def _standing(ids: Sequence[int]) -> Op[dict[int, Standing]]:
             STATES[row["state"]],
             row["claim"],
             row["task"],
+            row["queue"],
             row["attempt"],
             row["max_attempts"],
             row["started_at"],

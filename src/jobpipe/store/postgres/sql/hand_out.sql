@@ -19,7 +19,8 @@ WHERE worker_id = CAST(:claim AS bigint) ORDER BY job_id
 
 -- name: standing
 SELECT
-    id, token, state, worker_id AS claim, task, attempt, max_attempts, started_at, :now AS now
+    id, token, state, worker_id AS claim, task, queue, attempt, max_attempts, started_at,
+    :now AS now
 FROM {p}job WHERE id = ANY (CAST(:ids AS bigint[]))
 
 -- name: log_extent

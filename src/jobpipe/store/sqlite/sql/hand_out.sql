@@ -17,8 +17,8 @@ SELECT job_id AS id, token FROM {p}cancel_request WHERE worker_id = :claim ORDER
 
 -- name: standing
 SELECT
-    j.id, j.token, j.state, j.worker_id AS claim, j.task, j.attempt, j.max_attempts, j.started_at,
-    :now AS now
+    j.id, j.token, j.state, j.worker_id AS claim, j.task, j.queue, j.attempt, j.max_attempts,
+    j.started_at, :now AS now
 FROM json_each(:ids) AS wanted
 CROSS JOIN {p}job AS j ON j.id = wanted.value
 
