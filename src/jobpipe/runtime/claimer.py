@@ -23,12 +23,13 @@ from jobpipe.runtime import walks
 from jobpipe.runtime.lanes import LaneChoice
 from jobpipe.runtime.walks import Question, Walks
 from jobpipe.store.ops import claim as ops
-from jobpipe.store.ops.claim import Held
+from jobpipe.store.ops.claim import Held, Queued
 from jobpipe.store.port import AsyncStore
 from jobpipe.telemetry.events import StoreBack, StoreLost, emit
 
 AHEAD_SECONDS = 0.1
-"""How long a short job may wait here while another worker has none."""
+"""How long a job waits here, as long as jobs take what those before it took; what waits longer
+is given back with a later look."""
 
 AHEAD_MAX = 2_000
 """Twice ``CLAIM_MAX``: as many wait here as the store is taking meanwhile."""
@@ -298,15 +299,17 @@ class Claimer:
             return False
         return True
 
-    async def give_back(self, claims: Sequence[Held]) -> None:
-        """Queue claims again, uncharged; raises StoreUnavailable."""
+    async def give_back(self, claims: Sequence[Held]) -> list[Queued]:
+        """Queue claims again, uncharged; returns those that are. Raises StoreUnavailable."""
         if not claims:
-            return
+            return []
         failpoint("give_back.before")
-        for queued in await self._store.run(ops.give_back(claims)):
+        back = await self._store.run(ops.give_back(claims))
+        for queued in back:
             self.frontier.lower(queued.lane, queued.rank)
         self._is_exhausted = False
         self.records.end([(held.id, held.token) for held in claims])
+        return back
 
     async def _wait(self) -> None:
         self._rests = self._is_exhausted and not self._doubts

@@ -47,7 +47,7 @@ IDLE_CONTROL_SECONDS = 1.0
 """How often while nothing runs; in any case at each poll."""
 
 AHEAD_WAIT_SECONDS = 0.2
-"""Read-ahead that no slot took for so long is given back: a long job holds it up."""
+"""Read-ahead that waits for so long between two looks is given back: long jobs hold it up."""
 
 SHORT_US = 50_000
 """Only runs shorter than this count for the read-ahead."""
@@ -358,8 +358,9 @@ class Incarnation:
             raise TimeoutError(f"outcomes could not be written within {seconds:g} s")
 
     async def _give_back(self, claims: Sequence[Held]) -> int:
-        await self.claimer.give_back(claims)
-        if claims:
+        back = await self.claimer.give_back(claims)
+        self._telling.queued(back)
+        if len(back) < len(claims):  # some were cancelled, or are not ours any more
             self._telling.something()
         return len(claims)
 

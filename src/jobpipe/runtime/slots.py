@@ -59,7 +59,9 @@ class Slots:
         self.count = count
         self.running: dict[Key, Attempt] = {}
         self.waiting: deque[Claimed] = deque()
-        self._ended_ns = time.monotonic_ns()
+        self._ended_ns = self._marked_ns = time.monotonic_ns()
+        self._mark: Claimed | None = None
+        """Waited as the last one when somebody asked whether the slots are held up."""
         self._judge = judge
         self._settle_outcome = settle
         self._freed = freed
@@ -91,10 +93,14 @@ class Slots:
         return bool(self._busy or self.waiting)
 
     def is_held_up(self, seconds: float) -> bool:
-        """Tell whether attempts wait and no slot has become free for so long."""
+        """Tell whether attempts wait and no slot has become free for so long, or what waited when
+        this was asked so long ago still does."""
         if self._busy < self.count or not self.waiting:
             return False
-        return time.monotonic_ns() - self._ended_ns > seconds * 1e9
+        now = time.monotonic_ns()
+        if all(waits is not self._mark for waits in self.waiting):
+            self._mark, self._marked_ns = self.waiting[-1], now
+        return now - min(self._ended_ns, self._marked_ns) > seconds * 1e9
 
     @property
     def is_stopping(self) -> bool:
