@@ -183,13 +183,14 @@ class Worker:
 
     async def _give_back_former(self) -> None:
         """What former incarnations ended counts, if it still may; what they hold is given back."""
+        telling = Telling(self._kit.hub)
         while self._unwritten:
             await write_late(self._kit.store, self._unwritten[:BATCH_MAX])
-            Telling(self._kit.hub).something()
+            telling.something()
             del self._unwritten[:BATCH_MAX]
         while self._over:
             held = await self._kit.store.run(claim.held(self._over[-1]))
             if held:
-                await self._kit.store.run(claim.give_back(held))
+                telling.queued(await self._kit.store.run(claim.give_back(held)))
             await self._kit.store.run(ops.end_worker(self._over[-1]))
             self._over.pop()
