@@ -16,12 +16,13 @@ async function call(path, body) {
 }
 
 async function run(claim, { id: job, token, task, args }) {
+  let how = "finish", said;
   try {
-    const result = await tasks[task](args);
-    await call(`/${claim}/finish`, { jobs: [{ job, token, result }] });
+    said = { result: await tasks[task](args) };
   } catch ({ name: type, message, stack: traceback }) {
-    await call(`/${claim}/fail`, { jobs: [{ job, token, error: { type, message, traceback } }] });
+    [how, said] = ["fail", { error: { type, message, traceback } }];
   }
+  await call(`/${claim}/${how}`, { jobs: [{ job, token, ...said }] });
 }
 
 const wanted = { worker: `node-${process.pid}`, queues: "node", slots: 4, wait_seconds: 30 };
