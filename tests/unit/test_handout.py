@@ -43,10 +43,13 @@ class Store:
         self.given_back: list[int] = []
         self.ended: list[int] = []
         self.expired: set[int] = set()
+        self.undoes = False
         self.gate: asyncio.Event | None = None
         self._id = 0
 
     async def run(self, operation: Operation[T]) -> T:
+        if self.undoes and operation.name == "hand_out":
+            step(operation, self._answer)
         answer = step(operation, self._answer)
         if self.gate is not None and operation.name == "hand_out":
             await self.gate.wait()
@@ -197,6 +200,17 @@ def test_who_was_woken_and_gives_up_wakes_the_next() -> None:
         tasks[0].cancel()  # in the same turn of the loop: it never claims
         assert await tasks[1]
         assert granted(wishes[1]) == [1]
+
+    run(main)
+
+
+def test_what_a_try_that_was_undone_had_found_is_not_handed_out() -> None:
+    async def main() -> None:
+        store = Store(a=1)
+        store.undoes = True  # and then somebody else took the job
+        wished = wish()
+        assert not await handout(store).grant(wished, 0)
+        assert granted(wished) == []
 
     run(main)
 
