@@ -7,6 +7,7 @@ import http.client
 import json
 import threading
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
@@ -231,6 +232,21 @@ def test_what_ends_with_a_service_is_told_once() -> None:
     condition.stop()
     condition.when_stopping(lambda: told.append("late"))
     assert told == ["one", "late"]
+
+
+def test_open_streams_are_counted(client: TestClient) -> None:
+    def counted() -> str:
+        lines = client.get("/metrics").text.splitlines()
+        return next(line for line in lines if line.startswith("jobpipe_http_streams "))
+
+    service: Any = client.app
+    assert client.portal is not None
+    with ThreadPoolExecutor() as threads:
+        stream = threads.submit(client.get, PATH)
+        until(lambda: counted() == "jobpipe_http_streams 1.0")
+        client.portal.call(service.condition.stop)
+        assert stream.result(timeout=10).status_code == 200
+    assert counted() == "jobpipe_http_streams 0.0"
 
 
 def test_readers_who_leave_are_forgotten(app: Jobpipe, served: str) -> None:

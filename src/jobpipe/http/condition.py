@@ -15,7 +15,6 @@ class Condition:
     """Belongs to one service; used on its event loop."""
 
     def __init__(self) -> None:
-        self._stopping: asyncio.Event | None = None
         self.is_stopping = False
         self.requests = Requests()
         self.doubt: Callable[[], str | None] = lambda: None
@@ -27,8 +26,6 @@ class Condition:
     def stop(self) -> None:
         """Take no new work, and end what waits; twice is fine."""
         self.is_stopping = True
-        if self._stopping is not None:
-            self._stopping.set()
         for end in list(self._ends.values()):
             end()
 
@@ -51,11 +48,3 @@ class Condition:
             task.cancel()
         if not task.cancelled():
             task.result()
-
-    async def wait_for_stop(self) -> None:
-        """Return when the service stops."""
-        if self._stopping is None:
-            self._stopping = asyncio.Event()
-            if self.is_stopping:
-                self._stopping.set()
-        await self._stopping.wait()

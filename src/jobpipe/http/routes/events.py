@@ -74,6 +74,7 @@ class EventStream(Response):
         events = self._events
         leaving = asyncio.ensure_future(_left(receive, events.close))
         keep = self._condition.when_stopping(events.close)
+        self._condition.requests.streams.inc()
         try:
             await events.begun()
             await send({"type": "http.response.start", "status": 200, "headers": self.raw_headers})
@@ -83,6 +84,7 @@ class EventStream(Response):
                     await _send(send, _frames(await events.batch(), events.id))
             await send({"type": "http.response.body", "body": b"", "more_body": False})
         finally:
+            self._condition.requests.streams.dec()
             keep()
             leaving.cancel()
             events.close()
