@@ -28,6 +28,15 @@ def test_a_refusal_says_what_to_do(
     assert told in answer.json()["help"]
 
 
+@pytest.mark.parametrize("body", [{"task": "x" * 2_000_000}, {"x" * 2_000_000: 1}])
+def test_a_refusal_does_not_send_back_megabytes(
+    client: TestClient, body: dict[str, object]
+) -> None:
+    answer = client.post(JOBS, json=body)
+    assert answer.status_code == 422
+    assert len(answer.content) < 2_000
+
+
 @pytest.mark.parametrize("digits", [20, 900, 5_000, 60_000])
 def test_a_number_that_no_job_has_leads_nowhere(client: TestClient, digits: int) -> None:
     """Python refuses to read a number of more than 4,300 digits."""

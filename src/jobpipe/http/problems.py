@@ -40,6 +40,9 @@ HELP = {
 RETRY_SECONDS = {429: 1, 503: 1}
 """What Retry-After says where nobody knows better."""
 
+DETAIL_MAX = 1_000
+"""Most characters of a detail: it may name what was sent, but does not send it all back."""
+
 MEDIA = "application/problem+json"
 
 
@@ -58,7 +61,7 @@ class Problem(Exception):
         super().__init__(detail)
         self.status = status
         self.code = code
-        self.detail = detail
+        self.detail = detail[:DETAIL_MAX]
         self.help = help or HELP.get(status, "")
         self.headers = headers or {}
 

@@ -81,9 +81,10 @@ class Registry:
         """Return the task; raises UnknownTask, which tells the nearest names."""
         task = self._tasks.get(name)
         if task is None:
-            near = get_close_matches(name, self._tasks, n=3)
+            shown = name[:MAX_NAME_LENGTH]  # so that a name of megabytes costs nothing to compare
+            near = get_close_matches(shown, self._tasks, n=3)
             hint = f"; did you mean {' or '.join(near)}?" if near else ""
-            raise UnknownTask(f"no task is named {name[:MAX_NAME_LENGTH]!r}{hint}")
+            raise UnknownTask(f"no task is named {shown!r}{hint}")
         return task
 
 
