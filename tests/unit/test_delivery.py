@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import subprocess
+import sys
 import threading
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -215,6 +217,21 @@ def test_what_only_changed_waits_for_more_but_not_for_long(
     mailbox.arrived.clear()
     sender(Hint(changes=RUNS))
     assert mailbox.arrived.wait(LIMIT_SECONDS)
+
+
+PROGRAM = """
+from jobpipe.delivery.hub import Hint, Hub
+from jobpipe.delivery.notify import NotifySender
+from jobpipe.model.change import UNKNOWN
+
+hub = Hub()
+hub.is_watched_elsewhere = True
+NotifySender(hub, lambda hint: print(hint.changes == UNKNOWN))(Hint(changes=UNKNOWN))
+"""
+
+
+def test_a_program_that_ends_has_told_all() -> None:
+    assert subprocess.check_output([sys.executable, "-c", PROGRAM], text=True) == "True\n"
 
 
 def test_steering_is_sent_whoever_watches() -> None:

@@ -7,6 +7,7 @@ afterwards that something is missing.
 
 from __future__ import annotations
 
+import atexit
 import os
 import threading
 from collections.abc import Callable
@@ -68,11 +69,15 @@ class NotifySender:
                 with suppress(RuntimeError):  # no thread to be had: a hint may be lost
                     thread.start()
                     self._thread = thread
+                    atexit.register(self.close)  # a program that just ends has told all
             if self._asleep and (is_first or _is_urgent(hint)):  # else it looks before long
                 self._news.notify()
 
     def close(self) -> None:
         """Send what waits, then end the thread."""
+        atexit.unregister(self.close)
+        if self._process != os.getpid():  # both belong to the parent
+            return
         with self._lock:
             self._closing.set()
             self._news.notify()

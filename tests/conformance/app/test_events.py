@@ -250,7 +250,7 @@ def test_closing_in_another_thread_ends_the_watch(
     until(lambda: reader.has_ended)
     assert site.place.sql("SELECT id FROM {p}watch") == []
     assert not seer.hub.is_watched
-    assert seer._access._backend is None
+    assert seer._access.store("")._backend is None
 
 
 def test_closing_on_its_own_loop_ends_the_watch_and_leaves_its_row_to_time(
@@ -264,7 +264,7 @@ def test_closing_on_its_own_loop_ends_the_watch_and_leaves_its_row_to_time(
     until(lambda: reader.has_ended and not seer.hub.is_watched)
     assert seer.hub.watch is None
     assert len(site.place.sql("SELECT id FROM {p}watch")) == 1
-    assert seer._access._backend is None
+    assert seer._access.store("")._backend is None
     again = read(loop_thread, seer)
     job = site.enqueue(seer.remote_task("far"))
     until(lambda: again.states(job.id) == ["queued"])

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from jobpipe.delivery.hub import Hint, Hub
-from jobpipe.model.change import Change
+from jobpipe.model.change import UNKNOWN, Change
 from jobpipe.model.job import Claimed, Lane
 from jobpipe.model.state import Reason, State
 from jobpipe.runtime.supervisor.burial import Buried, Remains, bury
@@ -112,6 +112,7 @@ def test_what_ran_alone_is_charged_and_the_rest_is_given_back(lab: Lab, bench: B
         (30_000_000, ()),
         (None, tuple(lanes.items())),
     }
+    assert Hint(changes=UNKNOWN) in bench.hints
     told = [change for hint in bench.hints if hint.changes for change in hint.changes.jobs]
     assert Change(culprit.id, State.RETRYING, culprit.queue) in told
     assert Change(waited.id, State.QUEUED, waited.queue) in told

@@ -17,7 +17,7 @@ from dataclasses import dataclass
 
 from jobpipe.delivery.hub import Hint, Hub
 from jobpipe.failpoint import failpoint
-from jobpipe.model.change import changes_of
+from jobpipe.model.change import UNKNOWN, changes_of
 from jobpipe.model.job import Finish
 from jobpipe.model.state import State
 from jobpipe.policy.death import of_death
@@ -88,6 +88,7 @@ def bury(store: Store, hub: Hub, remains: Remains) -> Buried:
             for swept in store.run(ops.sweep([worker_id], only_known=True)):
                 hub.ring(hint_of(swept.queued, swept.ended))
         store.run(ops.end_worker(worker_id))
+        hub.ring(Hint(changes=UNKNOWN))  # what it did last and had not told yet
         charged += len(ends)
         suspects += len(again) + len(late)
         given_back += len(idle)
