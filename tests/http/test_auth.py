@@ -119,8 +119,35 @@ def test_without_tokens_this_machine_alone_is_served_under_its_own_names() -> No
     assert refused.status == 401
 
 
-def test_a_client_without_an_address_is_of_this_machine() -> None:
-    assert Auth(None)(scope(client=None), {"host": "localhost"}) == ANONYMOUS
+def test_a_client_without_an_address_is_of_no_machine() -> None:
+    with pytest.raises(Problem) as refused:
+        Auth(None)(scope(client=None), {"host": "localhost"})
+    assert (refused.value.status, refused.value.code) == (401, "unauthorized")
+    known = guarded()(scope(client=None), {"authorization": bearer("right")})
+    assert known == Principal(name="ann", role=Role.ADMIN)
+
+
+@pytest.mark.parametrize("header", ["forwarded", "via", "x_forwarded_for"])
+def test_without_tokens_nothing_is_served_that_a_proxy_passed_on(header: str) -> None:
+    """A proxy on this machine calls from a loopback address, and may send a loopback Host."""
+    passed_on = {"host": "localhost", header: "for=192.0.2.7"}
+    refused = judged(Auth(None), client="127.0.0.1", **passed_on)
+    assert isinstance(refused, Problem)
+    assert (refused.status, refused.code) == (403, "proxied")
+    assert "Set tokens" in refused.help
+    known = judged(guarded(), authorization=bearer("right"), **passed_on)
+    assert isinstance(known, Principal)
+
+
+def test_public_pages_are_shown_under_own_names_unless_tokens_are_set() -> None:
+    for host in ("localhost:8000", "127.0.0.1", "[::1]"):
+        Auth(None).check_public({"host": host})
+    with pytest.raises(Problem) as refused:
+        Auth(None).check_public({"host": "evil.example"})
+    assert (refused.value.status, refused.value.code) == (421, "wrong_host")
+    Auth(None, hosts=("jobs.example",)).check_public({"host": "jobs.example"})
+    for judge in (guarded(), guarded(hosts=("jobs.example",))):
+        judge.check_public({"host": "10.1.2.3:8000"})  # a probe asks by address
 
 
 def test_hosts_count_with_tokens_when_they_are_named() -> None:

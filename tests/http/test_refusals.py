@@ -28,6 +28,20 @@ def test_a_refusal_says_what_to_do(
     assert told in answer.json()["help"]
 
 
+@pytest.mark.parametrize("path", ["/", "/health", "/readyz", "/api/docs", "/api/openapi.json"])
+def test_a_strangers_name_for_this_machine_shows_nothing(client: TestClient, path: str) -> None:
+    assert client.get(path).status_code == 200
+    answer = client.get(path, headers={"Host": "evil.example"})
+    assert (answer.status_code, answer.json()["code"]) == (421, "wrong_host")
+
+
+@pytest.mark.parametrize("header", ["Forwarded", "X-Forwarded-For", "Via"])
+def test_a_proxy_in_front_needs_tokens(client: TestClient, header: str) -> None:
+    answer = client.get(JOBS, headers={header: "192.0.2.7"})
+    assert (answer.status_code, answer.json()["code"]) == (403, "proxied")
+    assert "Set tokens" in answer.json()["help"]
+
+
 @pytest.mark.parametrize("body", [{"task": "x" * 2_000_000}, {"x" * 2_000_000: 1}])
 def test_a_refusal_does_not_send_back_megabytes(
     client: TestClient, body: dict[str, object]

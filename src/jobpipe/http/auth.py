@@ -1,7 +1,8 @@
 """Who calls, and whether he is let in: the Host he names, the page he comes from, his token.
 
 Without tokens this machine alone is served, and only under its own names: a web page of a stranger
-whose name leads here (DNS rebinding) names another.
+whose name leads here (DNS rebinding) names another. A proxy on this machine would let everybody in,
+so what one passed on is refused then.
 """
 
 from __future__ import annotations
@@ -28,6 +29,8 @@ ANONYMOUS = Principal(name="anonymous", role=Role.ADMIN)
 
 READING = frozenset({"GET", "HEAD", "OPTIONS"})
 OWN_SITES = frozenset({"same-origin", "none"})
+PROXIED = frozenset({"forwarded", "via", "x-forwarded-for"})
+"""Headers with which a proxy tells of itself: what is near then is the proxy, and not who calls."""
 
 _HOST = re.compile(r"(?:\[([0-9A-Fa-f:.]+)\]|([A-Za-z0-9_.-]+))(?::\d{1,5})?")
 _BEARER = re.compile(r"bearer +([\x21-\x7e]+) *", re.IGNORECASE)
@@ -61,12 +64,27 @@ class Auth:
         """Return who calls; raises Problem."""
         self.check_host(headers)
         check_page(scope["method"], headers, self._origins)
-        address = scope["client"][0] if scope.get("client") else "127.0.0.1"
+        address = scope["client"][0] if scope.get("client") else ""
+        if self._book is not None:
+            return self._known(self._book, address, headers.get("authorization"))
+        if not is_loopback(address):
+            raise unauthorized()
+        if passed_on := sorted(PROXIED & headers.keys()):
+            raise Problem(
+                403,
+                "proxied",
+                f"without tokens no request is served that a proxy passed on ({passed_on[0]})",
+                help="Set tokens for the service: JOBPIPE_TOKENS_FILE and `jobpipe token create`.",
+            )
+        return ANONYMOUS
+
+    def check_public(self, headers: Mapping[str, str]) -> None:
+        """Refuse who asks for what everybody may see through a stranger's name.
+
+        Where tokens are set it is served under any name: a probe asks by address.
+        """
         if self._book is None:
-            if not is_loopback(address):
-                raise unauthorized()
-            return ANONYMOUS
-        return self._known(self._book, address, headers.get("authorization"))
+            self.check_host(headers)
 
     def is_current(self, principal: Principal) -> bool:
         """Tell whether who was let in would be still: for answers that last."""

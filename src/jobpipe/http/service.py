@@ -11,7 +11,7 @@ import re
 import time
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 import msgspec
 from starlette.routing import BaseRoute, Route, Router
@@ -31,8 +31,16 @@ from jobpipe.telemetry.events import RequestFailed, emit
 if TYPE_CHECKING:
     from jobpipe.application import Jobpipe
 
-Judge = Callable[[Scope, Mapping[str, str]], Principal]
-"""Tells who calls; raises Problem when nobody who may."""
+
+class Judge(Protocol):
+    """Tells who calls; raises Problem when nobody who may."""
+
+    def __call__(self, scope: Scope, headers: Mapping[str, str]) -> Principal:
+        """Return who calls."""
+
+    def check_public(self, headers: Mapping[str, str]) -> None:
+        """Look at who asks for what everybody may see."""
+
 
 NOBODY = Principal(name="anonymous", role=Role.ADMIN)
 
@@ -162,6 +170,7 @@ class _Door:
 
     def _admitted(self, endpoint: Endpoint, scope: Scope, headers: Mapping[str, str]) -> Principal:
         if endpoint.role == PUBLIC:
+            self._judge.check_public(headers)
             return NOBODY
         principal = self._judge(scope, headers)
         if not may(principal.role, endpoint.role):
