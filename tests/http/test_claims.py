@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -175,6 +176,53 @@ def test_a_stale_token_and_a_job_of_another_claim_are_refused(
         assert statuses(say(client, mine, what, item)) == ["lease_lost"]
     assert state(app, theirs["job"]) is State.RUNNING
     assert statuses(say(client, other, "finish", theirs)) == ["ok"]
+
+
+CALLERS = {name: f"a-secret-of-{name}" for name in ("ann", "bob")}
+
+
+@pytest.fixture
+def shared(store_url: str) -> Iterator[tuple[Jobpipe, TestClient, TestClient]]:
+    """An application and two callers with a token each; the second is an admin."""
+    roles = {"ann": "worker", "bob": "admin"}
+    entries = [
+        f"{name}:{roles[name]}:sha256:{hashlib.sha256(token.encode()).hexdigest()}"
+        for name, token in CALLERS.items()
+    ]
+    application = Jobpipe(store_url, tokens=",".join(entries))
+    application.remote_task("far", queue_name="far")
+    service = asgi(application)
+    headers = [{"Authorization": f"Bearer {token}"} for token in CALLERS.values()]
+    with TestClient(service, base_url=LOOPBACK, headers=headers[0]) as ann:
+        yield application, ann, TestClient(service, base_url=LOOPBACK, headers=headers[1])
+    application.close()
+
+
+@pytest.mark.parametrize("what", ["heartbeat", "finish", "fail", "snooze", "log", "progress"])
+def test_a_claim_of_somebody_else_is_as_if_it_had_ended(
+    shared: tuple[Jobpipe, TestClient, TestClient], what: str
+) -> None:
+    app, ann, bob = shared
+    enqueue(app)
+    mine, job = one(ann)
+    more = {"log": {"message": "x"}, "progress": {"done": 1}, "snooze": {"seconds": 9}}
+    items = [{**job, **more.get(what, {})}]
+    body = {} if what == "heartbeat" else {"lines" if what == "log" else "jobs": items}
+
+    def refused(client: TestClient, claim_id: int) -> dict[str, Any]:
+        answer = client.post(f"{CLAIMS}/{claim_id}/{what}", json=body)
+        assert answer.status_code == 409, answer.text
+        told: dict[str, Any] = answer.json()
+        return {key: told[key] for key in ("code", "detail")}
+
+    ended = {"code": "lease_lost", "detail": f"claim {mine} has ended; nothing was written"}
+    lease = {worker.name: worker for worker in app.workers()}["sh"].lease_until
+    assert refused(bob, mine) == ended
+    assert refused(bob, mine + 1)["code"] == "lease_lost"  # which there is not
+    assert {worker.name: worker for worker in app.workers()}["sh"].lease_until == lease
+    assert (state(app, job["job"]), app.logs(job["job"])) == (State.RUNNING, [])
+    assert statuses(say(ann, mine, "finish", job)) == ["ok"]
+    assert refused(bob, mine) == ended  # also what would be a repetition
 
 
 def test_a_repeated_finish_is_told_ok_and_another_is_not(app: Jobpipe, client: TestClient) -> None:

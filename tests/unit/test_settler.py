@@ -63,8 +63,8 @@ def settle(store: Store, *reports: Report, is_watched: bool = False) -> tuple[An
     hub, hints = Hub(), list[Hint]()
     hub.is_watched_elsewhere = is_watched
     hub.subscribe(hints.append)
-    settler = Settler(store.run, Referee(Registry(), ListDelays((5.0,)), 1_000), hub)
-    return asyncio.run(settler.settle(7, reports)), hints
+    settler = Settler(store.run, Referee(Registry(), ListDelays((5.0,)), 1_000), hub, 7, "sh")
+    return asyncio.run(settler.settle(reports)), hints
 
 
 def test_one_bad_result_fails_its_job_alone() -> None:

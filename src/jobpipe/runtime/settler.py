@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from typing import Protocol, TypeVar
 
 from jobpipe.delivery.hub import Hint, Hub
-from jobpipe.errors import JobpipeError
+from jobpipe.errors import JobpipeError, LeaseLost
 from jobpipe.model.change import Change
 from jobpipe.model.job import Finish
 from jobpipe.model.state import Reason
@@ -28,22 +28,23 @@ class Run(Protocol):
 
 
 class Settler:
-    """Judges reports, writes the outcomes, and tells those whom they concern."""
+    """Judges reports on one claim, writes the outcomes, and tells those whom they concern."""
 
-    def __init__(self, run: Run, referee: Referee, hub: Hub) -> None:
+    def __init__(self, run: Run, referee: Referee, hub: Hub, claim: int, caller: str) -> None:
         self._run = run
         self._referee = referee
         self._hub = hub
+        self._claim, self._caller = claim, caller
 
-    async def settle(self, claim: int, reports: Sequence[Report]) -> Settled:
-        """Record how jobs of a claim ended; raises LeaseLost when it has ended before."""
+    async def settle(self, reports: Sequence[Report]) -> Settled:
+        """Record how jobs ended; raises LeaseLost when the claim has ended or is another's."""
         stands = await self._run(ops.standing([report.id for report in reports]))
         outcomes = [
             self._referee.outcome(stands[report.id], report)
             for report in reports
             if report.id in stands and stands[report.id].token == report.token
         ]
-        settled = await self._write(claim, outcomes)
+        settled = await self._write(outcomes)
         tasks = {stood.id: stood.task for stood in stands.values()}
         self._referee.tell(outcomes, settled, tasks)
         ends = [Change(end.id, end.state, stands[end.id].queue) for end in settled.taken]
@@ -53,17 +54,31 @@ class Settler:
             self._hub.ring(Hint(due_in_us=min(delays)))
         return settled
 
-    async def _write(self, claim: int, outcomes: Sequence[Finish]) -> Settled:
+    async def _write(self, outcomes: Sequence[Finish]) -> Settled:
         try:
-            return await self._run(ops.settle(claim, outcomes, time.monotonic_ns()))
+            return await self._run(
+                ops.settle(self._claim, self._caller, outcomes, time.monotonic_ns())
+            )
         except JobpipeError:
             raise
         except Exception as error:  # the store refuses the data of one of them
             if len(outcomes) > 1:
-                return _joined([await self._write(claim, [end]) for end in outcomes])
-            if outcomes[0].reason is Reason.UNSTORABLE:
+                return await self._write_each(outcomes)
+            if not outcomes or outcomes[0].reason is Reason.UNSTORABLE:
                 raise
-            return await self._write(claim, [unstorable(outcomes[0], error)])
+            return await self._write([unstorable(outcomes[0], error)])
+
+    async def _write_each(self, outcomes: Sequence[Finish]) -> Settled:
+        """Write them one by one; when the claim ends on the way, what was written counts."""
+        parts: list[Settled] = []
+        for end in outcomes:
+            try:
+                parts.append(await self._write([end]))
+            except LeaseLost:
+                if not parts:
+                    raise
+                parts.append(Settled(None, frozenset(), []))
+        return _joined(parts)
 
 
 def _joined(parts: Sequence[Settled]) -> Settled:

@@ -74,9 +74,10 @@ class Claims(OwnStore):
             caretaker.stop()
             await running
 
-    async def aclaim(self, wanted: claims.NewClaim, host: str = "") -> claims.ClaimView:
-        """Hand out jobs, waiting for the first one as long as it says; ``host`` is the caller's.
+    async def aclaim(self, wanted: claims.NewClaim, caller: str = "") -> claims.ClaimView:
+        """Hand out jobs, waiting for the first one as long as it says.
 
+        The claim belongs to the caller: under another name the verbs below raise LeaseLost.
         Raises InvalidArguments; ConfigError outside of ``tending()``.
         """
         from jobpipe.runtime.handout import Wish
@@ -89,7 +90,7 @@ class Claims(OwnStore):
         queues = claims.queues_of(wanted)
         worker = NewWorker(
             name=claims.worker_of(wanted),
-            host=host,
+            host=caller,
             pid=0,
             pid_started="",
             slots=0,
@@ -102,23 +103,31 @@ class Claims(OwnStore):
             return claims.NOTHING
         return claims.claim_view(wish.claim, lease_us, wish.lease_until, wish.jobs)
 
-    async def aclaim_heartbeat(self, claim: int) -> claims.HeartbeatView:
+    async def aclaim_heartbeat(self, claim: int, caller: str = "") -> claims.HeartbeatView:
         """Renew the lease of a claim; raises LeaseLost when it has ended."""
-        return claims.heartbeat_view(await self._arun(ops.keep_claim(claim)))
+        return claims.heartbeat_view(await self._arun(ops.keep_claim(claim, caller)))
 
-    async def aclaim_finish(self, claim: int, said: claims.FinishedJobs) -> claims.VerdictsView:
+    async def aclaim_finish(
+        self, claim: int, said: claims.FinishedJobs, caller: str = ""
+    ) -> claims.VerdictsView:
         """Record that jobs went well; raises LeaseLost when the claim has ended."""
-        return await self._settle(claim, said.jobs, _finished)
+        return await self._settle(claim, caller, said.jobs, _finished)
 
-    async def aclaim_fail(self, claim: int, said: claims.FailedJobs) -> claims.VerdictsView:
+    async def aclaim_fail(
+        self, claim: int, said: claims.FailedJobs, caller: str = ""
+    ) -> claims.VerdictsView:
         """Record that jobs went wrong; raises LeaseLost when the claim has ended."""
-        return await self._settle(claim, said.jobs, _failed)
+        return await self._settle(claim, caller, said.jobs, _failed)
 
-    async def aclaim_snooze(self, claim: int, said: claims.SnoozedJobs) -> claims.VerdictsView:
+    async def aclaim_snooze(
+        self, claim: int, said: claims.SnoozedJobs, caller: str = ""
+    ) -> claims.VerdictsView:
         """Put jobs off, uncharged; raises LeaseLost when the claim has ended."""
-        return await self._settle(claim, said.jobs, _snoozed)
+        return await self._settle(claim, caller, said.jobs, _snoozed)
 
-    async def aclaim_log(self, claim: int, said: claims.Lines) -> claims.VerdictsView:
+    async def aclaim_log(
+        self, claim: int, said: claims.Lines, caller: str = ""
+    ) -> claims.VerdictsView:
         """Add lines to the logs of running jobs; raises LeaseLost when the claim has ended."""
         from jobpipe.runtime import hearsay
 
@@ -138,24 +147,28 @@ class Claims(OwnStore):
         settings = self.settings
         level = hearsay.level_number(settings.job_log_level)
         bounds = LogBounds(level, settings.job_log_lines, settings.job_log_bytes)
-        writing = ops.hear_lines(claim, lines, bounds, time.monotonic_ns())
+        writing = ops.hear_lines(claim, caller, lines, bounds, time.monotonic_ns())
         return claims.heard_view(said.lines, await self._arun(writing))
 
-    async def aclaim_progress(self, claim: int, said: claims.Progresses) -> claims.VerdictsView:
+    async def aclaim_progress(
+        self, claim: int, said: claims.Progresses, caller: str = ""
+    ) -> claims.VerdictsView:
         """Note how far running jobs are; raises LeaseLost when the claim has ended."""
         from jobpipe.runtime import hearsay
 
         words = [hearsay.progress(item.key, item.done, item.total, item.note) for item in said.jobs]
-        return claims.heard_view(said.jobs, await self._arun(ops.hear_progress(claim, words)))
+        return claims.heard_view(
+            said.jobs, await self._arun(ops.hear_progress(claim, caller, words))
+        )
 
     async def _settle(
-        self, claim: int, items: Sequence[I], report: Callable[[I], Report]
+        self, claim: int, caller: str, items: Sequence[I], report: Callable[[I], Report]
     ) -> claims.VerdictsView:
         from jobpipe.runtime.settler import Settler
 
         claims.check_once(items)
-        settler = Settler(self._arun, self._referee(), self.hub)
-        settled = await settler.settle(claim, [report(item) for item in items])
+        settler = Settler(self._arun, self._referee(), self.hub, claim, caller)
+        settled = await settler.settle([report(item) for item in items])
         return claims.settled_view(items, settled)
 
     async def _arun(self, operation: Operation[T]) -> T:

@@ -21,11 +21,12 @@ from tests.conformance.clock import SECOND
 from tests.conformance.lab import LANE, Lab, ending
 
 LEASE = 10 * SECOND
+CALLER = "shell-token"
 BOUNDS = LogBounds(level=20, lines=3, bytes=1_000)
 
 
 def elsewhere() -> NewWorker:
-    return NewWorker(name="sh", host="10.1.1.1", pid=0, pid_started="", slots=0, queues=["default"])
+    return NewWorker(name="sh", host=CALLER, pid=0, pid_started="", slots=0, queues=["default"])
 
 
 def all_of(found: Sequence[Claimed]) -> Sorted:
@@ -60,7 +61,7 @@ def handed(lab: Lab, jobs: int = 1) -> tuple[int, list[Claimed]]:
 
 
 def settle(lab: Lab, claim: int, *ends: Any) -> Settled:
-    return lab.run(ops.settle(claim, ends, time.monotonic_ns()))
+    return lab.run(ops.settle(claim, CALLER, ends, time.monotonic_ns()))
 
 
 def workers(lab: Lab) -> list[dict[str, Any]]:
@@ -76,7 +77,7 @@ def sweep(lab: Lab) -> None:
 def test_a_claim_is_a_worker_of_its_own_with_a_slot_for_each_job(lab: Lab) -> None:
     claim, jobs = handed(lab, 2)
     (row,) = workers(lab)
-    assert (row["id"], row["name"], row["host"], row["slots"]) == (claim, "sh", "10.1.1.1", 2)
+    assert (row["id"], row["name"], row["host"], row["slots"]) == (claim, "sh", CALLER, 2)
     assert row["ended_at"] is None
     assert [job.token for job in jobs] == [1, 1]
     assert lab.job(jobs[0].id).state is State.RUNNING
@@ -155,17 +156,40 @@ def test_a_claim_writes_nothing_of_what_another_holds(lab: Lab) -> None:
 def test_a_worker_of_ours_is_no_claim(lab: Lab) -> None:
     worker_id = lab.worker()
     with pytest.raises(LeaseLost):
-        lab.run(ops.keep_claim(worker_id))
+        lab.run(ops.keep_claim(worker_id, "here"))
+
+
+def test_a_claim_is_its_callers_alone(lab: Lab) -> None:
+    claim, (first, second) = handed(lab, 2)
+    settle(lab, claim, ending(first, State.SUCCEEDED))
+    before = workers(lab)
+    lab.clock.advance(SECOND)
+    now_ns = time.monotonic_ns()
+    for call in (
+        ops.keep_claim(claim, "other"),
+        ops.settle(claim, "other", [ending(second, State.SUCCEEDED)], now_ns),
+        ops.settle(claim, "other", [ending(first, State.SUCCEEDED)], now_ns),
+        ops.hear_lines(claim, "other", [line(second, "not mine")], BOUNDS, now_ns),
+        ops.hear_progress(claim, "other", [Progress(second.id, 1, 1)]),
+    ):
+        with pytest.raises(LeaseLost, match=f"claim {claim} has ended"):
+            lab.run(call)
+    assert workers(lab) == before  # nor was its lease renewed
+    assert (lab.job(second.id).state, lab.job(second.id).progress) == (State.RUNNING, None)
+    assert lab.run(report.read_log(second.id)) == []
+    settle(lab, claim, ending(second, State.SUCCEEDED))
+    with pytest.raises(LeaseLost, match=f"claim {claim} has ended"):
+        lab.run(ops.settle(claim, "other", [ending(second, State.SUCCEEDED)], now_ns))
 
 
 def test_each_call_renews_the_lease_for_as_long_as_it_was_given(lab: Lab) -> None:
     claim, (job, _) = handed(lab, 2)
     for call in (
-        lambda: lab.run(ops.keep_claim(claim)).lease_until,
-        lambda: lab.run(ops.hear_progress(claim, [Progress(job.id, 1, 1)])).lease_until,
+        lambda: lab.run(ops.keep_claim(claim, CALLER)).lease_until,
+        lambda: lab.run(ops.hear_progress(claim, CALLER, [Progress(job.id, 1, 1)])).lease_until,
         lambda: (
             lab.run(
-                ops.hear_lines(claim, [line(job, "x")], BOUNDS, time.monotonic_ns())
+                ops.hear_lines(claim, CALLER, [line(job, "x")], BOUNDS, time.monotonic_ns())
             ).lease_until
         ),
         lambda: settle(lab, claim, ending(job, State.SUCCEEDED)).lease_until,
@@ -183,10 +207,10 @@ def test_a_silent_claim_is_taken_back_like_a_dead_worker(lab: Lab) -> None:
     sweep(lab)
     assert (lab.job(job.id).state, lab.job(job.id).losses) == (State.QUEUED, 1)
     for call in (
-        ops.keep_claim(claim),
-        ops.settle(claim, [ending(job, State.SUCCEEDED)], time.monotonic_ns()),
-        ops.hear_lines(claim, [line(job, "late")], BOUNDS, time.monotonic_ns()),
-        ops.hear_progress(claim, [Progress(job.id, 1, 1)]),
+        ops.keep_claim(claim, CALLER),
+        ops.settle(claim, CALLER, [ending(job, State.SUCCEEDED)], time.monotonic_ns()),
+        ops.hear_lines(claim, CALLER, [line(job, "late")], BOUNDS, time.monotonic_ns()),
+        ops.hear_progress(claim, CALLER, [Progress(job.id, 1, 1)]),
     ):
         with pytest.raises(LeaseLost):
             lab.run(call)
@@ -197,9 +221,9 @@ def test_a_silent_claim_is_taken_back_like_a_dead_worker(lab: Lab) -> None:
 
 def test_a_heartbeat_tells_what_is_to_be_cancelled(lab: Lab) -> None:
     claim, (first, second) = handed(lab, 2)
-    assert lab.run(ops.keep_claim(claim)).cancels == []
+    assert lab.run(ops.keep_claim(claim, CALLER)).cancels == []
     lab.run(steer.cancel(second.id, Reason.BY_USER))
-    assert lab.run(ops.keep_claim(claim)).cancels == [(second.id, 1)]
+    assert lab.run(ops.keep_claim(claim, CALLER)).cancels == [(second.id, 1)]
     settle(lab, claim, ending(second, State.CANCELLED), ending(first, State.SUCCEEDED))
     assert lab.job(second.id).state is State.CANCELLED
     assert lab.place.sql("SELECT * FROM {p}cancel_request") == []
@@ -227,7 +251,7 @@ def line(job: Claimed, message: str, level: int = 20) -> LogLine:
 
 
 def told(lab: Lab, claim: int, *lines: LogLine) -> frozenset[tuple[int, int]]:
-    return lab.run(ops.hear_lines(claim, lines, BOUNDS, time.monotonic_ns())).accepted
+    return lab.run(ops.hear_lines(claim, CALLER, lines, BOUNDS, time.monotonic_ns())).accepted
 
 
 def test_lines_are_numbered_as_they_come_and_bounded(lab: Lab) -> None:
@@ -249,7 +273,7 @@ def test_words_about_jobs_of_others_are_refused(lab: Lab) -> None:
     stranger = lab.claimed()
     assert told(lab, claim, line(stranger, "not mine")) == frozenset()
     assert lab.run(report.read_log(stranger.id)) == []
-    said = lab.run(ops.hear_progress(claim, [Progress(stranger.id, 1, 5)]))
+    said = lab.run(ops.hear_progress(claim, CALLER, [Progress(stranger.id, 1, 5)]))
     assert said.accepted == frozenset()
     assert lab.job(stranger.id).progress is None
 
@@ -257,7 +281,7 @@ def test_words_about_jobs_of_others_are_refused(lab: Lab) -> None:
 def test_the_last_word_on_a_progress_counts(lab: Lab) -> None:
     claim, (job,) = handed(lab)
     words = [Progress(job.id, 1, 1, 10), Progress(job.id, 1, 2, 10, "half")]
-    assert lab.run(ops.hear_progress(claim, words)).accepted == {(job.id, 1)}
+    assert lab.run(ops.hear_progress(claim, CALLER, words)).accepted == {(job.id, 1)}
     progress = lab.job(job.id).progress
     assert progress is not None
     assert (progress.done, progress.total, progress.note) == (2, 10, "half")

@@ -65,27 +65,37 @@ async def _left(receive: Receive) -> None:
 
 
 async def heartbeat(call: Call) -> Answer:
-    return Answer(value=await call.app.aclaim_heartbeat(call.path["claim"]))
+    return Answer(value=await call.app.aclaim_heartbeat(call.path["claim"], call.principal.name))
 
 
 async def finish(call: Call) -> Answer:
-    return Answer(value=await call.app.aclaim_finish(call.path["claim"], call.body))
+    return Answer(
+        value=await call.app.aclaim_finish(call.path["claim"], call.body, call.principal.name)
+    )
 
 
 async def fail(call: Call) -> Answer:
-    return Answer(value=await call.app.aclaim_fail(call.path["claim"], call.body))
+    return Answer(
+        value=await call.app.aclaim_fail(call.path["claim"], call.body, call.principal.name)
+    )
 
 
 async def snooze(call: Call) -> Answer:
-    return Answer(value=await call.app.aclaim_snooze(call.path["claim"], call.body))
+    return Answer(
+        value=await call.app.aclaim_snooze(call.path["claim"], call.body, call.principal.name)
+    )
 
 
 async def log(call: Call) -> Answer:
-    return Answer(value=await call.app.aclaim_log(call.path["claim"], call.body))
+    return Answer(
+        value=await call.app.aclaim_log(call.path["claim"], call.body, call.principal.name)
+    )
 
 
 async def progress(call: Call) -> Answer:
-    return Answer(value=await call.app.aclaim_progress(call.path["claim"], call.body))
+    return Answer(
+        value=await call.app.aclaim_progress(call.path["claim"], call.body, call.principal.name)
+    )
 
 
 def _payloads(app: Jobpipe) -> int:

@@ -1,8 +1,9 @@
 """Hand jobs out to programs elsewhere, and take back how they ended.
 
 A claim is a worker of its own: it holds the jobs that one call took, for as long as its lease is
-renewed, and ends with the last of them. Every call about it renews the lease, in the same
-transaction as what it writes.
+renewed, and ends with the last of them. It belongs to its caller, whose name stands as the host of
+that worker: to anybody else it is as if it had ended. Every call about it renews the lease, in the
+same transaction as what it writes.
 """
 
 from __future__ import annotations
@@ -141,9 +142,9 @@ def hand_out(
 
 
 @operation(Mode.TRANSACTION)
-def keep_claim(claim_id: int) -> Op[Kept]:
+def keep_claim(claim_id: int, caller: str) -> Op[Kept]:
     """Renew the lease of a claim and tell what is to be cancelled; raises LeaseLost."""
-    until = yield from _kept(claim_id)
+    until = yield from _kept(claim_id, caller)
     found = yield Statement("cancels", {"claim": claim_id})
     return Kept(until, [(row["id"], row["token"]) for row in found])
 
@@ -155,21 +156,24 @@ def standing(ids: Sequence[int]) -> Op[dict[int, Standing]]:
 
 
 @operation(Mode.TRANSACTION)
-def settle(claim_id: int, outcomes: Sequence[Finish], now_ns: int) -> Op[Settled]:
+def settle(claim_id: int, caller: str, outcomes: Sequence[Finish], now_ns: int) -> Op[Settled]:
     """Record how jobs of a claim ended; with the last of them the claim ends.
 
     Written are only outcomes of attempts that this claim holds. Raises LeaseLost when the claim
     has ended, unless all of the outcomes stand in the store already.
     """
-    renewed = yield Statement("keep_claim", {"claim": claim_id})
+    mine = {"claim": claim_id, "caller": caller}
+    renewed = yield Statement("keep_claim", mine)
+    if not renewed and not (yield Statement("own_claim", mine)):
+        raise _ended(claim_id)
     stands = yield from _standing([end.id for end in outcomes])
-    mine = [end for end in outcomes if _is_of(stands.get(end.id), claim_id, end.token)]
-    written = {(end.id, end.token) for end in mine if stands[end.id].state == end.state}
+    held = [end for end in outcomes if _is_of(stands.get(end.id), claim_id, end.token)]
+    written = {(end.id, end.token) for end in held if stands[end.id].state == end.state}
     if not renewed:
         if not outcomes or len(written) < len(outcomes):
             raise _ended(claim_id)
         return Settled(None, frozenset(written), [])
-    running = [end for end in mine if stands[end.id].state is State.RUNNING]
+    running = [end for end in held if stands[end.id].state is State.RUNNING]
     taken = (yield from finish(running, now_ns).start()) if running else []
     for end in taken:
         if end.cancel_requested and end.state not in FINAL:
@@ -185,13 +189,13 @@ def settle(claim_id: int, outcomes: Sequence[Finish], now_ns: int) -> Op[Settled
 
 @operation(Mode.TRANSACTION)
 def hear_lines(
-    claim_id: int, lines: Sequence[LogLine], bounds: LogBounds, now_ns: int
+    claim_id: int, caller: str, lines: Sequence[LogLine], bounds: LogBounds, now_ns: int
 ) -> Op[Heard]:
     """Add lines to the logs of jobs of a claim, numbered as they come; raises LeaseLost.
 
     What the bounds leave no room for is dropped without a word.
     """
-    until = yield from _kept(claim_id)
+    until = yield from _kept(claim_id, caller)
     held = yield from _holding(claim_id, {(line.job_id, line.token) for line in lines})
     batch = Batch(("job_id", "token"), sorted(held))
     found = (yield Statement("log_extent", batch=batch)) if held else []
@@ -206,12 +210,12 @@ def hear_lines(
 
 
 @operation(Mode.TRANSACTION)
-def hear_progress(claim_id: int, progresses: Sequence[Progress]) -> Op[Heard]:
+def hear_progress(claim_id: int, caller: str, progresses: Sequence[Progress]) -> Op[Heard]:
     """Note how far jobs of a claim are; of several words on a job the last counts.
 
     Raises LeaseLost.
     """
-    until = yield from _kept(claim_id)
+    until = yield from _kept(claim_id, caller)
     held = yield from _holding(claim_id, {(said.job_id, said.token) for said in progresses})
     last = {said.job_id: said for said in progresses if (said.job_id, said.token) in held}
     if last:
@@ -219,8 +223,8 @@ def hear_progress(claim_id: int, progresses: Sequence[Progress]) -> Op[Heard]:
     return Heard(until, held)
 
 
-def _kept(claim_id: int) -> Op[int]:
-    renewed = yield Statement("keep_claim", {"claim": claim_id})
+def _kept(claim_id: int, caller: str) -> Op[int]:
+    renewed = yield Statement("keep_claim", {"claim": claim_id, "caller": caller})
     if not renewed:
         raise _ended(claim_id)
     until: int = renewed[0]["lease_until"]

@@ -10,8 +10,13 @@ DELETE FROM {p}worker WHERE id = CAST(:claim AS bigint) RETURNING id
 -- A claim has no process of its own (its pid is 0). Its lease is renewed for as long as it was given
 -- at first, which is what lies between the two times.
 UPDATE {p}worker SET seen_at = :now, lease_until = :now + lease_until - seen_at
-WHERE id = CAST(:claim AS bigint) AND pid = 0 AND ended_at IS NULL
+WHERE id = CAST(:claim AS bigint) AND host = CAST(:caller AS text) AND pid = 0
+    AND ended_at IS NULL
 RETURNING lease_until
+
+-- name: own_claim
+SELECT id FROM {p}worker
+WHERE id = CAST(:claim AS bigint) AND host = CAST(:caller AS text) AND pid = 0
 
 -- name: cancels
 SELECT job_id AS id, token FROM {p}cancel_request

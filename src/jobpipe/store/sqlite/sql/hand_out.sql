@@ -9,8 +9,11 @@ DELETE FROM {p}worker WHERE id = :claim RETURNING id
 -- A claim has no process of its own (its pid is 0). Its lease is renewed for as long as it was given
 -- at first, which is what lies between the two times.
 UPDATE {p}worker SET seen_at = :now, lease_until = :now + lease_until - seen_at
-WHERE id = :claim AND pid = 0 AND ended_at IS NULL
+WHERE id = :claim AND host = :caller AND pid = 0 AND ended_at IS NULL
 RETURNING lease_until
+
+-- name: own_claim
+SELECT id FROM {p}worker WHERE id = :claim AND host = :caller AND pid = 0
 
 -- name: cancels
 SELECT job_id AS id, token FROM {p}cancel_request WHERE worker_id = :claim ORDER BY job_id
