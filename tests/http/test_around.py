@@ -8,21 +8,26 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from starlette.testclient import TestClient
 from starlette.types import Message, Receive, Scope, Send
 
+from jobpipe import Jobpipe
 from jobpipe.cli.verbs.serve import needing_the_extra
 from jobpipe.config.load import load_settings
 from jobpipe.errors import ConfigError
 from jobpipe.http.access_log import AccessLog
+from jobpipe.http.asgi import asgi
 from jobpipe.http.cors import Cors
 from jobpipe.http.limits import most_connections
 from jobpipe.http.server import config_of
+from tests.http.conftest import LOOPBACK
 
 APP = b"https://app.example"
 Asked = tuple[int, dict[bytes, bytes]]
 
 
 async def plain(scope: Scope, receive: Receive, send: Send) -> None:
+    scope.update({"jobpipe.request_id": "r-7", "jobpipe.who": "ann"})  # as the service does
     headers = [(b"cross-origin-resource-policy", b"same-origin"), (b"etag", b"1")]
     await send({"type": "http.response.start", "status": 200, "headers": headers})
     await send({"type": "http.response.body", "body": b"{}"})
@@ -84,12 +89,35 @@ def test_the_log_tells_of_requests_and_of_no_secret(caplog: pytest.LogCaptureFix
     assert fields.pop("seconds") >= 0
     assert fields == {
         "event": "RequestServed",
+        "request_id": "r-7",
+        "who": "ann",
         "client": "10.0.0.9",
         "method": "GET",
         "path": "/api/v1/jobs",
         "status": 200,
     }
     assert "s3cret" not in record.getMessage()
+
+
+def test_the_log_names_the_request_as_its_answer_does(
+    app: Jobpipe, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO, "jobpipe")
+    service = AccessLog(asgi(app))
+    with TestClient(service, base_url=LOOPBACK, client=("127.0.0.1", 1)) as client:
+        served, refused = client.get("/api/v1/counts"), client.get("/api/v1/counts?x=1")
+        denied = client.get("/api/v1/counts", headers={"Host": "evil.example"})
+    fields = [getattr(record, "jobpipe", {}) for record in caplog.records]
+    told = [
+        (each["request_id"], each["who"], each["status"])
+        for each in fields
+        if each.get("event") == "RequestServed"
+    ]
+    assert told == [
+        (served.headers["x-request-id"], "anonymous", 200),
+        (refused.json()["request_id"], "anonymous", 422),
+        (denied.json()["request_id"], "", 421),
+    ]
 
 
 def test_a_missing_extra_is_named() -> None:

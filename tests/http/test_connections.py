@@ -138,6 +138,9 @@ def test_what_is_no_proper_request_is_refused(service: Served, case: str) -> Non
     if answer:
         assert b"\r\nconnection: close\r\n" in answer
         assert b"application/problem+json" in answer
+        assert b"\r\nx-content-type-options: nosniff\r\n" in answer
+        (id,) = re.findall(rb"\r\nx-request-id: ([0-9a-f]{16})\r\n", answer)
+        assert b'"request_id":"%b"' % id in answer
 
 
 def test_requests_in_one_piece_are_answered_in_order(service: Served) -> None:

@@ -25,6 +25,8 @@ class AccessLog:
         async def told(message: Message) -> None:
             if message["type"] == "http.response.start":
                 event = RequestServed(
+                    request_id=scope.get("jobpipe.request_id", ""),
+                    who=scope.get("jobpipe.who", ""),
                     client=scope["client"][0] if scope.get("client") else "",
                     method=scope["method"],
                     path=scope["path"],

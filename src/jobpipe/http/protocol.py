@@ -21,6 +21,7 @@ from uvicorn.server import ServerState
 
 from jobpipe.http import limits, problems
 from jobpipe.http.problems import Problem
+from jobpipe.http.service import SECURITY, new_id
 
 METHODS = frozenset({b"GET", b"HEAD", b"POST", b"PUT", b"PATCH", b"DELETE", b"OPTIONS"})
 HEAD: Final = "head"
@@ -248,10 +249,12 @@ class Protocol(HttpToolsProtocol):
             self._reading = self.loop.call_later(limits.LINGER_SECONDS, self.transport.close)
 
     def _write_problem(self, problem: Problem) -> None:
-        body = msgspec.json.encode(problems.as_json(problem, ""))
+        request_id = new_id()
+        body = msgspec.json.encode(problems.as_json(problem, request_id))
+        headers = {**problem.headers, **SECURITY, "x-request-id": request_id}
         lines = [STATUS_LINE[problem.status]]
         lines += [b"%b: %b\r\n" % each for each in self.server_state.default_headers]
-        lines += [f"{name}: {value}\r\n".encode() for name, value in problem.headers.items()]
+        lines += [f"{name}: {value}\r\n".encode() for name, value in headers.items()]
         lines += [b"content-type: %b\r\n" % problems.MEDIA.encode(), b"connection: close\r\n"]
         lines += [b"content-length: %d\r\n\r\n" % len(body), body]
         self.transport.write(b"".join(lines))

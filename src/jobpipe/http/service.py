@@ -158,6 +158,7 @@ class _Door:
             raise Problem(405, "method_not_allowed", detail, headers={"Allow": allowed})
         scope["jobpipe.endpoint"] = endpoint
         principal = self._admitted(endpoint, scope, headers)
+        scope["jobpipe.who"] = principal.name
         if endpoint.is_new_work and self._service.condition.is_stopping:
             raise problems.stopping()
         call = await self._call(endpoint, principal, headers, scope, receive)
@@ -279,6 +280,11 @@ def _request_id(scope: Scope) -> str:
     for name, value in scope["headers"]:
         if name == b"x-request-id" and REQUEST_ID.match(given := value.decode("latin-1")):
             return str(given)
+    return new_id()
+
+
+def new_id() -> str:
+    """Return an id for a request that brings none."""
     return f"{random.getrandbits(64):016x}"  # no secret: it only tells requests apart
 
 

@@ -233,12 +233,15 @@ class RequestFailed(Event, frozen=True):
 
 
 class RequestServed(Event, frozen=True):
+    request_id: str
+    who: str
+    """The name of the token, or ``anonymous``; empty when nobody was let in."""
     client: str
     method: str
     path: str
     status: int
     seconds: float
-    sentence = "{client} {method} {path} {status} in {seconds:.3f} s"
+    sentence = "{client} {who} {method} {path} {status} in {seconds:.3f} s (request {request_id})"
 
 
 class ServiceListens(Event, frozen=True):
