@@ -36,6 +36,13 @@ def test_the_document_has_no_reference_to_nowhere(client: TestClient) -> None:
     assert set(re.findall(r'"#/components/schemas/([^"]+)"', text)) <= schemas.keys()
 
 
+def test_an_answer_that_says_nothing_new_has_no_body(client: TestClient) -> None:
+    paths = client.get("/api/openapi.json").json()["paths"]
+    answers = paths["/api/v1/jobs/{id}"]["get"]["responses"]
+    assert answers["304"] == {"description": "It is as it was."}
+    assert "content" in answers["200"]
+
+
 def test_operations_have_names_of_their_own() -> None:
     names = [each.handle.__name__ for each in CALLS]
     assert sorted(names) == sorted(set(names))

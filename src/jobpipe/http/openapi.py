@@ -157,7 +157,8 @@ def _responses(endpoint: Endpoint, schema_of: dict[str, dict[str, Any]]) -> dict
         good["content"] = {endpoint.media: {} if is_stream else {"schema": {"type": "string"}}}
     responses = {str(endpoint.status): good}
     for status, meaning in endpoint.also.items():
-        responses[str(status)] = {**good, "description": meaning}
+        with_body = {} if status == 304 else good
+        responses[str(status)] = {**with_body, "description": meaning}
     problem = {problems.MEDIA: {"schema": schema_of[str(ProblemView)]}}
     for status in sorted(_refusals(endpoint)):
         responses[str(status)] = {"description": TITLES[status], "content": problem}
