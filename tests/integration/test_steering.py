@@ -95,7 +95,7 @@ def test_an_order_to_an_older_version_is_refused(jp: Jobpipe) -> None:
     id = enqueue(jp)
     version = etag(jp.job_view(id))
     jp.patch(id, priority=3, if_version=version)
-    for order in (jp.cancel, jp.rerun):
+    for order in (jp.cancel, jp.rerun, jp.delete):
         with pytest.raises(PreconditionFailed):
             order(id, if_version=version)
     with pytest.raises(PreconditionFailed):

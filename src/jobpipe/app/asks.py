@@ -198,15 +198,14 @@ def patch(
     )
 
 
-def delete(id: int) -> Asked[None]:
-    """Delete an ended job; raises JobNotFound, InvalidTransition."""
+def delete(id: int, if_version: str | None = None) -> Asked[None]:
+    """Delete an ended job; raises JobNotFound, InvalidTransition, PreconditionFailed."""
     id = requests.job_id(id)
+    request = _versioned(_job(id, "DELETE", answer=None), if_version)
     return Ask(
-        operation=steered(Action.DELETE, id, steer.delete_job(id)),
+        operation=steered(Action.DELETE, id, steer.delete_job(id), if_version),
         value=lambda results: _check_ended(id, results[0]),
-        exchange=one(
-            Request(method="DELETE", path=f"{API}/jobs/{id}", answer=None), lambda _: None
-        ),
+        exchange=one(request, lambda _: None),
     )
 
 
@@ -337,9 +336,13 @@ def _job(id: int, method: Method = "GET", part: str = "", **rest: Any) -> Reques
 
 
 def _steering(request: Request, if_version: str | None) -> Callable[[], Exchange[JobRecord]]:
-    if if_version is not None:
-        request = replace(request, headers={"if-match": f'"{quote(if_version)}"'})
-    return one(request, records.job)
+    return one(_versioned(request, if_version), records.job)
+
+
+def _versioned(request: Request, if_version: str | None) -> Request:
+    if if_version is None:
+        return request
+    return replace(request, headers={"if-match": f'"{quote(if_version)}"'})
 
 
 def _change_queue(operation: Operation[None], name: str, body: dict[str, Any]) -> Asked[None]:

@@ -150,16 +150,17 @@ class StoredJobs(Asking):
         """Tell why a job is not running like ``explain``."""
         return await self._aask(asks.explain(id))
 
-    def delete(self, id: int) -> None:
+    def delete(self, id: int, if_version: str | None = None) -> None:
         """Delete an ended job with its history and its log.
 
-        Raises JobNotFound; InvalidTransition when it has not ended.
+        Raises JobNotFound; InvalidTransition when it has not ended; PreconditionFailed when the
+        job's version is no longer ``if_version``.
         """
-        self._ask(asks.delete(id))
+        self._ask(asks.delete(id, if_version))
 
-    async def adelete(self, id: int) -> None:
+    async def adelete(self, id: int, if_version: str | None = None) -> None:
         """Delete a job like ``delete``."""
-        await self._aask(asks.delete(id))
+        await self._aask(asks.delete(id, if_version))
 
     def deletable(self, id: int) -> int:
         """Return the id of a job that ``delete`` would delete; raises what it would raise."""

@@ -48,7 +48,7 @@ async def rerun(call: Call) -> Answer:
 
 
 async def delete(call: Call) -> Answer:
-    await call.app.adelete(call.path["id"])
+    await call.app.adelete(call.path["id"], wanted_version(call))
     return Answer(value=None, status=204)
 
 
@@ -91,7 +91,8 @@ ENDPOINTS = (
         role=Role.OPERATOR,
         handle=delete,
         summary="Delete a job that has ended, with its history and its log",
+        headers=IF_MATCH,
         status=204,
-        errors=(errors.JobNotFound, errors.InvalidTransition),
+        errors=REFUSALS,
     ),
 )
