@@ -94,6 +94,41 @@ def test_a_repeated_key_gives_the_same_job(client: TestClient) -> None:
     assert (other.status_code, other.json()["code"]) == (409, "duplicate_key")
 
 
+@pytest.mark.parametrize("sent, kept", [("Größe-7", "Größe-7"), (b"Gr\xf6\xdfe", "Größe")])
+def test_a_key_in_a_header_is_utf_8_where_it_can_be(
+    client: TestClient, sent: str | bytes, kept: str
+) -> None:
+    key = sent.encode() if isinstance(sent, str) else sent
+    answer = client.post(
+        JOBS, json={"task": "add", "args": [1]}, headers=[(b"Idempotency-Key", key)]
+    )
+    assert (answer.status_code, answer.json()["idempotency_key"]) == (201, kept)
+    field = {"task": "add", "args": [1], "idempotency_key": kept}
+    assert client.post(JOBS, json=field).json()["id"] == answer.json()["id"]
+
+
+@pytest.mark.parametrize(
+    "method, path, given, detail",
+    [
+        ("POST", JOBS, {"queue": "a b"}, "field queue='a b' is refused"),
+        ("POST", JOBS, {"timeout_seconds": 0}, "field timeout_seconds=0.0 is refused"),
+        ("POST", JOBS, {"expires_in_seconds": 0}, "field expires_in_seconds=0.0 is refused"),
+        ("POST", JOBS, {"run_at": "0001-01-01T00:00:00+01:00"}, "field run_at is refused"),
+        ("GET", f"{JOBS}?cursor=0", None, "field cursor=0 is refused"),
+        ("GET", f"{JOBS}?queue=a%20b", None, "field queue='a b' is refused"),
+    ],
+)
+def test_a_refusal_names_the_field_that_was_sent(
+    client: TestClient, method: str, path: str, given: dict[str, Any] | None, detail: str
+) -> None:
+    body = None if given is None else {"task": "add", "args": [1], **given}
+    problem = client.request(method, path, json=body).json()
+    assert problem["code"] == "invalid_arguments"
+    assert problem["detail"].startswith(detail)
+    assert "time(" not in problem["detail"]
+    assert "timedelta" not in problem["detail"]
+
+
 def test_delays_and_times(client: TestClient) -> None:
     late = posted(client, task="add", args=[1], delay_seconds=3600)
     created = datetime.fromisoformat(late["created_at"])
@@ -120,7 +155,7 @@ def test_delays_and_times(client: TestClient) -> None:
         ({"args": {}}, 422, "invalid_body", "task"),
         ({"task": "add", "args": [1], "wait": 1}, 422, "invalid_body", "wait"),
         ({"task": "add", "args": [1], "priority": 101}, 422, "invalid_arguments", "priority"),
-        ({"task": "add", "args": [1], "queue": "a b"}, 422, "invalid_arguments", "queue_name"),
+        ({"task": "add", "args": [1], "queue": "a b"}, 422, "invalid_arguments", "field queue="),
         ({"task": "add", "args": [1], "max_attempts": 0}, 422, "invalid_arguments", "max_attempts"),
         ({"task": "add", "args": [1], "delay_seconds": -1}, 422, "invalid_body", "delay_seconds"),
     ],
@@ -271,8 +306,11 @@ def test_cancel_rerun_delete(client: TestClient, app: Jobpipe) -> None:
     again = client.post(f"{path}/rerun").json()
     assert (again["state"], again["attempt"], again["reruns"]) == ("queued", 0, 1)
     assert client.post(f"{path}/rerun").status_code == 409
+    tag = client.get(path).headers["etag"]
     app.drain()
-    gone = client.delete(path)
+    older = client.delete(path, headers={"If-Match": tag})
+    assert (older.status_code, older.json()["code"]) == (412, "precondition_failed")
+    gone = client.delete(path, headers={"If-Match": client.get(path).headers["etag"]})
     assert (gone.status_code, gone.content) == (204, b"")
     assert "content-length" not in gone.headers
     assert client.get(path).status_code == 404
@@ -285,6 +323,10 @@ def test_who_knows_a_version_hears_of_another_one_only(client: TestClient) -> No
     same = client.get(path, headers={"If-None-Match": tag})
     assert (same.status_code, same.content, same.headers["etag"]) == (304, b"", tag)
     assert "content-length" not in same.headers
+    for known in ("*", f"W/{tag}", f'"other", W/{tag}', f'{tag}, "other"'):
+        assert client.get(path, headers={"If-None-Match": known}).status_code == 304, known
+    for unknown in ('"other"', "other", "", tag.strip('"')):
+        assert client.get(path, headers={"If-None-Match": unknown}).status_code == 200, unknown
     client.post(f"{path}/cancel")
     other = client.get(path, headers={"If-None-Match": tag})
     assert (other.status_code, other.json()["state"]) == (200, "cancelled")

@@ -8,6 +8,7 @@ from typing import Any
 
 from jobpipe import errors
 from jobpipe.errors import JobpipeError
+from jobpipe.http.fields import in_fields
 
 STATUSES: dict[type[JobpipeError], int] = {
     errors.InvalidArguments: 422,
@@ -73,7 +74,8 @@ def of_error(error: JobpipeError) -> Problem:
         return internal()
     retry = RETRY_SECONDS.get(status)
     headers = {"Retry-After": str(retry)} if retry else {}
-    return Problem(status, error.code, str(error), help=error.help, headers=headers)
+    detail = in_fields(str(error))
+    return Problem(status, error.code, detail, help=error.help, headers=headers)
 
 
 def internal() -> Problem:

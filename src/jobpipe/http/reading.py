@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 from collections.abc import Mapping
 from typing import TypeVar
 from urllib.parse import parse_qsl
@@ -100,21 +101,19 @@ def _check_shape(body: bytes) -> None:
         raise Problem(422, "too_deep", f"the body is nested deeper than {DEPTH_MAX} levels")
 
 
+TEXT = re.compile(rb'"[^"\\]*+(?:\\.[^"\\]*+)*+(?:"|\\?\Z)', re.DOTALL)
+"""A text of JSON; one that does not end goes to the end, so no byte is looked at twice."""
+NO_BRACKETS = bytes(set(range(256)) - set(b"[]{}"))
+
+
 def _depth(body: bytes) -> int:
     """Return how deep the brackets stand in each other; those inside of texts do not count."""
     depth = deepest = 0
-    is_text = is_escaped = False
-    for byte in body:
-        if is_escaped:
-            is_escaped = False
-        elif byte == 0x5C:
-            is_escaped = is_text
-        elif byte == 0x22:
-            is_text = not is_text
-        elif not is_text and byte in b"[{":
+    for byte in TEXT.sub(b"", body).translate(None, NO_BRACKETS):
+        if byte in b"[{":
             depth += 1
             deepest = max(deepest, depth)
-        elif not is_text and byte in b"]}":
+        else:
             depth -= 1
     return deepest
 
@@ -138,6 +137,14 @@ def plain_headers(raw: list[tuple[bytes, bytes]]) -> dict[str, str]:
             raise Problem(400, "malformed_header", f"the header {key} is given twice")
         headers[key] = value.decode("latin-1")
     return headers
+
+
+def utf_8(value: str | None) -> str | None:
+    """Return the value of a header whose bytes are UTF-8 as that, any other as it is."""
+    try:
+        return value and value.encode("latin-1").decode()
+    except UnicodeDecodeError:
+        return value
 
 
 SINGLE = frozenset(

@@ -33,6 +33,12 @@ def wanted_version(call: Call) -> str | None:
     return match[1] if match else given  # what is no ETag is that of no job
 
 
+def is_known(call: Call, tag: str) -> bool:
+    """Tell whether who calls has that version already; a weak ETag counts like a strong one."""
+    given = call.headers.get("if-none-match", "")
+    return given.strip() == "*" or tag in re.findall(r'"[^"]*"', given)
+
+
 def aware(moment: datetime | None) -> datetime | None:
     """Return a time with its offset; one without is in UTC."""
     return moment.replace(tzinfo=UTC) if moment is not None and moment.tzinfo is None else moment

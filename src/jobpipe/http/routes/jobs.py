@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from contextlib import suppress
 from datetime import datetime, timedelta
 from typing import Annotated, Any
@@ -16,7 +17,8 @@ from jobpipe.application import Jobpipe
 from jobpipe.http.endpoint import Answer, Call, Endpoint
 from jobpipe.http.paging import PAGE_MAX, PageSize, log_cursor, page_cursor
 from jobpipe.http.problems import Problem
-from jobpipe.http.versions import aware, quoted, with_tag
+from jobpipe.http.reading import utf_8
+from jobpipe.http.versions import aware, is_known, quoted, with_tag
 from jobpipe.model.role import Role
 from jobpipe.model.state import State
 
@@ -25,6 +27,8 @@ ENVELOPE = 64 * 1024
 BULK_BYTES = 32 * 1024 * 1024
 BULK_JOBS = 10_000
 """Most of one bulk."""
+SLICE = 100
+"""How many jobs of a bulk are checked before others have their turn."""
 LONGEST_WAIT = 60
 
 Span = Annotated[float, Meta(ge=0, le=315_360_000)]
@@ -116,10 +120,13 @@ async def enqueue(call: Call) -> Answer:
 
 async def enqueue_bulk(call: Call) -> Answer:
     wanted: BulkBody = call.body
-    calls = [
-        call.app.call_named(each.task, each.args, **_options(each, each.idempotency_key))
-        for each in wanted.jobs
-    ]
+    calls = []
+    for start in range(0, len(wanted.jobs), SLICE):
+        calls += [
+            call.app.call_named(each.task, each.args, **_options(each, each.idempotency_key))
+            for each in wanted.jobs[start : start + SLICE]
+        ]
+        await asyncio.sleep(0)
     ids = await call.app.aenqueue_many(calls)
     return Answer(value=BulkView([JobId(id) for id in ids]), status=201)
 
@@ -147,7 +154,7 @@ async def show_job(call: Call) -> Answer:
         with suppress(errors.WaitTimeout):
             await call.condition.unless_stopping(call.app.await_for(id, query.wait_seconds))
     view = await call.app.ajob_view(id)
-    if call.headers.get("if-none-match") == quoted(view):
+    if is_known(call, quoted(view)):
         return Answer(value=None, status=304, headers={"ETag": quoted(view)})
     return with_tag(view)
 
@@ -197,7 +204,7 @@ def _options(wanted: NewJobBody, key: str | None) -> dict[str, Any]:
 
 
 def _key(call: Call, in_body: str | None) -> str | None:
-    in_header = call.headers.get("idempotency-key")
+    in_header = utf_8(call.headers.get("idempotency-key"))
     if in_header is not None and in_body is not None and in_header != in_body:
         raise Problem(422, "invalid_body", "the header Idempotency-Key and the field differ")
     return in_body if in_header is None else in_header
