@@ -7,7 +7,8 @@ it itself), on SQLite when nobody holds its lock file.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Sequence
 
 from jobpipe.failpoint import failpoint
 from jobpipe.model.worker import WorkerRecord
@@ -17,6 +18,10 @@ from jobpipe.store.ops import worker as ops
 from jobpipe.store.ops.worker import Control
 from jobpipe.store.port import AsyncStore
 from jobpipe.telemetry.events import WorkerSwept, emit
+
+GRACE_SECONDS = 0.5
+"""A lease must be seen to have ended for so long: where many write at once a living worker may
+renew it a little late, and however often others look they shall not catch it then."""
 
 
 class Sweeper:
@@ -30,6 +35,7 @@ class Sweeper:
         forget_lock: Callable[[int], None],
         heartbeat_was_late: Callable[[], bool],
         telling: Telling,
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._store = store
         self._host = identity.host()
@@ -37,16 +43,18 @@ class Sweeper:
         self._forget_lock = forget_lock
         self._heartbeat_was_late = heartbeat_was_late
         self._telling = telling
+        self._clock = clock
         self._worker_id = 0
         self._dead: list[int] = []
         self._expired = False
+        self._expired_since: dict[int, float] = {}
         self._is_due = False
 
     def note(self, control: Control) -> bool:
         """Take over what a look has found; tell whether there is something to sweep."""
         others, self._worker_id = control.others, control.worker
         self._dead = [other.id for other in others if self._is_dead(other)]
-        self._expired = any(other.expired for other in others) and not self._heartbeat_was_late()
+        self._expired = self._lasts(others) and not self._heartbeat_was_late()
         self._is_due = bool(self._dead) or self._expired or control.has_orphans
         return self._is_due
 
@@ -63,6 +71,12 @@ class Sweeper:
             self._telling.queued(swept.queued, swept.ended)
             self._telling.something()  # what it did last and had not told yet
         self._is_due = False
+
+    def _lasts(self, others: Sequence[WorkerRecord]) -> bool:
+        """Tell whether a lease that has ended was not renewed since."""
+        now, before = self._clock(), self._expired_since
+        self._expired_since = {o.id: before.get(o.id, now) for o in others if o.expired}
+        return any(now - since >= GRACE_SECONDS for since in self._expired_since.values())
 
     def _is_dead(self, other: WorkerRecord) -> bool:
         if self._is_dead_by_lock(other.id):
