@@ -21,6 +21,8 @@ TOKEN = "token-of-the-tests"
 CONFIG = {
     "headers": {"Authorization": f"Bearer {TOKEN}"},
     "checks": {
+        # What is too large is refused before it is looked at.
+        "negative_data_rejection": {"expected-statuses": ["4xx"]},
         # A request that fits the document may still name no task, or a time that is past.
         "positive_data_acceptance": {
             "expected-statuses": ["2xx", "404", "409", "412", "413", "422", "429"]
