@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 import time
 from collections.abc import Iterator
@@ -13,7 +14,12 @@ import pytest
 from starlette.testclient import TestClient
 
 from jobpipe import Jobpipe, Reason, State
+from jobpipe.app.claims import ClaimView, NewClaim
 from jobpipe.http.asgi import asgi
+from jobpipe.http.condition import Condition
+from jobpipe.http.endpoint import Call, Principal
+from jobpipe.http.routes.claims import Handing
+from jobpipe.model.role import Role
 from tests.http.conftest import LOOPBACK
 from tests.waiting import until
 
@@ -58,6 +64,11 @@ def say(client: TestClient, claim_id: int, what: str, *items: Any, status: int =
     answer = client.post(f"{CLAIMS}/{claim_id}/{what}", json={field: list(items)})
     assert answer.status_code == status, answer.text
     return answer.json()
+
+
+def callers(app: Jobpipe) -> int:
+    """Tell how many wait for jobs."""
+    return 0 if app._handout is None else len(app._handout._wishes)
 
 
 def statuses(answer: dict[str, Any]) -> list[str]:
@@ -139,7 +150,7 @@ def test_a_paused_queue_is_not_asked(app: Jobpipe) -> None:
 def test_who_waits_is_given_what_comes(app: Jobpipe, client: TestClient) -> None:
     with ThreadPoolExecutor() as threads:
         waiting = [threads.submit(claim, client, slots=1, wait_seconds=20) for _ in range(3)]
-        time.sleep(0.1)
+        until(lambda: callers(app) == 3)
         ids = app.enqueue_many([app.call_named("far", [n]) for n in range(3)])
         taken = [job["id"] for each in waiting for job in each.result()["jobs"]]
     assert sorted(taken) == ids
@@ -150,7 +161,7 @@ def test_who_waits_hears_of_other_processes(app: Jobpipe, client: TestClient) ->
     other.remote_task("far", queue_name="far")
     with ThreadPoolExecutor() as threads:
         waiting = threads.submit(claim, client, wait_seconds=20)
-        time.sleep(0.1)
+        until(lambda: callers(app) == 1)
         id = enqueue(other)
         assert [job["id"] for job in waiting.result()["jobs"]] == [id]
     other.close()
@@ -394,10 +405,53 @@ def test_a_service_that_stops_lets_nobody_wait(app: Jobpipe) -> None:
         service = client.app
         with ThreadPoolExecutor() as threads:
             waiting = threads.submit(claim, client, wait_seconds=60)
-            time.sleep(0.2)
+            until(lambda: callers(app) == 1)
             assert client.portal is not None
             client.portal.call(service.condition.stop)  # type: ignore[attr-defined]
             assert waiting.result(timeout=10)["claim"] is None
+
+
+def test_who_leaves_as_the_claim_is_made_is_given_nothing(
+    app: Jobpipe, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sent: list[Any] = []
+
+    async def main() -> None:
+        made, hand_out = asyncio.Event(), app.aclaim
+
+        async def aclaim(*wanted: Any) -> ClaimView:
+            given = await hand_out(*wanted)
+            made.set()
+            return given
+
+        async def receive() -> dict[str, str]:
+            await made.wait()
+            return {"type": "http.disconnect"}
+
+        async def send(message: Any) -> None:
+            sent.append(message)
+
+        monkeypatch.setattr(app, "aclaim", aclaim)
+        call = Call(
+            app=app,
+            condition=Condition(),
+            principal=Principal(name="ann", role=Role.WORKER),
+            path={},
+            query=None,
+            body=NewClaim(worker="sh", queues="far"),
+            headers={},
+            root="",
+            request_id="r",
+        )
+        async with app.tending():
+            await Handing(call)({"type": "http"}, receive, send)
+
+    id = enqueue(app)
+    asyncio.run(main())
+    job = app.job(id).refresh().record
+    assert job is not None
+    assert (job.state, job.token, job.losses) == (State.QUEUED, 1, 0)
+    assert (sent, app.workers()) == ([], [])
 
 
 def test_who_hangs_up_is_given_nothing(app: Jobpipe, served: str) -> None:

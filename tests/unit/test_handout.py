@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable
-from typing import Any, TypeVar
+from dataclasses import replace
+from typing import Any, Literal, TypeVar
 
 import pytest
 
@@ -31,7 +32,7 @@ LONG = 30.0
 
 
 class Store:
-    """Queues of numbers; the test holds an answer back by ``gate``."""
+    """Queues of numbers; the test holds the answers of some operations back by ``gates``."""
 
     capabilities = Capabilities(
         dialect="x", frontier=False, peek=False, exclusive_writer=False, shared=True
@@ -44,15 +45,20 @@ class Store:
         self.ended: list[int] = []
         self.expired: set[int] = set()
         self.undoes = False
-        self.gate: asyncio.Event | None = None
+        self.gates: dict[str, asyncio.Event] = {}
+        self.held_back = asyncio.Queue[str]()
+        """The operations that have come to their gate."""
+        self.suspect_in: set[str] = set()
         self._id = 0
+        self._places: dict[int, str] = {}
 
     async def run(self, operation: Operation[T]) -> T:
         if self.undoes and operation.name == "hand_out":
             step(operation, self._answer)
         answer = step(operation, self._answer)
-        if self.gate is not None and operation.name == "hand_out":
-            await self.gate.wait()
+        if gate := self.gates.get(operation.name):
+            self.held_back.put_nowait(operation.name)
+            await gate.wait()
         await asyncio.sleep(0)
         return answer
 
@@ -60,7 +66,7 @@ class Store:
         match statement.name:
             case "register":
                 return [{"id": 7}]
-            case "grow_claim":
+            case "grow_claim" | "keep_claim":
                 return [{"lease_until": 1}]
             case "claim":
                 self.claims += 1
@@ -68,10 +74,18 @@ class Store:
             case "give_back":
                 ids = [row[0] for row in statement.batch.rows]
                 self.given_back += ids
-                return [{"id": id, "queue": "a", "priority": 0, "rank": id} for id in ids]
+                for id in ids:
+                    self.queued[self._places[id]] += 1
+                facts = {"token": 1, "claim_id": 1, "priority": 0}
+                return [{"id": id, "queue": self._places[id], "rank": id, **facts} for id in ids]
+            case "held":
+                return [{"id": id, "token": 1, "rank": id, "claim_id": 1} for id in self._running()]
             case "end_worker":
                 self.ended.append(statement.params["worker"])
         return []
+
+    def _running(self) -> list[int]:
+        return [id for id in self._places if id not in self.expired]
 
     def _taken(self, statement: Any) -> list[dict[str, Any]]:
         taken: list[dict[str, Any]] = []
@@ -81,9 +95,31 @@ class Store:
                 self._id += 1
                 expired = self._id in self.expired
                 facts = (self._id, 1, 1, "t", queue, priority, "{}", 1, None, expired, self._id)
-                row = zip(Claimed.__struct_fields__, (*facts, 1, None, False, None), strict=True)
+                self._places[self._id] = queue
+                more = 1, None, queue in self.suspect_in, None
+                row = zip(Claimed.__struct_fields__, (*facts, *more), strict=True)
                 taken.append(dict(row))
         return taken
+
+
+class Resting(asyncio.Event):
+    """Tells the test each time that somebody begins to wait for it."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.begun = asyncio.Semaphore(0)
+
+    async def wait(self) -> Literal[True]:
+        self.begun.release()
+        return await super().wait()
+
+
+class Watched(Wish):
+    """A wish whose rests the test can wait for."""
+
+    def __init__(self, *wanted: Any) -> None:
+        super().__init__(*wanted)
+        self.woken = self.rests = Resting()
 
 
 def handout(store: Any, hub: Hub | None = None) -> Handout:
@@ -94,9 +130,9 @@ def handout(store: Any, hub: Hub | None = None) -> Handout:
     return made
 
 
-def wish(queues: str = "a", slots: int = 1) -> Wish:
+def wish(queues: str = "a", slots: int = 1) -> Watched:
     worker = NewWorker(name="w", host="h", pid=0, pid_started="", slots=0, queues=[queues])
-    return Wish(worker, 1_000_000, LaneChoice(read_queues(queues)), slots, None)
+    return Watched(worker, 1_000_000, LaneChoice(read_queues(queues)), slots, None)
 
 
 def granted(wished: Wish) -> list[int]:
@@ -111,12 +147,12 @@ def run(main: Callable[[], Awaitable[None]]) -> None:
     asyncio.run(bounded())
 
 
-async def waiting(made: Handout, *wishes: Wish) -> list[asyncio.Task[bool]]:
+async def waiting(made: Handout, *wishes: Watched) -> list[asyncio.Task[bool]]:
     """Let them wait, in this order."""
     tasks = []
     for each in wishes:
         tasks.append(asyncio.create_task(made.grant(each, LONG)))
-        await asyncio.sleep(0.01)
+        await each.rests.begun.acquire()
     return tasks
 
 
@@ -130,7 +166,7 @@ def test_who_is_given_all_wakes_the_next() -> None:
         made.hint(Hint({A: 5}))
         assert [await task for task in tasks[:2]] == [True, True]
         assert [granted(each) for each in wishes] == [[1], [2], []]
-        await asyncio.sleep(0.01)
+        await wishes[2].rests.begun.acquire()
         assert store.claims == claims + 3  # the last one found nothing, and waits
         assert not tasks[2].done()
         made.close()
@@ -158,13 +194,13 @@ def test_a_hint_that_comes_during_a_claim_is_not_lost() -> None:
     async def main() -> None:
         store = Store()
         made = handout(store)
-        store.gate = asyncio.Event()
+        gate = store.gates["hand_out"] = asyncio.Event()
         wished = wish()
         task = asyncio.create_task(made.grant(wished, LONG))
-        await asyncio.sleep(0.01)  # its claim has found nothing, and it does not know yet
+        await store.held_back.get()  # its claim has found nothing, and it does not know yet
         store.queued["a"] = 1
         made.hint(Hint({A: 5}))
-        store.gate.set()
+        gate.set()
         assert await task
         assert granted(wished) == [1]
 
@@ -175,16 +211,34 @@ def test_who_goes_away_leaves_nothing_claimed() -> None:
     async def main() -> None:
         store = Store(a=2)
         made = handout(store)
-        store.gate = asyncio.Event()
+        claiming = store.gates["hand_out"] = asyncio.Event()
+        returning = store.gates["give_claim_back"] = asyncio.Event()
         gone = asyncio.create_task(made.grant(wish(slots=2), LONG))
-        await asyncio.sleep(0.01)
-        gone.cancel()
-        await asyncio.sleep(0.01)
-        store.gate.set()
+        for gate in (claiming, returning):  # it is cancelled again and again
+            await store.held_back.get()
+            for _ in range(2):
+                gone.cancel()
+                await asyncio.sleep(0)
+            gate.set()
         await asyncio.wait([gone])
         assert gone.cancelled()
         assert store.given_back == [1, 2]
         assert store.ended == [7]
+
+    run(main)
+
+
+@pytest.mark.parametrize("has_frontier", [True, False])
+def test_a_suspect_that_was_given_back_is_looked_for_again(has_frontier: bool) -> None:
+    async def main() -> None:
+        store = Store(a=2, b=2)
+        store.capabilities = replace(store.capabilities, frontier=has_frontier)
+        store.suspect_in = {"b"}
+        made, wished = handout(store), wish("a:1,b", slots=3)
+        assert await made.grant(wished, 0)
+        assert granted(wished) == [1]
+        assert store.given_back == [2, 3]
+        assert made.frontier.published() == {A: 1, B: 1}
 
     run(main)
 
@@ -249,11 +303,11 @@ def test_what_becomes_of_jobs_is_told_while_somebody_watches(is_watched: bool) -
         hub.subscribe(hints.append)
         store.expired = {1}
         made = handout(store, hub)
-        store.gate = asyncio.Event()
+        gate = store.gates["hand_out"] = asyncio.Event()
         gone = asyncio.create_task(made.grant(wish(slots=3), LONG))
-        await asyncio.sleep(0.01)
+        await store.held_back.get()
         gone.cancel()
-        store.gate.set()
+        gate.set()
         await asyncio.wait([gone])
         runs, back = changes("running", 2, 3), changes("queued", 2, 3)
         told = [Hint(changes=runs), Hint(changes=changes("failed", 1)), Hint({A: 2}, changes=back)]

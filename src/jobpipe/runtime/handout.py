@@ -10,12 +10,13 @@ from __future__ import annotations
 import asyncio
 import time
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Coroutine, Iterable, Mapping, Sequence
 from contextlib import suppress
 from functools import partial
+from typing import Any
 
 from jobpipe.delivery.hub import Hint
-from jobpipe.errors import StoreUnavailable
+from jobpipe.errors import LeaseLost, StoreUnavailable
 from jobpipe.failpoint import failpoint
 from jobpipe.model.change import Change
 from jobpipe.model.job import Claimed, Lane
@@ -27,10 +28,9 @@ from jobpipe.runtime.referee import Referee
 from jobpipe.runtime.telling import Telling
 from jobpipe.runtime.unparker import Unparkers
 from jobpipe.runtime.walks import Question, Walks
-from jobpipe.store.ops import claim as claim_ops
 from jobpipe.store.ops import hand_out as ops
-from jobpipe.store.ops.claim import Held
-from jobpipe.store.ops.worker import Control, end_worker
+from jobpipe.store.ops.claim import Queued
+from jobpipe.store.ops.worker import Control
 from jobpipe.store.port import AsyncStore
 
 CLAIM_MAX = 1_000
@@ -56,6 +56,8 @@ class Wish:
         self.claim: int | None = None
         self.lease_until: int | None = None
         self.jobs: list[Claimed] = []
+        self.back: Sequence[Queued] = ()
+        """Suspects that its last look found, and that are to be found again."""
 
     @property
     def is_closed(self) -> bool:
@@ -152,6 +154,13 @@ class Handout:
         for tasks in {wish.tasks for wish in self._wishes if wish.tasks is not None}:
             await self._unparkers.bring_back(tasks)
 
+    async def give_back(self, claim: int, caller: str, jobs: int) -> None:
+        """Queue the ``jobs`` of a claim of which nobody was told; raises LeaseLost."""
+        queued = await self._store.run(ops.give_claim_back(claim, caller))
+        self._telling.queued(queued)
+        if len(queued) < jobs:  # a cancel came first
+            self._telling.something()
+
     def close(self) -> None:
         """Let nobody wait any longer."""
         self._closing = True
@@ -180,10 +189,14 @@ class Handout:
         try:
             await asyncio.shield(claiming)
         except asyncio.CancelledError:
-            with suppress(StoreUnavailable):  # then the lease ends by itself
-                await claiming
-                await self._give_back(wish)
+            await _to_the_end(self._undo(wish, claiming))
             raise
+
+    async def _undo(self, wish: Wish, claiming: asyncio.Future[None]) -> None:
+        with suppress(StoreUnavailable, LeaseLost):  # then the lease ends by itself
+            await claiming
+            if wish.claim is not None:
+                await self.give_back(wish.claim, wish.worker.host, len(wish.jobs))
 
     async def _claim(self, wish: Wish, taker: Walks) -> None:
         for ask in wish.lanes.asks():
@@ -201,7 +214,10 @@ class Handout:
                     if not wish.jobs:
                         raise
                     return
-                if not found or len(wish.jobs) > had:
+                back, wish.back = wish.back, ()
+                for queued in back:  # the walk has passed them
+                    self.frontier.lower(queued.lane, queued.rank)
+                if not found or back or len(wish.jobs) > had:
                     break  # what was found and is not to be run makes room for another look
 
     async def _take(
@@ -231,6 +247,7 @@ class Handout:
             return ()
         self._referee.tell_unrun(answer.found, wish.tasks)
         wish.jobs += kept.jobs
+        wish.back = answer.back
         if answer.claim is not None:
             wish.claim, wish.lease_until = answer.claim, answer.lease_until
         queues = {job.id: job.queue for job in answer.found}
@@ -239,11 +256,11 @@ class Handout:
         self._telling.queued(answer.back, ended)
         return answer.found
 
-    async def _give_back(self, wish: Wish) -> None:
-        if wish.claim is not None:
-            held = [Held(job.id, job.token, job.rank, job.claim_id) for job in wish.jobs]
-            queued = await self._store.run(claim_ops.give_back(held))
-            await self._store.run(end_worker(wish.claim))
-            self._telling.queued(queued)
-            if len(queued) < len(held):  # a cancel came first
-                self._telling.something()
+
+async def _to_the_end(work: Coroutine[Any, Any, None]) -> None:
+    """Wait for it, whoever cancels meanwhile."""
+    working = asyncio.ensure_future(work)
+    while not working.done():
+        with suppress(asyncio.CancelledError):
+            await asyncio.wait([working])
+    working.result()

@@ -10,11 +10,11 @@ import os
 import socket
 import time
 from collections.abc import AsyncIterator, Callable, Sequence
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from typing import TYPE_CHECKING, TypeVar
 
 from jobpipe.app import claims
-from jobpipe.errors import ConfigError
+from jobpipe.errors import ConfigError, LeaseLost, StoreUnavailable
 from jobpipe.model.signals import Cancel, Fail, Retry, Snooze
 from jobpipe.model.worker import NewWorker
 from jobpipe.runtime.options import WorkerOptions
@@ -102,6 +102,12 @@ class Claims(OwnStore):
         if not await self._handout.grant(wish, wanted.wait_seconds) or wish.claim is None:
             return claims.NOTHING
         return claims.claim_view(wish.claim, lease_us, wish.lease_until, wish.jobs)
+
+    async def aclaim_give_back(self, given: claims.ClaimView, caller: str = "") -> None:
+        """Queue the jobs of a claim again, of which nobody heard; what has ended stays so."""
+        if self._handout is not None and given.claim is not None:
+            with suppress(StoreUnavailable, LeaseLost):  # then the lease ends by itself
+                await self._handout.give_back(given.claim, caller, len(given.jobs))
 
     async def aclaim_heartbeat(self, claim: int, caller: str = "") -> claims.HeartbeatView:
         """Renew the lease of a claim; raises LeaseLost when it has ended."""

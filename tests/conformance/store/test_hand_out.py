@@ -115,6 +115,19 @@ def test_a_claim_with_nothing_to_run_has_ended_at_once(lab: Lab) -> None:
     assert lab.place.sql("SELECT * FROM {p}claim") == []
 
 
+def test_a_claim_of_which_nobody_was_told_is_given_back_whole(lab: Lab) -> None:
+    claim, jobs = handed(lab, 2)
+    back = lab.run(ops.give_claim_back(claim, CALLER))
+    assert [(queued.id, queued.rank) for queued in back] == [(job.id, job.rank) for job in jobs]
+    for job in jobs:
+        record = lab.job(job.id)
+        assert (record.state, record.attempt, record.losses) == (State.QUEUED, 0, 0)
+    assert workers(lab)[0]["ended_at"] is not None
+    assert lab.place.sql("SELECT * FROM {p}claim") == []
+    with pytest.raises(LeaseLost):
+        lab.run(ops.give_claim_back(claim, CALLER))
+
+
 def test_the_claim_ends_with_its_last_job(lab: Lab) -> None:
     claim, (first, second) = handed(lab, 2)
     settled = settle(lab, claim, ending(first, State.SUCCEEDED))
@@ -171,6 +184,7 @@ def test_a_claim_is_its_callers_alone(lab: Lab) -> None:
         ops.settle(claim, "other", [ending(first, State.SUCCEEDED)], now_ns),
         ops.hear_lines(claim, "other", [line(second, "not mine")], BOUNDS, now_ns),
         ops.hear_progress(claim, "other", [Progress(second.id, 1, 1)]),
+        ops.give_claim_back(claim, "other"),
     ):
         with pytest.raises(LeaseLost, match=f"claim {claim} has ended"):
             lab.run(call)

@@ -35,21 +35,27 @@ class Handing(Response):
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer, unless the caller has gone: then nothing stays claimed."""
-        call = self._call
-        claiming = asyncio.ensure_future(call.app.aclaim(call.body, call.principal.name))
+        call, caller = self._call, self._call.principal.name
+        claiming = asyncio.ensure_future(call.app.aclaim(call.body, caller))
         forget = call.condition.when_stopping(claiming.cancel)
         leaving = asyncio.ensure_future(_left(receive))
+        is_gone = True
         try:
             await asyncio.wait([claiming, leaving], return_when=asyncio.FIRST_COMPLETED)
-        finally:
+            await asyncio.sleep(0)  # who leaves in this very turn is seen to leave
             is_gone = leaving.done()
+        finally:
             forget()
             leaving.cancel()
             claiming.cancel()
             await asyncio.wait([claiming])
+            if is_gone and not claiming.cancelled():
+                await call.app.aclaim_give_back(claiming.result(), caller)
+        if is_gone:
+            return
         if not claiming.cancelled():
             await self._answer(claiming.result())(scope, receive, send)
-        elif not is_gone:
+        else:
             await self._answer(claims.NOTHING)(scope, receive, send)
 
     def _answer(self, given: claims.ClaimView) -> Response:

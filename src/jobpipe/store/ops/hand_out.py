@@ -22,6 +22,7 @@ from jobpipe.model.state import FINAL, Reason, State
 from jobpipe.model.worker import NewWorker
 from jobpipe.store.ops import report
 from jobpipe.store.ops.claim import Held, Queued, claim, give_back
+from jobpipe.store.ops.claim import held as held_by
 from jobpipe.store.ops.finish import STATES, Finished, finish
 from jobpipe.store.ops.worker import register
 from jobpipe.store.port import Batch, Mode, Op, Statement, operation
@@ -149,6 +150,18 @@ def keep_claim(claim_id: int, caller: str) -> Op[Kept]:
     return Kept(until, [(row["id"], row["token"]) for row in found])
 
 
+@operation(Mode.TRANSACTION)
+def give_claim_back(claim_id: int, caller: str) -> Op[list[Queued]]:
+    """Queue all jobs of a claim again, uncharged, and end it; raises LeaseLost."""
+    yield from _kept(claim_id, caller)
+    found = yield from held_by(claim_id).start()
+    back: list[Queued] = []
+    if found:
+        back = yield from give_back(found).start()
+    yield Statement("end_worker", {"worker": claim_id})
+    return back
+
+
 @operation(Mode.READ)
 def standing(ids: Sequence[int]) -> Op[dict[int, Standing]]:
     """Tell where the jobs stand; those that there are not are missing in the answer."""
@@ -167,13 +180,13 @@ def settle(claim_id: int, caller: str, outcomes: Sequence[Finish], now_ns: int) 
     if not renewed and not (yield Statement("own_claim", mine)):
         raise _ended(claim_id)
     stands = yield from _standing([end.id for end in outcomes])
-    held = [end for end in outcomes if _is_of(stands.get(end.id), claim_id, end.token)]
-    written = {(end.id, end.token) for end in held if stands[end.id].state == end.state}
+    known = [end for end in outcomes if _is_of(stands.get(end.id), claim_id, end.token)]
+    written = {(end.id, end.token) for end in known if stands[end.id].state == end.state}
     if not renewed:
         if not outcomes or len(written) < len(outcomes):
             raise _ended(claim_id)
         return Settled(None, frozenset(written), [])
-    running = [end for end in held if stands[end.id].state is State.RUNNING]
+    running = [end for end in known if stands[end.id].state is State.RUNNING]
     taken = (yield from finish(running, now_ns).start()) if running else []
     for end in taken:
         if end.cancel_requested and end.state not in FINAL:
