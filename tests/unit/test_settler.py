@@ -8,7 +8,7 @@ from typing import Any, TypeVar
 import pytest
 
 from jobpipe.delivery.hub import Hint, Hub
-from jobpipe.errors import StoreUnavailable
+from jobpipe.errors import LeaseLost, StoreUnavailable
 from jobpipe.model.change import Change, Changes
 from jobpipe.model.signals import Retry
 from jobpipe.model.state import State
@@ -30,6 +30,9 @@ class Store:
     def __init__(self) -> None:
         self.written: dict[int, tuple[str, str | None]] = {}
         self.away = False
+        self.is_broken = False
+        self.ends_after = 99
+        """How many jobs are written before the claim ends."""
 
     async def run(self, operation: Operation[T]) -> T:
         if self.away:
@@ -38,8 +41,12 @@ class Store:
 
     def _answer(self, statement: Any) -> list[dict[str, Any]]:
         match statement.name:
+            case "keep_claim" if self.is_broken:
+                raise ValueError("nobody knows why")
             case "keep_claim":
-                return [{"lease_until": 9}]
+                return [{"lease_until": 9}] if len(self.written) < self.ends_after else []
+            case "own_claim":
+                return [{"id": 7}]
             case "standing":
                 facts = {"token": 1, "claim": 7, "task": "t", "attempt": 1, "max_attempts": 3}
                 times = {"started_at": 1, "now": 2, "state": "running", "queue": "q"}
@@ -77,6 +84,23 @@ def test_one_bad_result_fails_its_job_alone() -> None:
         3: ("succeeded", None),
     }
     assert settled.written == {(1, 1), (2, 1), (3, 1)}
+
+
+def test_a_claim_that_ends_on_the_way_keeps_what_was_written() -> None:
+    store = Store()
+    store.ends_after = 1
+    reports = [Report(id=id, token=1, result="bad" if id == 2 else "good") for id in (1, 2, 3)]
+    settled, _ = settle(store, *reports)
+    assert (settled.written, settled.lease_until) == ({(1, 1)}, None)
+    with pytest.raises(LeaseLost):
+        settle(store, *reports[1:])
+
+
+def test_an_error_that_no_outcome_has_caused_is_told() -> None:
+    store = Store()
+    store.is_broken = True
+    with pytest.raises(ValueError, match="nobody knows why"):
+        settle(store, Report(id=1, token=2))
 
 
 def test_a_store_that_is_away_is_no_bad_result() -> None:
