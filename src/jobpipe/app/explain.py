@@ -20,6 +20,8 @@ from jobpipe.store.port import Mode, Op, operation
 BEFORE_MAX = 10_000
 """The jobs before one are counted up to here."""
 
+UNSEEN = "(Programs that ask over HTTP show only while they hold jobs.)"
+
 PARKED: Mapping[Reason | None, tuple[str, str]] = {
     Reason.UNKNOWN_TASK: (
         "No worker that met it knows the task {task}.",
@@ -171,11 +173,13 @@ def _untaken(queue: str, *, alive: bool) -> ReasonView:
     if alive:
         return ReasonView(
             code="queue_untaken",
-            message=f"No living worker takes the queue {queue}.",
-            help=f"Start a worker for it: jobpipe worker APP -q {queue}",
+            message=f"No worker is known to take the queue {queue}.",
+            help=f"Start one for it: jobpipe worker APP -q {queue}. {UNSEEN}",
         )
     return ReasonView(
-        code="no_workers", message="No worker is alive.", help="Start one: jobpipe worker APP"
+        code="no_workers",
+        message="No worker is known to be alive.",
+        help=f"Start one: jobpipe worker APP. {UNSEEN}",
     )
 
 

@@ -61,7 +61,10 @@ def test_no_worker_takes_its_queue(lab: Lab) -> None:
     start_worker(lab, ["mail"])
     view = told(lab, lab.new())
     assert codes(view) == ["queue_untaken"]
-    assert view.reasons[0].help == "Start a worker for it: jobpipe worker APP -q default"
+    assert view.reasons[0].help == (
+        "Start one for it: jobpipe worker APP -q default."
+        " (Programs that ask over HTTP show only while they hold jobs.)"
+    )
 
 
 def test_a_paused_queue_names_who_paused_it_and_why(lab: Lab) -> None:
