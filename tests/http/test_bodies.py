@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from starlette.testclient import TestClient
 
 from jobpipe import Jobpipe, JobpipeError
+from jobpipe.http import reading
 from jobpipe.http.problems import of_error
 from jobpipe.tasks.task import Defaults
 
@@ -111,6 +112,21 @@ def test_any_json_is_judged(client: TestClient, method: str, path: str, body: An
     assert answer.status_code < 500, answer.text
     if answer.status_code >= 400:
         assert answer.headers["content-type"] == "application/problem+json"
+
+
+@given(st.recursive(texts | st.just('[{"\\'), lambda inner: st.lists(inner, max_size=3)))
+def test_brackets_inside_of_texts_are_not_nested(body: Any) -> None:
+    def depth(value: Any) -> int:
+        return 1 + max(map(depth, value), default=0) if isinstance(value, list) else 0
+
+    assert reading._depth(_json(body)) == depth(body)
+
+
+@pytest.mark.parametrize(
+    "body, depth", [(b'[["[[[', 2), (b'["\\"[[["[', 2), (b'["[\\', 1), (b"]]][", 0), (b"", 0)]
+)
+def test_a_text_that_does_not_end_goes_to_the_end(body: bytes, depth: int) -> None:
+    assert reading._depth(body) == depth
 
 
 def _json(value: Any) -> bytes:

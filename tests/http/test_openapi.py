@@ -137,6 +137,18 @@ def test_methods_and_paths_that_are_not_there(client: TestClient) -> None:
     assert int(head.headers["content-length"]) > 0
 
 
+def test_the_page_of_the_api_names_what_the_service_itself_refuses() -> None:
+    """Some by hand; that none is missing is shown by making the page anew."""
+    page = PAGE.read_text(encoding="utf-8")
+    for code in (
+        *("busy", "foreign_page", "head_too_large", "internal", "invalid_body", "invalid_query"),
+        *("malformed_header", "malformed_json", "malformed_query", "malformed_request"),
+        *("not_ready", "proxied", "request_timeout", "stopping", "target_too_long", "too_deep"),
+        *("too_many_items", "too_many_tries", "unauthorized", "unsupported_encoding"),
+    ):
+        assert re.search(rf"^\| \d{{3}} \| `{code}` \|$", page, re.MULTILINE), code
+
+
 def test_the_page_of_the_api_is_made_from_the_table() -> None:
     page = PAGE.read_text(encoding="utf-8")
     assert page == page_with_tables(page), "run `python scripts/write_http_docs.py`"

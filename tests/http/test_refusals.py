@@ -28,6 +28,23 @@ def test_a_refusal_says_what_to_do(
     assert told in answer.json()["help"]
 
 
+@pytest.mark.parametrize(
+    "method, path, body, field",
+    [
+        ("POST", JOBS, {"task": "add", "args": [1], "group": "g"}, "group"),
+        ("POST", JOBS, {"task": "add", "args": [1], "unique": {}}, "unique"),
+        ("PATCH", "/api/v1/queues/mail", {"concurrency": 1}, "concurrency"),
+        ("PATCH", "/api/v1/queues/mail", {"max_queued": 1}, "max_queued"),
+    ],
+)
+def test_fields_of_other_versions_are_refused(
+    client: TestClient, method: str, path: str, body: dict[str, object], field: str
+) -> None:
+    answer = client.request(method, path, json=body)
+    assert (answer.status_code, answer.json()["code"]) == (422, "invalid_body")
+    assert f"`{field}`" in answer.json()["detail"]
+
+
 @pytest.mark.parametrize("path", ["/", "/health", "/readyz", "/api/docs", "/api/openapi.json"])
 def test_a_strangers_name_for_this_machine_shows_nothing(client: TestClient, path: str) -> None:
     assert client.get(path).status_code == 200
