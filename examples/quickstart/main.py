@@ -40,7 +40,8 @@ def main() -> int:
     try:
         code = serve(jp, worker=True, greet=begin)
     except JobpipeError as error:
-        console.print(f"[red]Error:[/red] {error}\n{error.help}", highlight=False)
+        help = error.help.replace("--port ", "PORT=")  # this program takes no options
+        console.print(f"[red]Error:[/red] {error}\n{help}", highlight=False)
         return 1
     stopping.set()
     for work in works:

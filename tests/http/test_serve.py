@@ -276,6 +276,7 @@ def test_the_quickstart_names_a_taken_port(tmp_path: Path) -> None:
         )
     assert ended.returncode == 1
     assert f"port {port} of 127.0.0.1 is taken" in ended.stdout
+    assert f"or serve elsewhere: PORT={port % 65_535 + 1}" in " ".join(ended.stdout.split())
 
 
 def test_a_service_manager_is_told(program: Program, tmp_path: Path) -> None:
