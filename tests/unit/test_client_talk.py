@@ -186,6 +186,7 @@ def test_every_error_of_the_library_comes_back_as_itself() -> None:
     "reply, kind, words",
     [
         (problem(401, "unauthorized", "no token"), Unauthorized, "no token"),
+        (problem(429, "too_many_tries", "wrong", retry_after="60"), Unauthorized, "wrong"),
         (problem(403, "forbidden", "the role viewer may not"), Forbidden, "the role viewer"),
         (problem(422, "invalid_body", "a field too many"), InvalidArguments, "a field too many"),
         (problem(404, "not_found", "nothing is here"), ConfigError, "nothing is here"),

@@ -20,11 +20,14 @@ from jobpipe.errors import (
 )
 
 BY_CODE: dict[str, type[JobpipeError]] = {
-    kind.code: kind
-    for kind in vars(errors).values()
-    if isinstance(kind, type) and issubclass(kind, JobpipeError)
+    **{
+        kind.code: kind
+        for kind in vars(errors).values()
+        if isinstance(kind, type) and issubclass(kind, JobpipeError)
+    },
+    "too_many_tries": Unauthorized,
 }
-"""The library's errors by their codes."""
+"""The library's errors by their codes, and by a code that only a service has."""
 
 BY_STATUS: dict[int, type[JobpipeError]] = {
     400: InvalidArguments,
