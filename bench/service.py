@@ -137,7 +137,7 @@ def _found(pattern: str, text: str) -> str:
 
 
 def _milliseconds(share: str, text: str) -> float:
-    told = _found(share + r"\s+(\S+)", text)
+    told = _found(rf"(?m)^\s+{share}\s+(\S+)$", text)
     unit = told.lstrip("0123456789.")
     return float(told.removesuffix(unit)) * UNITS[unit]
 
@@ -149,6 +149,7 @@ Running = AbstractContextManager[tuple[int, int]]
 def _ours(python: str, folder: Path, url: str) -> Running:
     port = _free_port()
     command = [python, "-m", "jobpipe", "serve", "tasks:jp", "--port", str(port)]
+    command += ["--log-level", "warning"]
     return _running(command, folder, port, {"JOBPIPE_URL": url})
 
 
