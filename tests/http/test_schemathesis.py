@@ -23,9 +23,10 @@ CONFIG = {
     "checks": {
         # What is too large is refused before it is looked at.
         "negative_data_rejection": {"expected-statuses": ["4xx"]},
-        # A request that fits the document may still name no task, or a time that is past.
+        # A request that fits the document may still name no task, or a time that is past, or what
+        # has not changed.
         "positive_data_acceptance": {
-            "expected-statuses": ["2xx", "404", "409", "412", "413", "422", "429"]
+            "expected-statuses": ["2xx", "304", "404", "409", "412", "413", "422", "429"]
         },
     },
 }
