@@ -7,11 +7,13 @@ import time
 from typing import Any
 
 from jobpipe.config.values import read_queues
+from jobpipe.delivery.hub import Hub
 from jobpipe.model.job import Lane, NewJob
 from jobpipe.model.worker import NewWorker
 from jobpipe.policy.frontier import SLICE_SECONDS, Walk
 from jobpipe.runtime.claimer import Claimer, Demand
 from jobpipe.runtime.lanes import LaneChoice
+from jobpipe.runtime.telling import Telling
 from jobpipe.store.ops.enqueue import enqueue
 from jobpipe.store.ops.worker import register
 from jobpipe.store.postgres import dialect
@@ -61,6 +63,7 @@ def test_a_claimer_finds_in_slices_what_was_left_behind(postgres_url: str) -> No
             poll_seconds=1.0,
             demand=lambda: Demand(10, 0),
             put=lambda job: None,
+            telling=Telling(Hub()),
         )
         for lane in LANES:
             claimer.frontier.claimed(lane, 3_000)

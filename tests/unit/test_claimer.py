@@ -10,12 +10,13 @@ from typing import Any
 import pytest
 
 from jobpipe.config.settings import QueueSlots
-from jobpipe.delivery.hub import Hint
+from jobpipe.delivery.hub import Hint, Hub
 from jobpipe.errors import StoreUnavailable
 from jobpipe.model.job import Claimed, Finish, Lane
 from jobpipe.model.state import State
 from jobpipe.runtime.claimer import AHEAD_MAX, AHEAD_SECONDS, Claimer, Demand, ReadAhead, Records
 from jobpipe.runtime.lanes import LaneChoice
+from jobpipe.runtime.telling import Telling
 from jobpipe.store.ops.claim import Held
 from jobpipe.store.port import Capabilities, Operation
 from jobpipe.store.stepping import step
@@ -60,8 +61,9 @@ class Store:
         if statement.name == "held":
             return [{"id": id, "token": 1, "rank": id, "claim_id": 9} for id in self.unheard]
         if statement.name == "give_back":
-            self.given_back += [row[0] for row in statement.batch.rows]
-            return []
+            ids = [row[0] for row in statement.batch.rows]
+            self.given_back += ids
+            return [{"id": id, "queue": "a", "priority": 0, "rank": id} for id in ids]
         return self._claim(statement)
 
     def _claim(self, statement: Any) -> list[dict[str, Any]]:
@@ -105,6 +107,9 @@ class Bench:
         self.store = store
         self.slots, self.ahead = slots, ahead
         self.jobs: list[Claimed] = []
+        self.heard: list[Hint] = []
+        hub = Hub()
+        hub.subscribe(self.heard.append)
         parts = [queue.partition(":") for queue in queues.split(",")]
         lanes = LaneChoice([QueueSlots(name, int(n) if n else None) for name, _, n in parts])
         lanes.know([Lane(queue, 0) for queue in store.queued], [])
@@ -115,6 +120,7 @@ class Bench:
             poll_seconds=poll_seconds,
             demand=lambda: Demand(self.slots - len(self.jobs), self.ahead),
             put=self.jobs.extend,
+            telling=Telling(hub),
         )
 
     def run(self, until: Callable[[], bool]) -> None:
@@ -164,6 +170,7 @@ def test_a_claim_whose_answer_was_lost_is_given_back() -> None:
     bench.run(lambda: bool(store.given_back))
     assert store.given_back == [1, 2]
     assert bench.jobs == []
+    assert Hint({A: 1}) in bench.heard
 
 
 def test_records_are_done_when_all_their_jobs_have_ended() -> None:

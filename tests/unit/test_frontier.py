@@ -173,3 +173,14 @@ def test_a_walk_that_was_asked_for_is_made_in_one_go() -> None:
     frontier.forget_walks()
     assert frontier.next_walk([A], 0.0) is Walk.FULL
     assert frontier.next_slice([A]) == {}
+
+
+def test_who_shares_a_frontier_may_come_late_to_the_end_of_a_walk_in_slices() -> None:
+    frontier = slow(Frontier(1.0), 40_000)
+    first = frontier.next_slice([A])
+    frontier.walked_slice([A], first, 0.0, 0.0)
+    last = frontier.next_slice([A])
+    frontier.walked_slice([A], {A: (20_000, 40_000)}, 0.0, 0.0)
+    frontier.walked_slice([A], last, 0.0, 50.0)
+    assert frontier.next_walk([A], 2.0) is Walk.FULL
+    assert frontier.next_slice([A])[A][0] == 0

@@ -45,6 +45,8 @@ class Frontier:
     """The highest rank seen claimed, per lane."""
 
     def __init__(self, full_every_seconds: float) -> None:
+        self.forgotten = 0
+        """How often all walks were forgotten: one that began before counts for nothing."""
         self._full_every = full_every_seconds
         self._ranks: dict[Lane, int] = {}
         self._past: deque[tuple[float, dict[Lane, int]]] = deque()
@@ -105,6 +107,8 @@ class Frontier:
         self, lanes: Collection[Lane], spans: Spans, began: float, ended: float
     ) -> None:
         """Note what a look took, and in which spans nothing is left (none: something was found)."""
+        if not spans.keys() <= self._goals.keys():
+            return  # somebody else who shares the frontier has come to the end of this walk
         took = ended - began
         self._passed.update({lane: until for lane, (_, until) in spans.items()})
         pause = took / FULL_SHARE
@@ -123,6 +127,7 @@ class Frontier:
 
     def forget_walks(self) -> None:
         """Make the next walk of every lane a full one, in one go."""
+        self.forgotten += 1
         self._full_at.clear()
         self._forget_slices(list(self._goals))
         self._slice = None

@@ -35,6 +35,8 @@ class Caretaker:
 
     def __init__(self, kit: WorkerKit, options: WorkerOptions, handout: Handout) -> None:
         self.ready = asyncio.Event()
+        self.is_at_work = False
+        """It holds a post now: what falls due is promoted, and what the dead held is taken back."""
         self._kit = kit
         self._options = options
         self._handout = handout
@@ -46,20 +48,21 @@ class Caretaker:
         self._stopping.set()
 
     async def run(self) -> None:
-        """Work until the end; raises StoreUnavailable when it cannot begin."""
+        """Work until the end; raises StoreUnavailable or what else keeps it from its first post."""
         pause = SHORTEST_PAUSE
         try:
             while not self._stopping.is_set():
                 try:
                     await self._hold_post()
                     pause = SHORTEST_PAUSE
-                except StoreUnavailable as error:
+                except Exception as error:  # whatever it is, nobody else may do the duties
                     if not self.ready.is_set():
                         raise
                     if pause == SHORTEST_PAUSE:
                         emit(StoreLost(doing="beginning anew", why=str(error)))
                     with suppress(TimeoutError):
-                        await asyncio.wait_for(self._stopping.wait(), pause)
+                        async with asyncio.timeout(pause):
+                            await self._stopping.wait()
                     pause = min(pause * 2, LONGEST_PAUSE)
         finally:
             await self._kit.transactions.close()
@@ -78,6 +81,7 @@ class Caretaker:
         )
         try:
             await post.start()
+            self.is_at_work = True
             self.ready.set()
             ends = [asyncio.ensure_future(each.wait()) for each in (self._stopping, post.lost)]
             try:
@@ -86,6 +90,7 @@ class Caretaker:
                 for end in ends:
                     end.cancel()
         finally:
+            self.is_at_work = False
             await post.close()
         if post.lost.is_set():
             emit(LeaseEnded(worker=self._options.name, why=post.why_lost))
@@ -123,13 +128,20 @@ class _Post:
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
-        await self._hearing.stop()
         await self._lease.stop()
+        await self._hearing.stop()
         with suppress(StoreUnavailable):  # then the lease ends by itself
             await self._kit.store.run(ops.end_worker(self._worker_id))
 
     def _spawn(self, work: Coroutine[Any, Any, None]) -> None:
-        self._tasks.append(asyncio.create_task(work))
+        task = asyncio.create_task(work)
+        task.add_done_callback(self._part_ended)
+        self._tasks.append(task)
+
+    def _part_ended(self, task: asyncio.Task[None]) -> None:
+        """A part never ends by itself: if one does, this post cannot be trusted."""
+        if not task.cancelled() and (error := task.exception()) is not None:
+            self._lose(f"a part of it failed: {type(error).__name__}: {error}")
 
     async def _tick(self) -> None:
         while True:

@@ -21,9 +21,10 @@ from jobpipe.model.job import Claimed, Finish, Lane
 from jobpipe.policy.frontier import Frontier
 from jobpipe.runtime import walks
 from jobpipe.runtime.lanes import LaneChoice
+from jobpipe.runtime.telling import Telling
 from jobpipe.runtime.walks import Question, Walks
 from jobpipe.store.ops import claim as ops
-from jobpipe.store.ops.claim import Held, Queued
+from jobpipe.store.ops.claim import Held
 from jobpipe.store.port import AsyncStore
 from jobpipe.telemetry.events import StoreBack, StoreLost, emit
 
@@ -132,6 +133,7 @@ class Claimer:
         poll_seconds: float,
         demand: Callable[[], Demand],
         put: Callable[[Sequence[Claimed]], None],
+        telling: Telling,
     ) -> None:
         self.records = Records()
         self.frontier = Frontier(poll_seconds)
@@ -145,6 +147,7 @@ class Claimer:
         self._poll_seconds = poll_seconds
         self._demand = demand
         self._put = put
+        self._telling = telling
         self._wake = asyncio.Event()
         self._closing = False
         self._walks = Walks(store, self.frontier, self._take)
@@ -299,17 +302,23 @@ class Claimer:
             return False
         return True
 
-    async def give_back(self, claims: Sequence[Held]) -> list[Queued]:
-        """Queue claims again, uncharged; returns those that are. Raises StoreUnavailable."""
+    async def give_back(self, claims: Sequence[Held]) -> int:
+        """Queue claims again, uncharged, and tell of it; returns how many it was given.
+
+        Raises StoreUnavailable.
+        """
         if not claims:
-            return []
+            return 0
         failpoint("give_back.before")
         back = await self._store.run(ops.give_back(claims))
         for queued in back:
             self.frontier.lower(queued.lane, queued.rank)
         self._is_exhausted = False
         self.records.end([(held.id, held.token) for held in claims])
-        return back
+        self._telling.queued(back)
+        if len(back) < len(claims):  # some were cancelled, or are not ours any more
+            self._telling.something()
+        return len(claims)
 
     async def _wait(self) -> None:
         self._rests = self._is_exhausted and not self._doubts

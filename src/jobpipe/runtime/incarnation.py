@@ -76,14 +76,7 @@ class Incarnation:
         self.reporter = Reporter(kit.store, self.finisher.put, self._refused)
         self.slots = self._new_slots(seat, shared)
         self._ending = Ending(self.slots, self._changed)
-        self.claimer = Claimer(
-            kit.store,
-            worker_id,
-            self._lanes,
-            poll_seconds=options.poll_seconds,
-            demand=self._demand,
-            put=self._put,
-        )
+        self.claimer = self._new_claimer()
         self._lease = seat.lease(
             Terms(worker_id, kit, options, self._tell_lost, self._published_frontier)
         )
@@ -111,6 +104,17 @@ class Incarnation:
                 claimed, self.reporter, options.speech, kit.transactions
             ),
             started=seat.started,
+        )
+
+    def _new_claimer(self) -> Claimer:
+        return Claimer(
+            self._kit.store,
+            self.worker_id,
+            self._lanes,
+            poll_seconds=self._options.poll_seconds,
+            demand=self._demand,
+            put=self._put,
+            telling=self._telling,
         )
 
     @classmethod
@@ -176,12 +180,12 @@ class Incarnation:
         try:
             await self._stop_claiming()
             unstarted = self.slots.take_waiting()
-            given_back += await self._give_back([held_by(claimed) for claimed in unstarted])
+            given_back += await self.claimer.give_back([held_by(claimed) for claimed in unstarted])
             await self._ending.by_themselves(grace_seconds, hurry)
             await self._ending.interrupted("stop")
             await self._outcomes_written()
             held = await self._kit.store.run(claim.held(self.worker_id))
-            given_back += await self._give_back(held)
+            given_back += await self.claimer.give_back(held)
             await self._kit.store.run(ops.end_worker(self.worker_id))
         except (StoreUnavailable, TimeoutError) as error:
             emit(StoreLost(doing="stopping (the lease will end by itself)", why=str(error)))
@@ -258,7 +262,7 @@ class Incarnation:
         ahead = self.slots.take_waiting()
         self._giving_back = True  # until it is done, they are neither here nor in the queue
         try:
-            await self._give_back([held_by(claimed) for claimed in ahead])
+            await self.claimer.give_back([held_by(claimed) for claimed in ahead])
             self._intake.gave_back(len(ahead))
         except BaseException:  # they are still ours: nobody else would run them
             self.slots.put(ahead)
@@ -356,13 +360,6 @@ class Incarnation:
         drained.cancel()
         if not done:
             raise TimeoutError(f"outcomes could not be written within {seconds:g} s")
-
-    async def _give_back(self, claims: Sequence[Held]) -> int:
-        back = await self.claimer.give_back(claims)
-        self._telling.queued(back)
-        if len(back) < len(claims):  # some were cancelled, or are not ours any more
-            self._telling.something()
-        return len(claims)
 
     async def _close(self) -> None:
         await self._lease.stop()

@@ -23,6 +23,8 @@ class Question:
     after: Mapping[Lane, int]
     walk: Walk
     began: float
+    forgotten: int
+    """How often the frontier's walks had been forgotten."""
 
 
 class Walks:
@@ -43,7 +45,7 @@ class Walks:
                 return []
         if not self._store.capabilities.frontier:
             return await self._walk(lanes, limit, {})
-        began = time.monotonic()
+        began, forgotten = time.monotonic(), self._frontier.forgotten
         walk = self._frontier.next_walk(lanes, began)
         if walk is Walk.FULL and (spans := self._frontier.next_slice(lanes)):
             jobs = await self._look_back(lanes, spans, limit)
@@ -55,7 +57,7 @@ class Walks:
         if not jobs and walk is Walk.NEAR:
             walk = Walk.LAGGED
             jobs = await self._walk(lanes, limit, self._frontier.starts(walk, began))
-        if walk is Walk.FULL:
+        if walk is Walk.FULL and self._frontier.forgotten == forgotten:
             self._frontier.walked_fully(lanes, began, time.monotonic())
         return jobs
 
@@ -63,14 +65,15 @@ class Walks:
         self, lanes: Sequence[Lane], spans: Spans, limit: int
     ) -> Sequence[Claimed]:
         """Claim what all claims have passed, as far as a slice of a full walk goes."""
-        began = time.monotonic()
+        began, forgotten = time.monotonic(), self._frontier.forgotten
         left = await self._store.run(left_behind(spans, limit))
         jobs: Sequence[Claimed] = []
         if left:
             limit = min(limit, sum(found.count for found in left.values()))
             after = {lane: left[lane].rank - 1 for lane in lanes if lane in left}
             jobs = await self._walk(list(after), limit, after)
-        self._frontier.walked_slice(lanes, {} if left else spans, began, time.monotonic())
+        if self._frontier.forgotten == forgotten:
+            self._frontier.walked_slice(lanes, {} if left else spans, began, time.monotonic())
         return jobs
 
     async def _walk(
@@ -89,19 +92,20 @@ def question(
     """Return what a look is to ask about the lanes; None: a full walk has to be made in slices."""
     began = time.monotonic()
     if not capabilities.frontier:
-        return Question(dict.fromkeys(lanes, 0), Walk.NEAR, began)
+        return Question(dict.fromkeys(lanes, 0), Walk.NEAR, began, frontier.forgotten)
     walk = frontier.next_walk(lanes, began)
     if walk is Walk.FULL and frontier.next_slice(lanes):
         return None
     if walk is Walk.NEAR:
         walk = Walk.LAGGED
     starts = frontier.starts(walk, began)
-    return Question({lane: starts.get(lane, 0) for lane in lanes}, walk, began)
+    after = {lane: starts.get(lane, 0) for lane in lanes}
+    return Question(after, walk, began, frontier.forgotten)
 
 
 def answered(frontier: Frontier, asked: Question) -> None:
     """Note that a look has asked this."""
-    if asked.walk is Walk.FULL:
+    if asked.walk is Walk.FULL and asked.forgotten == frontier.forgotten:
         frontier.walked_fully(asked.after, asked.began, time.monotonic())
 
 

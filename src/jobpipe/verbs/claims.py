@@ -27,6 +27,7 @@ from jobpipe.tasks.registry import Registry
 from jobpipe.verbs.store import OwnStore
 
 if TYPE_CHECKING:
+    from jobpipe.runtime.caretaker import Caretaker
     from jobpipe.runtime.handout import Handout
     from jobpipe.runtime.referee import Referee, Report
 
@@ -40,6 +41,7 @@ class Claims(OwnStore):
     """The verbs behind ``/api/v1/claims``."""
 
     _handout: Handout | None = None
+    _caretaker: Caretaker | None = None
 
     @asynccontextmanager
     async def tending(self) -> AsyncIterator[None]:
@@ -66,13 +68,18 @@ class Claims(OwnStore):
             await asyncio.wait([running, ready], return_when=asyncio.FIRST_COMPLETED)
             if running.done():
                 running.result()
-            self._handout = handout
+            self._handout, self._caretaker = handout, caretaker
             yield
         finally:
-            self._handout = None
+            self._handout = self._caretaker = None
             ready.cancel()
             caretaker.stop()
             await running
+
+    @property
+    def is_neglected(self) -> bool:
+        """Tell whether ``tending()`` does not do its work now, and tries to begin anew."""
+        return self._caretaker is not None and not self._caretaker.is_at_work
 
     async def aclaim(self, wanted: claims.NewClaim, caller: str = "") -> claims.ClaimView:
         """Hand out jobs, waiting for the first one as long as it says.

@@ -10,6 +10,8 @@ from jobpipe.http import problems
 from jobpipe.http.endpoint import PUBLIC, Answer, Call, Endpoint
 from jobpipe.http.problems import Problem
 
+NEGLECTED = "the service does not keep its store in order at present; its log tells why"
+
 
 class Living(Struct, frozen=True):
     """A service that answers."""
@@ -34,7 +36,10 @@ async def ready(call: Call) -> Answer:
         raise problems.stopping()
     if (doubt := call.condition.doubt()) is not None:
         raise Problem(503, "not_ready", doubt)
-    return Answer(value=Ready("ok", __version__, time_text(await call.app.ahealth())))
+    now = time_text(await call.app.ahealth())
+    if call.app.is_neglected:
+        raise Problem(503, "not_ready", NEGLECTED)
+    return Answer(value=Ready("ok", __version__, now))
 
 
 ENDPOINTS = (
