@@ -14,6 +14,8 @@ from setup_venv import ROOT, VENV, set_up
 from system_packages import ensure_servers
 
 BIN = VENV / "bin"
+IN_TWO = ["-n", "2", "--dist", "loadfile"]
+"""Most tests wait more than they compute, so two processes share them, file by file."""
 STATIC: dict[str, list[str]] = {
     "format": [str(BIN / "ruff"), "format", "--check", "."],
     "rules": [str(BIN / "ruff"), "check", "."],
@@ -40,7 +42,7 @@ def main(goal: str) -> int:
         print("\n".join(layers))
     else:
         flags = [f"--layer={layer}" for layer in layers]
-        tests = subprocess.run([str(BIN / "pytest"), *flags], cwd=ROOT, check=False)
+        tests = subprocess.run([str(BIN / "pytest"), *IN_TWO, *flags], cwd=ROOT, check=False)
         failed += tests.returncode != 0
     return 1 if failed else 0
 

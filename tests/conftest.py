@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -62,6 +63,22 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         default=0.0,
         help="how long each random crash run goes on (0: a sample of some seconds)",
     )
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_report_to_serializable() -> Generator[None, Any, Any]:
+    """Let what hostile tests wrote pass from one process to the other."""
+    return _in_unicode((yield))
+
+
+def _in_unicode(value: Any) -> Any:
+    if isinstance(value, str):
+        return value.encode(errors="backslashreplace").decode()
+    if isinstance(value, dict):
+        return {_in_unicode(key): _in_unicode(each) for key, each in value.items()}
+    if isinstance(value, list | tuple):
+        return type(value)(map(_in_unicode, value))
+    return value
 
 
 def pytest_runtest_logreport(report: pytest.TestReport) -> None:
