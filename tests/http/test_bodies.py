@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import json
+import re
+from datetime import datetime
 from typing import Any
+from urllib.parse import quote
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -11,8 +14,11 @@ from hypothesis import strategies as st
 from starlette.testclient import TestClient
 
 from jobpipe import Jobpipe, JobpipeError
+from jobpipe.app.views import job_view
 from jobpipe.http import reading
+from jobpipe.http.endpoint import Endpoint
 from jobpipe.http.problems import of_error
+from jobpipe.http.routes import CALLS
 from jobpipe.tasks.task import Defaults
 
 QUIET = settings(
@@ -91,23 +97,76 @@ def judged(app: Jobpipe, task: str, args: Any, options: dict[str, Any]) -> str |
     return call.args
 
 
-@QUIET
-@given(body=values)
-@pytest.mark.parametrize(
-    "method, path",
-    [
-        ("POST", "/api/v1/jobs"),
-        ("POST", "/api/v1/jobs/bulk"),
-        ("PATCH", "/api/v1/queues/mail"),
-    ],
+CHANGES = st.fixed_dictionaries(
+    {},
+    optional={
+        "priority": st.integers(-150, 150) | st.none(),
+        "queue": texts | st.sampled_from(["mail", "a/b", "", "x" * 201]) | st.none(),
+        "run_at": st.datetimes().map(lambda moment: f"{moment.isoformat()}Z") | st.none(),
+    },
 )
-def test_any_json_is_judged(client: TestClient, method: str, path: str, body: Any) -> None:
+
+
+@QUIET
+@given(changes=CHANGES)
+def test_a_change_of_a_job_is_judged_as_the_library_does(
+    client: TestClient, app: Jobpipe, changes: dict[str, Any]
+) -> None:
+    over_http, here = app.enqueue_many(app.call_named("add", [1]) for _ in range(2))
+    answer = client.patch(f"/api/v1/jobs/{over_http}", json=changes)
+    given_ones = {name: value for name, value in changes.items() if value is not None}
+    if not given_ones:
+        assert (answer.status_code, answer.json()["code"]) == (422, "invalid_body")
+        return
+    run_at = given_ones.get("run_at")
+    try:
+        record = app.patch(
+            here,
+            priority=given_ones.get("priority"),
+            queue_name=given_ones.get("queue"),
+            run_at=None if run_at is None else datetime.fromisoformat(run_at),
+        )
+    except JobpipeError as error:
+        wanted: tuple[Any, ...] = (of_error(error).status, error.code)
+        assert (answer.status_code, answer.json()["code"]) == wanted
+    else:
+        told, mine = answer.json(), job_view(record)
+        assert answer.status_code == 200, answer.text
+        wanted = (mine.state, mine.priority, mine.queue)
+        assert (told["state"], told["priority"], told["queue"]) == wanted
+
+
+@QUIET
+@given(name=texts | st.sampled_from(["mail", "a/b", "x" * 201]), reason=texts | st.none())
+def test_a_pause_is_judged_as_the_library_does(
+    client: TestClient, app: Jobpipe, name: str, reason: str | None
+) -> None:
+    path = f"/api/v1/queues/{quote(name, safe='')}"
+    answer = client.patch(path, json={"paused": True, "reason": reason})
+    try:
+        app.pause_queue(name, reason)
+    except JobpipeError as error:
+        wanted = (of_error(error).status, error.code)
+        nowhere = (404, "not_found")  # an empty name is no path
+        assert (answer.status_code, answer.json()["code"]) in (wanted, nowhere)
+    else:
+        assert (answer.status_code, answer.json()["reason"]) == (200, reason)
+
+
+MUTATIONS = [each for each in CALLS if each.method != "GET" and each.body is not None]
+
+
+@settings(QUIET, max_examples=60)
+@given(body=values)
+@pytest.mark.parametrize("endpoint", MUTATIONS, ids=lambda each: f"{each.method} {each.path}")
+def test_any_json_is_judged(client: TestClient, endpoint: Endpoint, body: Any) -> None:
     try:
         content = _json(body)
     except ValueError:
         return
+    path = re.sub(r"\{\w+(:\w+)?\}", "1", endpoint.path)
     answer = client.request(
-        method, path, content=content, headers={"content-type": "application/json"}
+        endpoint.method, path, content=content, headers={"content-type": "application/json"}
     )
     assert answer.status_code < 500, answer.text
     if answer.status_code >= 400:

@@ -137,7 +137,15 @@ def test_lists_are_filtered_and_paged(cli: Cli) -> None:
     assert cli("job", "list", "-q", "none") == (0, "", "No such jobs.\n")
 
 
-@pytest.mark.parametrize("words", [["-f", "stat:failed"], ["-s", "broken"], ["--limit", "0"]])
+def test_a_wrong_word_of_a_filter_is_named_with_its_place(cli: Cli) -> None:
+    ended = cli("job", "list", "-f", "queue:a stat:failed")
+    assert (ended.code, ended.out) == (2, "")
+    assert (
+        "'stat:failed' at position 9 of the query is not known; did you mean state:?" in ended.err
+    )
+
+
+@pytest.mark.parametrize("words", [["-s", "broken"], ["--limit", "0"]])
 def test_a_wrong_list_is_a_usage_error(cli: Cli, words: list[str]) -> None:
     ended = cli("job", "list", *words)
     assert (ended.code, ended.out) == (2, "")

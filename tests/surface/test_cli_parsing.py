@@ -12,7 +12,6 @@ import pytest
 from jobpipe import errors
 from jobpipe.cli import exits, times
 from jobpipe.cli.arguments import read_arguments
-from jobpipe.cli.terms import read_terms
 from jobpipe.cli.types import job_id, moment, span
 from jobpipe.tasks.signature import Signature
 
@@ -111,48 +110,6 @@ def test_wrong_arguments_are_refused(pairs: list[str], json_args: str | None, me
 def test_an_argument_that_is_not_utf8_is_refused() -> None:
     with pytest.raises(errors.InvalidArguments, match="argument 'text' is not UTF-8"):
         read_arguments(SIGNATURE, ["text=\udcff"], None)
-
-
-@pytest.mark.parametrize(
-    "text, wanted",
-    [
-        ("", NOTHING),
-        ("state:failed", NOTHING | {"state": "failed"}),
-        (
-            " queue:mail  task:a.b state:queued ",
-            {"state": "queued", "queue": "mail", "task": "a.b"},
-        ),
-        ("task:'two words'", NOTHING | {"task": "two words"}),
-        ("task:a:b", NOTHING | {"task": "a:b"}),
-    ],
-)
-def test_filters(text: str, wanted: dict[str, str | None]) -> None:
-    assert read_terms(text, NOTHING) == wanted
-
-
-def test_options_and_filter_are_joined() -> None:
-    given = NOTHING | {"queue": "mail"}
-    assert read_terms("state:failed queue:mail", given) == given | {"state": "failed"}
-
-
-@pytest.mark.parametrize(
-    "text, message",
-    [
-        ("stat:failed", "no term 'stat:failed'; the terms are state:..., queue:..., task:..."),
-        ("stat:failed", "Did you mean state:?"),
-        ("failed", "no term 'failed'"),
-        ("state:", "no term 'state:'"),
-        ("state:broken", "No state is named 'broken'; the states are blocked, scheduled,"),
-        ("queue:a queue:b", "two values of queue"),
-        ("task:'a", "cannot be read: No closing quotation"),
-        ("\x1b[31m", "\\x1b[31m"),
-    ],
-)
-def test_filters_that_say_nothing_are_refused(text: str, message: str) -> None:
-    with pytest.raises(click.UsageError) as refusal:
-        read_terms(text, NOTHING)
-    assert message in refusal.value.message
-    assert refusal.value.exit_code == 2
 
 
 def test_spans_and_moments() -> None:

@@ -86,7 +86,9 @@ def test_one_record_is_one_line_and_acts_on_no_terminal(formatter: logging.Forma
 
 
 @pytest.mark.parametrize("formatter", [TextLines(), JsonLines()], ids=["text", "json"])
-@pytest.mark.parametrize("error", [ValueError("a\nb"), KeyError(), Exception(Mute())], ids=["lines", "empty", "mute"])
+@pytest.mark.parametrize(
+    "error", [ValueError("a\nb"), KeyError(), Exception(Mute())], ids=["lines", "empty", "mute"]
+)
 def test_an_error_stays_on_the_line(formatter: logging.Formatter, error: BaseException) -> None:
     line = formatter.format(failing(error))
     assert "\n" not in line

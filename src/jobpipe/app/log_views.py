@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Sequence
 from typing import Any
 
 from msgspec import Struct
 
-from jobpipe.app.views import plain, time_text
+from jobpipe.app.views import PageView, attempt_views, plain, time_text
+from jobpipe.model.job import AttemptRecord, JobRecord
 from jobpipe.model.report import LogRecord
 
 
@@ -26,6 +28,18 @@ class LogView(Struct, frozen=True, kw_only=True):
     message: str
     fields: Any
     """An object of what was said beside the message, or None; ``error`` is an exception."""
+
+
+def log_page(
+    job: JobRecord, history: Sequence[AttemptRecord], lines: Sequence[LogRecord], limit: int
+) -> PageView[LogView]:
+    """Show a page of a job's log of at most ``limit`` lines, each with its attempt."""
+    numbers = {run.token: run.number for run in attempt_views(job, history)}
+    is_full = len(lines) == limit
+    return PageView(
+        items=[log_view(job.id, numbers.get(line.token), line) for line in lines],
+        next_cursor=f"{lines[-1].token}:{lines[-1].number}" if is_full else None,
+    )
 
 
 def log_view(job_id: int, attempt: int | None, record: LogRecord) -> LogView:

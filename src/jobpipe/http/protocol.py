@@ -251,10 +251,11 @@ class Protocol(HttpToolsProtocol):
     def _write_problem(self, problem: Problem) -> None:
         request_id = new_id()
         body = msgspec.json.encode(problems.as_json(problem, request_id))
-        headers = {**problem.headers, **SECURITY, "x-request-id": request_id}
+        headers = {**problem.headers, "x-request-id": request_id}
         lines = [STATUS_LINE[problem.status]]
         lines += [b"%b: %b\r\n" % each for each in self.server_state.default_headers]
         lines += [f"{name}: {value}\r\n".encode() for name, value in headers.items()]
+        lines += [b"%b: %b\r\n" % each for each in SECURITY.items()]
         lines += [b"content-type: %b\r\n" % problems.MEDIA.encode(), b"connection: close\r\n"]
         lines += [b"content-length: %d\r\n\r\n" % len(body), body]
         self.transport.write(b"".join(lines))

@@ -53,11 +53,11 @@ PATH_MAX = 1_000
 REQUEST_ID = re.compile(r"[A-Za-z0-9_.-]{1,64}\Z")
 
 SECURITY = {
-    "x-content-type-options": "nosniff",
-    "content-security-policy": "default-src 'none'; frame-ancestors 'none'",
-    "referrer-policy": "no-referrer",
-    "cross-origin-resource-policy": "same-origin",
-    "cache-control": "no-store",
+    b"x-content-type-options": b"nosniff",
+    b"content-security-policy": b"default-src 'none'; frame-ancestors 'none'",
+    b"referrer-policy": b"no-referrer",
+    b"cross-origin-resource-policy": b"same-origin",
+    b"cache-control": b"no-store",
 }
 """Sent with every answer that does not say otherwise."""
 
@@ -290,9 +290,5 @@ def new_id() -> str:
 
 def _secured(given: Sequence[tuple[bytes, bytes]], request_id: str) -> list[tuple[bytes, bytes]]:
     names = {name for name, _ in given}
-    added = [
-        (name.encode(), value.encode())
-        for name, value in SECURITY.items()
-        if name.encode() not in names
-    ]
+    added = [(name, value) for name, value in SECURITY.items() if name not in names]
     return [*given, *added, (b"x-request-id", request_id.encode())]

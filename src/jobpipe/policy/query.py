@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from difflib import get_close_matches
 
 from jobpipe.errors import InvalidArguments
 
@@ -19,7 +20,9 @@ def parse(text: str) -> dict[str, str]:
         word, colon, value = found[0].partition(":")
         place = f"at position {found.start() + 1} of the query"
         if not colon or word not in WORDS:
-            raise _refusal(f"the word {found[0]!r} {place} is not known")
+            near = get_close_matches(word, WORDS, n=1)
+            hint = f"; did you mean {near[0]}:?" if near and near[0] != word else ""
+            raise _refusal(f"the word {found[0]!r} {place} is not known{hint}")
         if not value:
             raise _refusal(f"the word {found[0]!r} {place} says nothing after its colon")
         if word in asked:

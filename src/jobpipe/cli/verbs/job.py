@@ -10,7 +10,6 @@ from jobpipe.cli import completing, times
 from jobpipe.cli.choices import Choices, pass_choices
 from jobpipe.cli.options import STORE, Noun, setting_flags
 from jobpipe.cli.output import Column, brief
-from jobpipe.cli.terms import read_terms
 from jobpipe.cli.types import job_id
 from jobpipe.cli.verbs.job_explain import explain_job
 from jobpipe.cli.verbs.job_logs import job_logs
@@ -86,7 +85,7 @@ def job(**_: Any) -> None:
     "--filter",
     "terms",
     metavar="FILTER",
-    help="Terms that must all hold: state:failed queue:mail task:app.add.",
+    help="Words that must all hold: state:failed queue:mail task:app.* tag:eu.",
 )
 @click.option(
     "--limit",
@@ -110,13 +109,8 @@ def list_jobs(
     """List jobs, newest first."""
     from jobpipe.app.views import page_view
 
-    wanted = read_terms(terms or "", {"state": state, "queue": queue, "task": task})
     page = choices.application().job_page(
-        state=State(wanted["state"]) if wanted["state"] else None,
-        queue_name=wanted["queue"],
-        task=wanted["task"],
-        limit=limit,
-        before=before,
+        state=state, queue_name=queue, task=task, q=terms, limit=limit, before=before
     )
     view = page_view(page)
     out = choices.out()

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
+from typing import Any
 
 from starlette.responses import PlainTextResponse, Response
 from starlette.types import Receive, Scope, Send
@@ -10,7 +12,7 @@ from starlette.types import Receive, Scope, Send
 from jobpipe import errors
 from jobpipe.app import claims
 from jobpipe.application import Jobpipe
-from jobpipe.http.endpoint import Answer, Call, Endpoint
+from jobpipe.http.endpoint import Answer, Call, Endpoint, Handler
 from jobpipe.http.service import to_json
 from jobpipe.model.role import Role
 
@@ -75,37 +77,49 @@ async def heartbeat(call: Call) -> Answer:
 
 
 async def finish(call: Call) -> Answer:
-    return Answer(
-        value=await call.app.aclaim_finish(call.path["claim"], call.body, call.principal.name)
-    )
+    return Answer(value=await call.app.aclaim_finish(*_said(call)))
 
 
 async def fail(call: Call) -> Answer:
-    return Answer(
-        value=await call.app.aclaim_fail(call.path["claim"], call.body, call.principal.name)
-    )
+    return Answer(value=await call.app.aclaim_fail(*_said(call)))
 
 
 async def snooze(call: Call) -> Answer:
-    return Answer(
-        value=await call.app.aclaim_snooze(call.path["claim"], call.body, call.principal.name)
-    )
+    return Answer(value=await call.app.aclaim_snooze(*_said(call)))
 
 
 async def log(call: Call) -> Answer:
-    return Answer(
-        value=await call.app.aclaim_log(call.path["claim"], call.body, call.principal.name)
-    )
+    return Answer(value=await call.app.aclaim_log(*_said(call)))
 
 
 async def progress(call: Call) -> Answer:
-    return Answer(
-        value=await call.app.aclaim_progress(call.path["claim"], call.body, call.principal.name)
-    )
+    return Answer(value=await call.app.aclaim_progress(*_said(call)))
+
+
+def _said(call: Call) -> tuple[int, Any, str]:
+    """Return of which claim something is said, what, and by whom."""
+    return call.path["claim"], call.body, call.principal.name
 
 
 def _payloads(app: Jobpipe) -> int:
     return 4 * app.settings.max_payload + ENVELOPE
+
+
+def _outcomes(
+    handle: Handler, summary: str, body: type, body_max: int | Callable[[Jobpipe], int]
+) -> Endpoint:
+    """Return the call that says something of several jobs of a claim, and is answered for each."""
+    return Endpoint(
+        method="POST",
+        path=f"{CLAIM}/{handle.__name__}",
+        role=Role.WORKER,
+        handle=handle,
+        summary=summary,
+        body=body,
+        body_max=body_max,
+        answer=claims.VerdictsView,
+        errors=(errors.LeaseLost, errors.InvalidArguments),
+    )
 
 
 ENDPOINTS = (
@@ -135,59 +149,9 @@ ENDPOINTS = (
         answer=claims.HeartbeatView,
         errors=(errors.LeaseLost,),
     ),
-    Endpoint(
-        method="POST",
-        path=f"{CLAIM}/finish",
-        role=Role.WORKER,
-        handle=finish,
-        summary="Say that jobs went well",
-        body=claims.FinishedJobs,
-        body_max=_payloads,
-        answer=claims.VerdictsView,
-        errors=(errors.LeaseLost, errors.InvalidArguments),
-    ),
-    Endpoint(
-        method="POST",
-        path=f"{CLAIM}/fail",
-        role=Role.WORKER,
-        handle=fail,
-        summary="Say that jobs went wrong",
-        body=claims.FailedJobs,
-        body_max=_payloads,
-        answer=claims.VerdictsView,
-        errors=(errors.LeaseLost, errors.InvalidArguments),
-    ),
-    Endpoint(
-        method="POST",
-        path=f"{CLAIM}/snooze",
-        role=Role.WORKER,
-        handle=snooze,
-        summary="Put jobs off, without charging an attempt",
-        body=claims.SnoozedJobs,
-        body_max=ENVELOPE,
-        answer=claims.VerdictsView,
-        errors=(errors.LeaseLost, errors.InvalidArguments),
-    ),
-    Endpoint(
-        method="POST",
-        path=f"{CLAIM}/log",
-        role=Role.WORKER,
-        handle=log,
-        summary="Add lines to the logs of running jobs",
-        body=claims.Lines,
-        body_max=_payloads,
-        answer=claims.VerdictsView,
-        errors=(errors.LeaseLost, errors.InvalidArguments),
-    ),
-    Endpoint(
-        method="POST",
-        path=f"{CLAIM}/progress",
-        role=Role.WORKER,
-        handle=progress,
-        summary="Say how far running jobs are",
-        body=claims.Progresses,
-        body_max=ENVELOPE,
-        answer=claims.VerdictsView,
-        errors=(errors.LeaseLost, errors.InvalidArguments),
-    ),
+    _outcomes(finish, "Say that jobs went well", claims.FinishedJobs, _payloads),
+    _outcomes(fail, "Say that jobs went wrong", claims.FailedJobs, _payloads),
+    _outcomes(snooze, "Put jobs off, without charging an attempt", claims.SnoozedJobs, ENVELOPE),
+    _outcomes(log, "Add lines to the logs of running jobs", claims.Lines, _payloads),
+    _outcomes(progress, "Say how far running jobs are", claims.Progresses, ENVELOPE),
 )

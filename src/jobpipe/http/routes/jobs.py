@@ -11,7 +11,7 @@ from msgspec import Meta, Struct
 
 from jobpipe import errors
 from jobpipe.app.explain import ExplainView
-from jobpipe.app.log_views import LogView, log_view
+from jobpipe.app.log_views import LogView, log_page
 from jobpipe.app.views import AttemptView, JobView, PageView, attempt_views, job_view, page_view
 from jobpipe.application import Jobpipe
 from jobpipe.http.endpoint import Answer, Call, Endpoint
@@ -19,6 +19,7 @@ from jobpipe.http.paging import PAGE_MAX, PageSize, log_cursor, page_cursor
 from jobpipe.http.problems import Problem
 from jobpipe.http.reading import utf_8
 from jobpipe.http.versions import aware, is_known, quoted, with_tag
+from jobpipe.model.job import AttemptRecord, JobRecord
 from jobpipe.model.role import Role
 from jobpipe.model.state import State
 
@@ -164,23 +165,21 @@ async def explain(call: Call) -> Answer:
 
 
 async def list_attempts(call: Call) -> Answer:
-    job = await call.app.ajob(call.path["id"])
-    assert job.record is not None
-    history = await call.app.aattempts(job.id)
-    return Answer(value=PageView(items=attempt_views(job.record, history)))
+    return Answer(value=PageView(items=attempt_views(*await _with_history(call))))
 
 
 async def list_log(call: Call) -> Answer:
-    query: LogQuery = call.query
-    id = call.path["id"]
+    id, query = call.path["id"], call.query
     after = log_cursor(query.cursor)
     lines = await call.app.alogs(id, after=after, limit=query.limit, token=query.token)
-    numbers = {run.token: run.number for run in await call.app.aattempts(id)}
-    job = await call.app.ajob_view(id)
-    numbers.setdefault(job.token, job.attempt)
-    last = f"{lines[-1].token}:{lines[-1].number}" if len(lines) == query.limit else None
-    views = [log_view(id, numbers.get(line.token), line) for line in lines]
-    return Answer(value=PageView(items=views, next_cursor=last))
+    record, history = await _with_history(call)
+    return Answer(value=log_page(record, history, lines, query.limit))
+
+
+async def _with_history(call: Call) -> tuple[JobRecord, list[AttemptRecord]]:
+    job = await call.app.ajob(call.path["id"])
+    assert job.record is not None  # a handle that was looked up has been read
+    return job.record, await call.app.aattempts(job.id)
 
 
 def _options(wanted: NewJobBody, key: str | None) -> dict[str, Any]:
