@@ -21,10 +21,11 @@ DURABILITY = "FULL"
 LOG_BYTES_KEPT = 1024 * 1024
 """To this size the log is cut when it begins anew after a checkpoint."""
 
-SHORTEST_PAUSE, USUAL_PAUSE, LONGEST_PAUSE = 0.0005, 0.002, 0.02
-"""Bounds of the jittered pause between two tries for the write lock, in seconds. Our own processes
-hold it for milliseconds, so a longer pause would leave it idle; who keeps it for long is asked less
-and less often, after a second every LONGEST_PAUSE."""
+SHORTEST_PAUSE, USUAL_PAUSE, LONGEST_PAUSE = 0.0002, 0.0008, 0.02
+"""Bounds of the jittered pause between two tries for the write lock, in seconds. Of our own
+processes only one tries at a time (``turn.py``) and the others hold it for milliseconds, so a
+longer pause would leave it idle; who keeps it for long is asked less and less often, after a second
+every LONGEST_PAUSE."""
 
 
 def connect(path: str, *, read_only: bool = False) -> sqlite3.Connection:

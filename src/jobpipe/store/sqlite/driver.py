@@ -25,6 +25,7 @@ from jobpipe.store.sqlite.checkpoint import Checkpointer
 from jobpipe.store.sqlite.connection import connect, patiently
 from jobpipe.store.sqlite.errors import translate
 from jobpipe.store.sqlite.locks import WorkerLocks
+from jobpipe.store.sqlite.turn import Turn
 from jobpipe.store.sqlite.watch import DataVersion
 from jobpipe.store.sqlite.writer import Pulse, Writer
 from jobpipe.store.statements import load as load_statements
@@ -94,12 +95,7 @@ class SqliteStore:
         with self._gate:
             if self._writer is None or (self._closed and self.capabilities.shared):
                 self._closed = False
-                after_commit = (
-                    Checkpointer(self.path).after_commit
-                    if self.capabilities.shared
-                    else _no_checkpoint
-                )
-                self._writer = Writer(self.path, self._open, self._drive, after_commit)
+                self._writer = self._new_writer()
             return self._writer
 
     def watch(self) -> DataVersion:
@@ -159,6 +155,12 @@ class SqliteStore:
         if not self.capabilities.shared:
             schema.migrate(connection, self._statements, self._migrations, self._clock())
         return connection
+
+    def _new_writer(self) -> Writer:
+        if not self.capabilities.shared:
+            return Writer(self.path, self._open, self._drive, _no_checkpoint)
+        after_commit = Checkpointer(self.path).after_commit
+        return Writer(self.path, self._open, self._drive, after_commit, Turn(self.path))
 
     def _outside(self, action: Callable[[sqlite3.Connection], T]) -> T:
         try:

@@ -24,6 +24,7 @@ from jobpipe.failpoint import failpoint
 from jobpipe.store.port import Operation
 from jobpipe.store.sqlite.connection import begin_write, commit, data_version
 from jobpipe.store.sqlite.errors import poisons_connection, translate
+from jobpipe.store.sqlite.turn import Turn
 from jobpipe.store.sqlite.waiting import Action, Awaited, Handed, Own, Waiting
 
 T = TypeVar("T")
@@ -47,7 +48,8 @@ class Writer:
     """Runs operations on one connection, many in one commit.
 
     ``open_connection`` is called on first use and again after an error that makes the handle
-    unfit; ``run`` drives one operation; ``after_commit`` may make a checkpoint.
+    unfit; ``run`` drives one operation; ``after_commit`` may make a checkpoint; ``turn`` is
+    the place in the queue of processes for a file's write lock.
     """
 
     def __init__(
@@ -56,12 +58,15 @@ class Writer:
         open_connection: Callable[[], sqlite3.Connection],
         run: Run,
         after_commit: Callable[[sqlite3.Connection], None],
+        turn: Turn | None = None,
     ) -> None:
         self.pulse = Pulse(0, 0)
         self._path = path
         self._open = open_connection
         self._run = run
         self._after_commit = after_commit
+        self._turn = turn
+        self._begin_write = turn.begin_write if turn is not None else begin_write
         self._connection: sqlite3.Connection | None = None
         self._place = threading.RLock()
         """Held by whoever writes; by the same thread again only where a signal interrupts it."""
@@ -121,6 +126,8 @@ class Writer:
             connection, self._connection = self._connection, None
             if connection is not None:
                 connection.close()
+            if self._turn is not None:
+                self._turn.close()
 
     def _hand_over(self, work: Waiting) -> None:
         with self._gate:
@@ -190,7 +197,7 @@ class Writer:
             self._connection = self._open()
         self._roll_back()  # what somebody was interrupted in, and then again as he undid it
         connection = self._connection
-        begin_write(connection)
+        self._begin_write(connection)
         self.pulse = Pulse(self.pulse.commits + 1, data_version(connection))
         if len(group) == 1:
             done = group if self._attempt(connection, group[0], _ALONE) else []
