@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from jobpipe import Depends, RunningJob, Tasks
-from jobpipe.app.views import task_view
+from jobpipe.app.task_views import task_view
 from jobpipe.errors import ConfigError, InvalidArguments
 from jobpipe.tasks.codec import decode_args
 from jobpipe.tasks.registry import DeclaredTask

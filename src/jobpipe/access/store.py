@@ -193,7 +193,7 @@ class StoreAccess:
 
     def _may_share(self, job: NewJob) -> bool:
         """Tell whether the job needs nothing but a row, so that others may share the statement."""
-        if job.idempotency_key is not None or self._settings.max_queued is not None:
+        if job.idempotency_key is not None or job.marks or self._settings.max_queued is not None:
             return False
         return Lane(job.queue, job.priority) in self.known_lanes
 
@@ -212,12 +212,13 @@ class StoreAccess:
                 lane = (job.queue, job.priority)
                 if answer.id < lowest.get(lane, requests.MAX_ID):
                     lowest[lane] = answer.id
-            else:
+            elif answer.state is State.SCHEDULED:
                 dues.append(job.delay_us or 0)
+        gates = any(job.marks for job in jobs)
         lanes = {Lane(*lane): id for lane, id in lowest.items()}
-        if not lanes.keys() <= self.known_lanes or dues:
+        if not lanes.keys() <= self.known_lanes or dues or gates:
             self.known_lanes = self.known_lanes.union(lanes_of(jobs))
-        self._hub.ring(Hint(lanes, min(dues, default=None)))
+        self._hub.ring(Hint(lanes, min(dues, default=None), gates=gates))
         return answers
 
 

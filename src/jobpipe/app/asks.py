@@ -22,16 +22,8 @@ from jobpipe.app.filters import PAGE_JOBS, JobFilters, job_filter
 from jobpipe.app.log_views import LogView
 from jobpipe.app.overview import Overview
 from jobpipe.app.steering import steered, steered_queue
-from jobpipe.app.views import (
-    AttemptView,
-    JobView,
-    PageView,
-    QueueView,
-    TaskView,
-    WorkerView,
-    task_view,
-    time_text,
-)
+from jobpipe.app.task_views import TaskView, task_view
+from jobpipe.app.views import AttemptView, JobView, PageView, QueueView, WorkerView, time_text
 from jobpipe.delivery.hub import Hint
 from jobpipe.errors import InvalidTransition, JobNotFound
 from jobpipe.model.audit import Action, AuditRecord
@@ -151,7 +143,9 @@ def cancel(id: int, if_version: str | None = None) -> Asked[JobRecord]:
     return Ask(
         operation=steered(Action.CANCEL, id, order, if_version),
         value=lambda results: found(id, results[1]),
-        hint=lambda results: Hint(control=True, changes=_changes(results[1])),
+        hint=lambda results: Hint(
+            control=True, gates=_is_marked(results[1]), changes=_changes(results[1])
+        ),
         exchange=_steering(_job(id, "POST", "/cancel"), if_version),
     )
 
@@ -160,9 +154,10 @@ def rerun(id: int, if_version: str | None = None) -> Asked[JobRecord]:
     """Run an ended job once more; comes to the job as it stands then."""
     id = requests.job_id(id)
 
-    def hint(results: tuple[Queued, JobRecord | None]) -> Hint:
-        queued = results[0]
-        return Hint({queued.lane: queued.rank}, changes=_changes(results[1]))
+    def hint(results: tuple[Queued | None, JobRecord | None]) -> Hint:
+        queued, job = results
+        lanes = {} if queued is None else {queued.lane: queued.rank}
+        return Hint(lanes, gates=_is_marked(job), changes=_changes(job))
 
     return Ask(
         operation=steered(Action.RERUN, id, steer.rerun(id), if_version),
@@ -188,7 +183,8 @@ def patch(
     def hint(results: tuple[Patched, JobRecord | None]) -> Hint:
         patched, job = results
         lanes = {} if patched.queued is None else {patched.queued.lane: patched.queued.rank}
-        return Hint(lanes, patched.due_in_us, changes=_changes(job))
+        due_in_us, gates = patched.due_in_us, _is_marked(job)
+        return Hint(lanes, due_in_us, gates=gates, changes=_changes(job))
 
     return Ask(
         operation=steered(Action.PATCH, id, steer.patch(id, wanted), if_version),
@@ -363,6 +359,11 @@ def _change_queue(operation: Operation[None], name: str, body: dict[str, Any]) -
 def _changes(record: JobRecord | None) -> Changes:
     """Return what tells those who watch where the job stands."""
     return changes_of([record.id], [(record.queue, record.state)]) if record else NO_CHANGES
+
+
+def _is_marked(record: JobRecord | None) -> bool:
+    """Tell whether somebody minds what became of the job."""
+    return record is not None and bool(record.marks)
 
 
 def _check_ended(id: int, state: State | None) -> None:

@@ -6,7 +6,6 @@ no JSON, though it should be, is shown as the text that stands there.
 
 from __future__ import annotations
 
-import inspect
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any, Generic, TypeVar
@@ -20,8 +19,6 @@ from jobpipe.model.worker import WorkerRecord
 from jobpipe.store.migrations import SchemaStatus
 from jobpipe.store.ops.read import Page, QueueRecord
 from jobpipe.tasks import wire
-from jobpipe.tasks.codec import show
-from jobpipe.tasks.registry import DeclaredTask
 
 V = TypeVar("V")
 
@@ -64,6 +61,10 @@ class JobView(Struct, frozen=True, kw_only=True):
     cancel_requested_at: str | None
     losses: int
     reruns: int
+    version: int
+    """Of the arguments; see the task's own."""
+    tenant: str | None
+    unique_key: str | None
 
 
 class AttemptView(Struct, frozen=True, kw_only=True):
@@ -118,19 +119,6 @@ class WorkerView(Struct, frozen=True, kw_only=True):
     """Its lease has ended: what it holds is about to be taken back."""
 
 
-class TaskView(Struct, frozen=True, kw_only=True):
-    """A task that the application declares."""
-
-    name: str
-    queue: str
-    priority: int
-    executor: str
-    signature: str
-    doc: str
-    options: dict[str, Any]
-    """What it declares beside that; None means that the setting decides."""
-
-
 class SchemaView(Struct, frozen=True, kw_only=True):
     """How far a store's schema is."""
 
@@ -182,16 +170,19 @@ def job_view(record: JobRecord) -> JobView:
         progress=_progress(record.progress),
         worker=record.worker,
         token=record.token,
-        group=None,
+        group=record.group,
         tags=plain(record.tags) if record.tags is not None else [],
         meta=plain(record.meta) if record.meta is not None else {},
         idempotency_key=record.idempotency_key,
-        blocked_on=None,
+        blocked_on=record.blocked_on if record.state is State.BLOCKED else None,
         expires_at=time_text(record.expires_at),
         timeout_seconds=None if record.timeout_us is None else record.timeout_us / SECOND_US,
         cancel_requested_at=time_text(record.cancel_requested_at),
         losses=record.losses,
         reruns=record.reruns,
+        version=record.version,
+        tenant=record.tenant,
+        unique_key=record.unique_key,
     )
 
 
@@ -286,29 +277,6 @@ def worker_view(record: WorkerRecord) -> WorkerView:
     )
 
 
-def task_view(task: DeclaredTask) -> TaskView:
-    """Show a task."""
-    spec = task.spec
-    return TaskView(
-        name=spec.name,
-        queue=spec.queue,
-        priority=spec.priority,
-        executor=spec.executor,
-        signature=signature_text(task.signature.python),
-        doc=(inspect.getdoc(task.function) or "").strip().split("\n", 1)[0],
-        options={
-            "max_attempts": spec.max_attempts,
-            "retry_delays": None if spec.retry_delays is None else str(spec.retry_delays),
-            "timeout_seconds": spec.timeout_seconds,
-            "retry_on": _names(spec.retry_on),
-            "give_up_on": _names(spec.give_up_on),
-            "on_loss": spec.on_loss,
-            "store_result": spec.store_result,
-            "version": spec.version,
-        },
-    )
-
-
 def schema_view(status: SchemaStatus) -> SchemaView:
     """Show how far a store's schema is."""
     return SchemaView(
@@ -323,34 +291,6 @@ def schema_view(status: SchemaStatus) -> SchemaView:
 def health_view(store: str, clock_us: int) -> HealthView:
     """Show a store that answered: its URL (masked already) and the time on its clock."""
     return HealthView(status="ok", store=store, time=time_text(clock_us))
-
-
-def signature_text(signature: inspect.Signature) -> str:
-    """Return the signature as it is written in a declaration; never raises."""
-    parameters = [
-        each.replace(annotation=_written(each.annotation), default=_shown(each.default))
-        for each in signature.parameters.values()
-    ]
-    returned = _written(signature.return_annotation)
-    return str(signature.replace(parameters=parameters, return_annotation=returned))
-
-
-class _Words:
-    """Words that stand in a signature as they are."""
-
-    def __init__(self, text: str) -> None:
-        self.text = text
-
-    def __repr__(self) -> str:
-        return self.text
-
-
-def _written(annotation: Any) -> Any:
-    return _Words(annotation) if isinstance(annotation, str) else annotation
-
-
-def _shown(default: Any) -> Any:
-    return default if default is inspect.Parameter.empty else _Words(show(default))
 
 
 def plain(text: str | None) -> Any:
@@ -394,7 +334,3 @@ def _progress(record: ProgressRecord | None) -> dict[str, Any] | None:
 def _number(value: float | None) -> float | int | None:
     is_whole = value is not None and abs(value) <= 2**53 and float(value).is_integer()
     return int(value or 0) if is_whole else value
-
-
-def _names(classes: Sequence[type[BaseException]]) -> list[str]:
-    return [f"{each.__module__}.{each.__qualname__}" for each in classes]

@@ -25,6 +25,8 @@ class Hint:
     """A job was stored that starts this much later."""
     control: bool = False
     """A job is to be cancelled, a queue was paused or resumed: workers read their control."""
+    gates: bool = False
+    """A job came to a gate, or left what others wait for: somebody is to admit."""
     heard: bool = False
     """It came from another process, so it need not be sent on."""
     changes: Changes | None = None
@@ -38,7 +40,7 @@ class Hint:
     @property
     def is_for_workers(self) -> bool:
         """Tell whether it says more than what has changed."""
-        return bool(self.lanes) or self.due_in_us is not None or self.control
+        return bool(self.lanes) or self.due_in_us is not None or self.control or self.gates
 
 
 LOOK = Hint()

@@ -121,6 +121,8 @@ def _says(one: Hint, other: Hint) -> bool:
     """Tell whether the first says already all that the second does."""
     if other.due_in_us is not None or other.control or other.changes or not other.lanes:
         return False
+    if other.gates and not one.gates:
+        return False
     return all(one.lanes.get(lane, rank + 1) <= rank for lane, rank in other.lanes.items())
 
 
@@ -133,7 +135,13 @@ def joined(one: Hint, other: Hint) -> Hint:
     for lane, rank in other.lanes.items():
         lanes[lane] = min(rank, lanes.get(lane, rank))
     dues = [due for due in (one.due_in_us, other.due_in_us) if due is not None]
-    return Hint(lanes, min(dues, default=None), one.control or other.control, changes=changes)
+    return Hint(
+        lanes,
+        min(dues, default=None),
+        one.control or other.control,
+        one.gates or other.gates,
+        changes=changes,
+    )
 
 
 def encode(hint: Hint, sender: str = "") -> str:
@@ -158,13 +166,16 @@ def decode(payload: str | None, own: str = "") -> Hint:
     except (msgspec.DecodeError, ValueError):
         return Hint(LOOK.lanes, heard=True)
     lanes = {Lane(queue, priority): rank for queue, priority, rank in message.lanes}
-    return Hint(lanes, message.due_in_us, message.control, heard=True, changes=changes)
+    return Hint(
+        lanes, message.due_in_us, message.control, message.gates, heard=True, changes=changes
+    )
 
 
 class _Message(msgspec.Struct, omit_defaults=True):
     lanes: list[tuple[str, int, int]] = []
     due_in_us: int | None = None
     control: bool = False
+    gates: bool = False
     sender: str = ""
     jobs: list[tuple[str, str, list[int]]] = []
     """Queue, state, ids: what jobs have in common is said once."""
@@ -183,7 +194,7 @@ def _shorter(changes: Changes | None) -> list[Changes | None]:
 
 def _message(hint: Hint, changes: Changes | None, sender: str) -> _Message:
     lanes = [(lane.queue, lane.priority, rank) for lane, rank in hint.lanes.items()]
-    message = _Message(lanes, hint.due_in_us, hint.control)
+    message = _Message(lanes, hint.due_in_us, hint.control, hint.gates)
     if changes is not None:
         jobs: dict[tuple[str, str], list[int]] = {}
         for job in changes.jobs:

@@ -36,6 +36,13 @@ class NewJob(Struct, frozen=True, kw_only=True, gc=False):
     idempotency_key: str | None = None
     tags: str | None = None
     meta: str | None = None
+    version: int | None = None
+    """Of the task's arguments; None means the first."""
+    marks: int | None = None
+    """See ``model.marks``; None: nobody minds what becomes of it."""
+    group_key: str | None = None
+    tenant: str | None = None
+    unique_key: str | None = None
     by: Actor | None = None
     """Who asks for it; noted in the audit. No column of the job; None leaves no note."""
 
@@ -137,6 +144,13 @@ class JobRecord(Struct, frozen=True, kw_only=True):
     worker: str | None
     worker_pid: int | None
     progress: ProgressRecord | None = None
+    version: int = 1
+    marks: int | None = None
+    group: str | None = None
+    tenant: str | None = None
+    unique_key: str | None = None
+    blocked_on: str | None = None
+    """The gate that is shut, once somebody has looked; of blocked jobs alone."""
 
 
 def just_stored(job: NewJob, answer: Enqueued) -> JobRecord:
@@ -145,6 +159,7 @@ def just_stored(job: NewJob, answer: Enqueued) -> JobRecord:
     run_at = now + job.delay_us if job.run_at is None and job.delay_us is not None else job.run_at
     expires_at = None if job.expires_in_us is None else now + job.expires_in_us
     is_queued = answer.state is State.QUEUED
+    times = (run_at, expires_at) if answer.state is State.SCHEDULED else ()
     return JobRecord(
         id=answer.id,
         task=job.task,
@@ -161,7 +176,7 @@ def just_stored(job: NewJob, answer: Enqueued) -> JobRecord:
         created_at=now,
         run_at=run_at,
         # The store looks at it again at its start, or sooner when it expires before.
-        due_at=None if is_queued else min(t for t in (run_at, expires_at) if t is not None),
+        due_at=min((t for t in times if t is not None), default=None),
         queued_at=now if is_queued else None,
         started_at=None,
         finished_at=None,
@@ -173,6 +188,12 @@ def just_stored(job: NewJob, answer: Enqueued) -> JobRecord:
         tags=job.tags,
         meta=job.meta,
         idempotency_key=job.idempotency_key,
+        version=job.version or 1,
+        marks=job.marks,
+        group=job.group_key,
+        tenant=job.tenant,
+        unique_key=job.unique_key,
+        blocked_on=None,
         worker=None,
         worker_pid=None,
     )

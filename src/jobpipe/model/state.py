@@ -65,10 +65,13 @@ REASONS: Mapping[State, frozenset[Reason]] = {
 
 EDGES: Mapping[State, frozenset[State]] = {
     State.BLOCKED: frozenset({State.SCHEDULED, State.QUEUED, State.FAILED, State.CANCELLED}),
-    State.SCHEDULED: frozenset({State.QUEUED, State.FAILED, State.CANCELLED}),
-    State.QUEUED: frozenset({State.RUNNING, State.SCHEDULED, State.FAILED, State.CANCELLED}),
+    State.SCHEDULED: frozenset({State.BLOCKED, State.QUEUED, State.FAILED, State.CANCELLED}),
+    State.QUEUED: frozenset(
+        {State.BLOCKED, State.RUNNING, State.SCHEDULED, State.FAILED, State.CANCELLED}
+    ),
     State.RUNNING: frozenset(
         {
+            State.BLOCKED,
             State.QUEUED,
             State.SCHEDULED,
             State.RETRYING,
@@ -78,8 +81,10 @@ EDGES: Mapping[State, frozenset[State]] = {
             State.CANCELLED,
         }
     ),
-    State.RETRYING: frozenset({State.QUEUED, State.SCHEDULED, State.FAILED, State.CANCELLED}),
-    State.PARKED: frozenset({State.QUEUED, State.FAILED, State.CANCELLED}),
+    State.RETRYING: frozenset(
+        {State.BLOCKED, State.QUEUED, State.SCHEDULED, State.FAILED, State.CANCELLED}
+    ),
+    State.PARKED: frozenset({State.BLOCKED, State.QUEUED, State.FAILED, State.CANCELLED}),
     State.SUCCEEDED: frozenset(),
     State.FAILED: frozenset(),
     State.CANCELLED: frozenset(),

@@ -170,6 +170,8 @@ class _Post:
             self._looking.soon()
         if hint.due_in_us is not None:
             self._upkeep.falls_due(hint.due_in_us)
+        if hint.gates:
+            self._upkeep.admit()
         self._handout.hint(hint)
 
     def _published_frontier(self) -> dict[Any, int]:

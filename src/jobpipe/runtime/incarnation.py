@@ -304,6 +304,8 @@ class Incarnation:
         delays = [end.delay_us for end in batch if end.delay_us is not None]
         if delays:
             self._upkeep.falls_due(min(delays))
+        if any(end.marked for end in taken):
+            self._upkeep.admit()
         for end in taken:
             if end.cancel_requested and end.state not in FINAL:
                 cancelling = asyncio.create_task(self._cancel(end.id))
@@ -327,6 +329,8 @@ class Incarnation:
             self._control.soon()
         if hint.due_in_us is not None:
             self._upkeep.falls_due(hint.due_in_us)
+        if hint.gates:
+            self._upkeep.admit()
         if hint.is_look and not (is_told_by_look and self.claimer.may_be_asked_for()):
             self.claimer.look(hint)
 

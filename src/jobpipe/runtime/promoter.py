@@ -80,8 +80,11 @@ class Promoter:
         moved = await self._store.run(upkeep.promote(PROMOTE_MAX, self._since))
         expired = await self._store.run(upkeep.expire(PROMOTE_MAX, self._since))
         self._telling.queued(moved.queued, [*moved.ended, *expired])
-        if PROMOTE_MAX in (len(moved.queued) + len(moved.ended), len(expired)):
+        if moved.blocked:
+            self._telling.came_to_gates()
+        n = len(moved.queued) + len(moved.ended) + moved.blocked
+        if PROMOTE_MAX in (n, len(expired)):
             self.note(0)
             return 0.0
-        self._look_in(0.0 if moved.queued or moved.ended or expired else LOCKED_SECONDS)
+        self._look_in(0.0 if n or expired else LOCKED_SECONDS)
         return None

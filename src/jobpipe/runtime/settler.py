@@ -49,6 +49,8 @@ class Settler:
         self._referee.tell(outcomes, settled, tasks)
         ends = [Change(end.id, end.state, stands[end.id].queue) for end in settled.taken]
         Telling(self._hub).changed(ends)
+        if any(end.marked for end in settled.taken):
+            Telling(self._hub).came_to_gates()
         delays = [end.delay_us for end in outcomes if end.delay_us is not None]
         if delays:
             self._hub.ring(Hint(due_in_us=min(delays)))

@@ -26,6 +26,14 @@ class Telling:
         if jobs or (ended and is_watched):
             self._hub.ring(hint_of(jobs, ended, is_watched=is_watched))
 
+    def timed(self) -> None:
+        """Jobs wait for a time that nobody here knows: whoever looks finds it."""
+        self._hub.ring(Hint(control=True))
+
+    def came_to_gates(self) -> None:
+        """Jobs came to their gates, or left what others wait for."""
+        self._hub.ring(Hint(gates=True))
+
     def claimed(self, jobs: Sequence[Claimed]) -> None:
         """Jobs run now."""
         if self._hub.is_watched:

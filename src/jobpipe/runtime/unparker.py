@@ -55,6 +55,8 @@ class Unparker:
         if found:
             back = await self._store.run(upkeep.unpark(found))
             self._ring(hint_of(back.queued, back.ended))
+            if back.blocked:
+                self._ring(Hint(gates=True))
         if len(found) == UNPARK_MAX:
             return 0.0
         self._reasons, self._is_due = LATER, False

@@ -1,13 +1,15 @@
-"""The duties that any one worker does for all: promote, sweep, unpark, prune, fold the counters.
+"""The duties that any one worker does for all: promote, admit, sweep, unpark, prune, fold counters.
 
 What there is to do shows in the answer to a worker's look, so an idle store is asked once for all.
 """
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Awaitable, Callable
 
 from jobpipe.delivery.hub import Hint
+from jobpipe.runtime.admitter import BUSY_SECONDS, Admitter
 from jobpipe.runtime.duty import Duty
 from jobpipe.runtime.options import WorkerKit, WorkerOptions
 from jobpipe.runtime.promoter import Promoter
@@ -39,8 +41,10 @@ class Upkeep:
             heartbeat_was_late=lease.was_late,
             telling=telling,
         )
+        self._admitter = Admitter(kit.store, telling)
         self._unparker = Unparker(kit.store, kit.registry.run_here, ring)
         self._promoting = Duty("promoting", self._promoter.once)
+        self._admitting = Duty("admitting", self._admitter.once)
         self._sweeping = Duty("sweeping", self._sweeper.once)
         self._unparking = Duty("unparking", self._unparker.once)
         self._taken = {
@@ -50,6 +54,7 @@ class Upkeep:
         """What one worker at a time takes from the store."""
         self.duties = [
             self._promoting,
+            self._admitting,
             self._sweeping,
             self._unparking,
             *self._taken.values(),
@@ -69,6 +74,8 @@ class Upkeep:
                 duty.soon()
         if self._sweeper.note(control):
             self._sweeping.soon()
+        if control.has_looks:
+            self._admitting.soon()
         if self._unparker.note(control.has_parked):
             self._unparking.soon()
 
@@ -77,13 +84,24 @@ class Upkeep:
         if self._promoter.note(in_us):
             self._promoting.soon()
 
+    def admit(self) -> None:
+        """A job came to a gate, or left what others wait for."""
+        self._admitting.soon()
+
     async def bring_back(self) -> None:
         """Queue everything that may run now and is not queued, as of the last look."""
         turns: tuple[Callable[[], Awaitable[float | None]], ...]
-        turns = (self._promoter.once, self._sweeper.once, self._unparker.once)
+        turns = (
+            self._promoter.once,
+            self._sweeper.once,
+            self._unparker.once,
+            self._admitter.once,
+        )
         for turn in turns:
-            while await turn() == 0.0:
-                continue
+            pause = await turn()
+            while pause in (0.0, BUSY_SECONDS):
+                await asyncio.sleep(pause)
+                pause = await turn()
 
 
 def _is_unknown(_worker_id: int) -> bool:

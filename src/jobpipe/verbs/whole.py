@@ -5,7 +5,7 @@ from __future__ import annotations
 from jobpipe.app import asks
 from jobpipe.app.audit_views import AuditView, audit_view
 from jobpipe.app.overview import LoadWatch
-from jobpipe.app.views import TaskView
+from jobpipe.app.task_views import TaskView
 from jobpipe.model.state import State
 from jobpipe.model.worker import WorkerRecord
 from jobpipe.store.ops.read import Counts, QueueRecord

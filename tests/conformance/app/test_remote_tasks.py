@@ -9,7 +9,7 @@ import msgspec
 import pytest
 
 from jobpipe import Jobpipe, Reason, State, Tasks
-from jobpipe.app.views import task_view
+from jobpipe.app.task_views import task_view
 from jobpipe.errors import ConfigError, InvalidArguments
 from tests.conformance.app.site import Site
 

@@ -11,7 +11,8 @@ from jobpipe.cli.options import STORE, Noun, setting_flags
 from jobpipe.cli.output import Column
 
 if TYPE_CHECKING:
-    from jobpipe.app.views import TaskView
+    from jobpipe.app.task_views import TaskView
+
 
 COLUMNS: list[Column[TaskView]] = [
     Column("TASK", lambda task: task.name),

@@ -9,7 +9,8 @@ from msgspec import Meta, Struct
 from jobpipe import errors
 from jobpipe.app.audit_views import AuditView
 from jobpipe.app.overview import Overview
-from jobpipe.app.views import PageView, TaskView, WorkerView, task_view, worker_view
+from jobpipe.app.task_views import TaskView, task_view
+from jobpipe.app.views import PageView, WorkerView, worker_view
 from jobpipe.http.endpoint import Answer, Call, Endpoint
 from jobpipe.http.paging import PageSize, page_cursor
 from jobpipe.model.role import Role

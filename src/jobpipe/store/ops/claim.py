@@ -9,7 +9,7 @@ from msgspec import Struct
 
 from jobpipe.model.change import Change
 from jobpipe.model.job import Claimed, Lane
-from jobpipe.model.state import State
+from jobpipe.model.state import FINAL, State
 from jobpipe.store import rows
 from jobpipe.store.port import Batch, Mode, Op, Row, Rows, Statement, operation
 
@@ -42,6 +42,8 @@ class Moved(Struct, frozen=True):
     queued: list[Queued]
     ended: list[Change]
     """Those that were to end before they came into the queue."""
+    blocked: int = 0
+    """How many came to their gates."""
 
 
 @operation(Mode.READ)
@@ -111,11 +113,15 @@ def queued(row: Row) -> Queued:
 
 
 def moved(found: Rows) -> Moved:
-    """Tell those that are queued now from those that have ended."""
+    """Tell those that are queued now from those that have ended, or came to a gate."""
+    states = [State(row["state"]) for row in found]
     ended = [
-        Change(row["id"], State(row["state"]), row["queue"]) for row in found if row["rank"] is None
+        Change(row["id"], state, row["queue"])
+        for row, state in zip(found, states, strict=True)
+        if state in FINAL
     ]
-    return Moved([queued(row) for row in found if row["rank"] is not None], ended)
+    queue = [queued(row) for row in found if row["rank"] is not None]
+    return Moved(queue, ended, states.count(State.BLOCKED))
 
 
 def _size(job: Claimed) -> int:

@@ -1,4 +1,5 @@
-"""Store new jobs: queued if they may run now, scheduled if they wait for their time.
+"""Store new jobs: queued if they may run now, scheduled if they wait for their time, blocked if a
+gate is to let them in first.
 
 An idempotency key is taken in the same transaction; who comes second gets the first one's job.
 """
@@ -22,11 +23,16 @@ from jobpipe.store.port import Batch, Mode, Op, Operation, Statement, operation
 COLUMNS = ("id", *FIELDS)
 TASK, ARGS, TERMS = 0, 1, 2
 """Where a job's fields stand: its terms are all that follow the arguments."""
+OWN_TERMS = FIELDS.index("version") - TERMS
+NO_OWN_TERMS = (None,) * (len(FIELDS) - TERMS - OWN_TERMS)
+"""The last of the terms, which the statement for jobs that are alike does not know."""
 
 ALWAYS = ("task", "args", "queue", "priority", "max_attempts", "max_losses", "timeout_us")
 PLAIN = attrgetter(*ALWAYS)
-RARE = attrgetter("delay_us", "run_at", "expires_in_us", "idempotency_key", "tags", "meta")
-NONE_OF_THEM = (None,) * 6
+RARE = attrgetter(
+    "delay_us", "run_at", "expires_in_us", "idempotency_key", "tags", "meta", "version", "marks"
+)
+NONE_OF_THEM = (None,) * 8
 """A job that has none of the rare things is queued at once, by a statement that is the shorter."""
 
 CHUNK = 5_000
@@ -194,7 +200,9 @@ def _insert_one(job: NewJob, id: int | None) -> Op[list[Enqueued]]:
 
 def _are_alike(rows: Sequence[tuple[Any, ...]]) -> bool:
     task, terms = rows[0][TASK], rows[0][TERMS:]
-    return all(row[TERMS:] == terms and row[TASK] == task for row in rows)
+    return terms[OWN_TERMS:] == NO_OWN_TERMS and all(
+        row[TERMS:] == terms and row[TASK] == task for row in rows
+    )
 
 
 def _insert_alike(rows: Sequence[tuple[Any, ...]]) -> Op[list[Enqueued]]:

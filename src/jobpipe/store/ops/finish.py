@@ -43,6 +43,8 @@ class Finished(Struct, frozen=True):
     state: State
     cancel_requested: bool
     """Somebody asked for a cancel while it ran."""
+    marked: bool = False
+    """Somebody minds what became of it: there is something to admit."""
 
 
 @operation(Mode.ONE)
@@ -69,7 +71,10 @@ def finish(outcomes: Sequence[Finish], now_ns: int) -> Op[list[Finished]]:
     ]
     written = yield Statement("finish", batch=Batch(COLUMNS, batch, PLAIN))
     return [
-        Finished(row["id"], STATES[row["state"]], bool(row["cancel_requested"])) for row in written
+        Finished(
+            row["id"], STATES[row["state"]], bool(row["cancel_requested"]), bool(row["marked"])
+        )
+        for row in written
     ]
 
 

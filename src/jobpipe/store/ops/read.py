@@ -53,6 +53,7 @@ class Filter(Struct, frozen=True, kw_only=True):
             "task": self.task,
             "task_start": self.task_start,
             "tag": self.tag,
+            "group": self.group,
             "created_after": self.created_after,
             "created_before": self.created_before,
         }
@@ -108,8 +109,6 @@ def attempts(id: int) -> Op[list[AttemptRecord]]:
 @operation(Mode.READ)
 def jobs(wanted: Filter, limit: int, keep_looking: Callable[[], bool]) -> Op[Page]:
     """Return up to ``limit`` jobs, newest first; stops when ``keep_looking`` says so."""
-    if wanted.group is not None:  # no job has one yet
-        return Page([], None)
     if wanted.state in SHELVED:
         return (yield from _shelved(wanted, limit))
     if wanted.state is State.RUNNING:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from msgspec import Struct
 
 from jobpipe.errors import InvalidTransition, JobNotFound
+from jobpipe.model import marks
 from jobpipe.model.job import JobRecord, Lane
 from jobpipe.model.state import FINAL, WAITING, Reason, State
 from jobpipe.store.ops import read
@@ -36,8 +37,10 @@ def cancel(id: int, reason: Reason) -> Op[State]:
 
 
 @operation(Mode.TRANSACTION)
-def rerun(id: int) -> Op[Queued]:
+def rerun(id: int) -> Op[Queued | None]:
     """Queue an ended or parked job anew: same id, attempts from 0, history kept.
+
+    None: it came to its gates, which let it in when they open.
 
     Raises JobNotFound; InvalidTransition when the job has not ended.
     """
@@ -46,7 +49,7 @@ def rerun(id: int) -> Op[Queued]:
     if state not in FINAL and state is not State.PARKED:
         raise InvalidTransition(f"job {id} is {state}; only a job that has ended can be re-run")
     found = yield Statement("rerun", {"id": id})
-    return queued(found[0])
+    return queued(found[0]) if found[0]["rank"] is not None else None
 
 
 class Patch(Struct, frozen=True, kw_only=True):
@@ -121,7 +124,9 @@ def _state_at(job: JobRecord, run_at: int | None, now: int) -> State:
     if run_at is None:
         return job.state
     if run_at <= now:
-        return State.QUEUED
+        if job.state is State.QUEUED:
+            return State.QUEUED
+        return State.BLOCKED if (job.marks or 0) & marks.GATED else State.QUEUED
     return State.SCHEDULED if job.state is State.QUEUED else job.state
 
 

@@ -50,6 +50,8 @@ class Control(Struct, frozen=True):
     has_orphans: bool = False
     """A worker that has ended holds a record: its claim came in after the sweep."""
     has_parked: bool = False
+    has_looks: bool = False
+    """Jobs came to a gate, or left what others wait for."""
     watchers: frozenset[int] = frozenset()
     """Processes in which somebody wants to hear what becomes of jobs."""
 
@@ -140,6 +142,7 @@ def control(worker: int, since: int = 0, after: Mapping[Lane, int] = NO_LANES) -
         ),
         has_orphans="orphan" in kinds,
         has_parked="parked" in kinds,
+        has_looks="look" in kinds,
         watchers=frozenset(row["a"] for row in found if row["kind"] == "watch"),
     )
 

@@ -56,35 +56,52 @@ WHERE k.key = ANY (CAST(:keys AS text[]))
 -- it finds out is not asked again.
 INSERT INTO {p}job (
     id, task, queue, priority, args, max_attempts, max_losses, timeout_us, idempotency_key,
-    tags, meta, created_at, run_at, expires_at, state, rank, queued_at, due_at
+    tags, meta, version, marks, group_key, tenant, unique_key, created_at, run_at, expires_at,
+    state, shelf, rank, queued_at, due_at
 )
 SELECT
     id, task, queue, priority, CAST(args AS json), max_attempts, max_losses, timeout_us,
-    idempotency_key, CAST(tags AS json), CAST(meta AS json), now, run_at, expires_at,
-    CASE WHEN run_at > now THEN 'scheduled' ELSE 'queued' END,
-    CASE WHEN run_at > now THEN NULL ELSE id END,
-    CASE WHEN run_at > now THEN NULL ELSE now END,
-    CASE WHEN run_at > now THEN least(run_at, expires_at) END
+    idempotency_key, CAST(tags AS json), CAST(meta AS json), version, marks, group_key, tenant,
+    unique_key, now, run_at, expires_at, state,
+    CASE WHEN state = 'blocked' THEN state END,
+    CASE WHEN state = 'queued' THEN id END,
+    CASE WHEN state = 'queued' THEN now END,
+    CASE WHEN state = 'scheduled' THEN least(run_at, expires_at) END
 FROM (
     SELECT
-        coalesce(id, nextval('{p}rank')) AS id, task, queue, priority, args, max_attempts,
-        max_losses, timeout_us, idempotency_key, tags, meta, now,
-        coalesce(run_at, now + delay_us) AS run_at, now + expires_in_us AS expires_at
+        *,
+        CASE
+            WHEN marks & 8 <> 0 THEN 'blocked'
+            WHEN run_at > now THEN 'scheduled'
+            WHEN marks & 1 <> 0 THEN 'blocked'
+            ELSE 'queued'
+        END AS state
     FROM (
-        SELECT asked.*, (SELECT :now) AS now
-        FROM unnest(
-            CAST(:id AS bigint[]), CAST(:task AS text[]), CAST(:args AS text[]),
-            CAST(:queue AS text[]), CAST(:priority AS smallint[]), CAST(:delay_us AS bigint[]),
-            CAST(:run_at AS bigint[]), CAST(:expires_in_us AS bigint[]),
-            CAST(:max_attempts AS integer[]), CAST(:max_losses AS integer[]),
-            CAST(:timeout_us AS bigint[]), CAST(:idempotency_key AS text[]),
-            CAST(:tags AS text[]), CAST(:meta AS text[])
-        ) AS asked (
-            id, task, args, queue, priority, delay_us, run_at, expires_in_us, max_attempts,
-            max_losses, timeout_us, idempotency_key, tags, meta
-        )
+        SELECT
+            coalesce(id, nextval('{p}rank')) AS id, task, queue, priority, args, max_attempts,
+            max_losses, timeout_us, idempotency_key, tags, meta, version, marks, group_key,
+            tenant, unique_key, now,
+            coalesce(run_at, now + delay_us) AS run_at, now + expires_in_us AS expires_at
+        FROM (
+            SELECT asked.*, (SELECT :now) AS now
+            FROM unnest(
+                CAST(:id AS bigint[]), CAST(:task AS text[]), CAST(:args AS text[]),
+                CAST(:queue AS text[]), CAST(:priority AS smallint[]), CAST(:delay_us AS bigint[]),
+                CAST(:run_at AS bigint[]), CAST(:expires_in_us AS bigint[]),
+                CAST(:max_attempts AS integer[]), CAST(:max_losses AS integer[]),
+                CAST(:timeout_us AS bigint[]), CAST(:idempotency_key AS text[]),
+                CAST(:tags AS text[]), CAST(:meta AS text[]), CAST(:version AS integer[]),
+                CAST(:marks AS smallint[]), CAST(:group_key AS text[]),
+                CAST(:tenant AS text[]), CAST(:unique_key AS text[])
+            ) AS asked (
+                id, task, args, queue, priority, delay_us, run_at, expires_in_us, max_attempts,
+                max_losses, timeout_us, idempotency_key, tags, meta, version, marks, group_key,
+                tenant, unique_key
+            )
+            OFFSET 0
+        ) AS timed
         OFFSET 0
-    ) AS timed
+    ) AS asked_for
     OFFSET 0
 ) AS given
 RETURNING id, state, created_at
@@ -105,23 +122,37 @@ RETURNING id, created_at
 -- name: enqueue_one
 INSERT INTO {p}job (
     id, task, queue, priority, args, max_attempts, max_losses, timeout_us, idempotency_key,
-    tags, meta, created_at, run_at, expires_at, state, rank, queued_at, due_at
+    tags, meta, version, marks, group_key, tenant, unique_key, created_at, run_at, expires_at,
+    state, shelf, rank, queued_at, due_at
 )
 SELECT
     id, CAST(:task AS text), CAST(:queue AS text), CAST(:priority AS smallint),
     CAST(:args AS json), CAST(:max_attempts AS integer), CAST(:max_losses AS integer),
     CAST(:timeout_us AS bigint), CAST(:idempotency_key AS text), CAST(:tags AS json),
-    CAST(:meta AS json), now, run_at, now + CAST(:expires_in_us AS bigint),
-    CASE WHEN run_at > now THEN 'scheduled' ELSE 'queued' END,
-    CASE WHEN run_at > now THEN NULL ELSE id END,
-    CASE WHEN run_at > now THEN NULL ELSE now END,
-    CASE WHEN run_at > now THEN least(run_at, now + CAST(:expires_in_us AS bigint)) END
+    CAST(:meta AS json), CAST(:version AS integer), CAST(:marks AS smallint),
+    CAST(:group_key AS text), CAST(:tenant AS text), CAST(:unique_key AS text), now, run_at,
+    now + CAST(:expires_in_us AS bigint), state,
+    CASE WHEN state = 'blocked' THEN state END,
+    CASE WHEN state = 'queued' THEN id END,
+    CASE WHEN state = 'queued' THEN now END,
+    CASE WHEN state = 'scheduled' THEN least(run_at, now + CAST(:expires_in_us AS bigint)) END
 FROM (
-    SELECT id, now, coalesce(CAST(:run_at AS bigint), now + CAST(:delay_us AS bigint)) AS run_at
+    SELECT
+        id, now, run_at,
+        CASE
+            WHEN CAST(:marks AS smallint) & 8 <> 0 THEN 'blocked'
+            WHEN run_at > now THEN 'scheduled'
+            WHEN CAST(:marks AS smallint) & 1 <> 0 THEN 'blocked'
+            ELSE 'queued'
+        END AS state
     FROM (
-        SELECT coalesce(CAST(:id AS bigint), nextval('{p}rank')) AS id, :now AS now
-        OFFSET 0
-    ) AS timed
+        SELECT id, now, coalesce(CAST(:run_at AS bigint), now + CAST(:delay_us AS bigint)) AS run_at
+        FROM (
+            SELECT coalesce(CAST(:id AS bigint), nextval('{p}rank')) AS id, :now AS now
+            OFFSET 0
+        ) AS timed
+    ) AS asked
+    OFFSET 0
 ) AS given
 RETURNING id, state, created_at
 

@@ -45,7 +45,7 @@ done AS (
         j.id, j.token, j.state, j.reason, j.queue, j.worker_id, j.started_at, j.error,
         j.attempt + CASE WHEN ended.charged THEN 0 ELSE 1 END AS number,
         ended.outcome, :now - ended.age_us AS ended_at,
-        j.cancel_requested_at IS NOT NULL AS cancel_requested
+        j.cancel_requested_at IS NOT NULL AS cancel_requested, j.marks IS NOT NULL AS marked
 ),
 told AS (
     INSERT INTO {p}attempt (
@@ -68,7 +68,7 @@ heard AS (
     DELETE FROM {p}cancel_request AS r USING ended
     WHERE r.job_id = ended.id AND r.token = ended.token
 )
-SELECT id, state, cancel_requested FROM done
+SELECT id, state, cancel_requested, marked FROM done
 
 -- name: read_tokens
 -- Tells a finish that was written before a connection broke from one that was refused.

@@ -30,6 +30,7 @@ WHERE (CAST(:state AS text) IS NULL OR j.state = CAST(:state AS text))
         CAST(:tag AS text) IS NULL
         OR CAST(:tag AS text) IN (SELECT json_array_elements_text(j.tags))
     )
+    AND (CAST(:group AS text) IS NULL OR j.group_key = CAST(:group AS text))
     AND (CAST(:created_after AS bigint) IS NULL OR j.created_at >= CAST(:created_after AS bigint))
     AND (CAST(:created_before AS bigint) IS NULL OR j.created_at < CAST(:created_before AS bigint))
 ORDER BY j.id DESC
@@ -56,6 +57,7 @@ WHERE j.shelf = CAST(:state AS text) AND j.id < CAST(:before AS bigint)
         CAST(:tag AS text) IS NULL
         OR CAST(:tag AS text) IN (SELECT json_array_elements_text(j.tags))
     )
+    AND (CAST(:group AS text) IS NULL OR j.group_key = CAST(:group AS text))
     AND (CAST(:created_after AS bigint) IS NULL OR j.created_at >= CAST(:created_after AS bigint))
     AND (CAST(:created_before AS bigint) IS NULL OR j.created_at < CAST(:created_before AS bigint))
 ORDER BY j.id DESC
@@ -93,6 +95,7 @@ WHERE j.id = ANY (CAST(:ids AS bigint[]))
         CAST(:tag AS text) IS NULL
         OR CAST(:tag AS text) IN (SELECT json_array_elements_text(j.tags))
     )
+    AND (CAST(:group AS text) IS NULL OR j.group_key = CAST(:group AS text))
     AND (CAST(:created_after AS bigint) IS NULL OR j.created_at >= CAST(:created_after AS bigint))
     AND (CAST(:created_before AS bigint) IS NULL OR j.created_at < CAST(:created_before AS bigint))
 ORDER BY j.id DESC

@@ -60,11 +60,12 @@ forgotten AS (
     WHERE job_id = CAST(:id AS bigint) AND EXISTS (SELECT 1 FROM ended WHERE state = 'succeeded')
 )
 UPDATE {p}job
-SET state = 'queued', reason = NULL, shelf = NULL, attempt = 0, losses = 0, reruns = reruns + 1,
+SET state = CASE WHEN marks & 1 <> 0 THEN 'blocked' ELSE 'queued' END, reason = NULL,
+    shelf = CASE WHEN marks & 1 <> 0 THEN 'blocked' END, attempt = 0, losses = 0, reruns = reruns + 1,
     result = NULL, error = NULL, started_at = NULL, finished_at = NULL,
     cancel_requested_at = NULL, run_at = :now, queued_at = :now, worker_id = NULL, suspect = NULL,
     expires_at = :now + (expires_at - CASE reruns WHEN 0 THEN created_at ELSE run_at END),
-    rank = nextval('{p}rank')
+    rank = CASE WHEN marks & 1 <> 0 THEN NULL ELSE nextval('{p}rank') END
 WHERE id = CAST(:id AS bigint)
 RETURNING id, queue, priority, rank
 
@@ -73,6 +74,7 @@ RETURNING id, queue, priority, rank
 UPDATE {p}job
 SET queue = CAST(:queue AS text), priority = CAST(:priority AS smallint),
     state = CAST(:state AS text), run_at = CAST(:run_at AS bigint),
+    shelf = CASE WHEN CAST(:state AS text) IN ('blocked', 'parked') THEN CAST(:state AS text) END,
     due_at = CAST(:due_at AS bigint), queued_at = CAST(:queued_at AS bigint),
     rank = CASE
         WHEN CAST(:state AS text) <> 'queued' THEN NULL

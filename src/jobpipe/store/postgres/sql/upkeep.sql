@@ -1,5 +1,6 @@
 -- name: promote
--- What is due becomes queued behind all that is queued; what expired or was to be cancelled ends.
+-- What is due becomes queued behind all that is queued, or comes to its gates; what expired or was
+-- to be cancelled ends.
 -- Between two bounds the planner expects few rows when it knows nothing, and does not sort them.
 WITH due AS MATERIALIZED (
     SELECT found.id
@@ -18,6 +19,7 @@ moved AS (
     SET state = CASE
             WHEN cancel_requested_at IS NOT NULL THEN 'cancelled'
             WHEN expires_at <= :now THEN 'failed'
+            WHEN marks & 1 <> 0 THEN 'blocked'
             ELSE 'queued'
         END,
         reason = CASE
@@ -27,28 +29,31 @@ moved AS (
         shelf = CASE
             WHEN cancel_requested_at IS NOT NULL THEN 'cancelled'
             WHEN expires_at <= :now THEN 'failed'
+            WHEN marks & 1 <> 0 THEN 'blocked'
         END,
         finished_at = CASE
             WHEN cancel_requested_at IS NOT NULL OR expires_at <= :now THEN :now
         END,
         rank = CASE
             WHEN cancel_requested_at IS NOT NULL OR expires_at <= :now THEN NULL
+            WHEN marks & 1 <> 0 THEN NULL
             ELSE nextval('{p}rank')
         END,
         queued_at = CASE
             WHEN cancel_requested_at IS NOT NULL OR expires_at <= :now THEN queued_at
+            WHEN marks & 1 <> 0 THEN NULL
             ELSE :now
         END,
         due_at = NULL
     FROM unnest(ARRAY(SELECT id FROM due)) AS chosen (id)
     WHERE j.id = chosen.id AND chosen.id BETWEEN 0 AND 4611686018427387904
-    RETURNING j.id, queue, priority, state, rank
+    RETURNING j.id, queue, priority, state, rank, finished_at
 ),
 counted AS (
     INSERT INTO {p}tally (queue, state, n)
-    SELECT queue, state, count(*) FROM moved WHERE state <> 'queued' GROUP BY queue, state
+    SELECT queue, state, count(*) FROM moved WHERE finished_at IS NOT NULL GROUP BY queue, state
 )
-SELECT * FROM moved
+SELECT id, queue, priority, state, rank FROM moved
 
 -- name: expire
 WITH late AS MATERIALIZED (
@@ -87,11 +92,21 @@ WITH parked AS MATERIALIZED (
 ),
 back AS (
     UPDATE {p}job AS j
-    SET state = CASE WHEN cancel_requested_at IS NULL THEN 'queued' ELSE 'cancelled' END,
+    SET state = CASE
+            WHEN cancel_requested_at IS NOT NULL THEN 'cancelled'
+            WHEN marks & 1 <> 0 THEN 'blocked'
+            ELSE 'queued'
+        END,
         reason = CASE WHEN cancel_requested_at IS NOT NULL THEN 'by_user' END,
-        shelf = CASE WHEN cancel_requested_at IS NOT NULL THEN 'cancelled' END,
+        shelf = CASE
+            WHEN cancel_requested_at IS NOT NULL THEN 'cancelled'
+            WHEN marks & 1 <> 0 THEN 'blocked'
+        END,
         finished_at = CASE WHEN cancel_requested_at IS NOT NULL THEN :now END,
-        rank = CASE WHEN cancel_requested_at IS NULL THEN nextval('{p}rank') END,
+        rank = CASE
+            WHEN cancel_requested_at IS NOT NULL OR marks & 1 <> 0 THEN NULL
+            ELSE nextval('{p}rank')
+        END,
         error = NULL, queued_at = :now
     FROM unnest(ARRAY(SELECT id FROM parked)) AS chosen (id)
     WHERE j.id = chosen.id AND chosen.id BETWEEN 0 AND 4611686018427387904
@@ -99,7 +114,7 @@ back AS (
 ),
 counted AS (
     INSERT INTO {p}tally (queue, state, n)
-    SELECT queue, 'cancelled', count(*) FROM back WHERE rank IS NULL GROUP BY queue
+    SELECT queue, 'cancelled', count(*) FROM back WHERE state = 'cancelled' GROUP BY queue
 )
 SELECT * FROM back
 

@@ -49,6 +49,8 @@ UNION ALL
 UNION ALL
 (SELECT 'parked', '', 0, 0 FROM {p}job WHERE shelf = 'parked' LIMIT 1)
 UNION ALL
+(SELECT 'look', '', 0, 0 FROM {p}look LIMIT 1)
+UNION ALL
 SELECT 'due', '', min(at) - :now, :now
 FROM (
     SELECT (

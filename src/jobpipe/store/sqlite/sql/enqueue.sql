@@ -43,34 +43,51 @@ JOIN {p}job AS j ON j.id = k.job_id
 -- A job that may run now gets its id as its rank.
 INSERT INTO {p}job (
     id, task, queue, priority, args, max_attempts, max_losses, timeout_us, idempotency_key,
-    tags, meta, created_at, run_at, expires_at, state, rank, queued_at, due_at
+    tags, meta, version, marks, group_key, tenant, unique_key, created_at, run_at, expires_at,
+    state, shelf, rank, queued_at, due_at
 )
 SELECT
     id, task, queue, priority, args, max_attempts, max_losses, timeout_us, idempotency_key,
-    tags, meta, :now, run_at, :now + expires_in_us,
-    iif(run_at > :now, 'scheduled', 'queued'),
-    iif(run_at > :now, NULL, id),
-    iif(run_at > :now, NULL, :now),
-    iif(run_at > :now, min(run_at, coalesce(:now + expires_in_us, run_at)), NULL)
+    tags, meta, version, marks, group_key, tenant, unique_key, :now, run_at, :now + expires_in_us,
+    state,
+    iif(state = 'blocked', state, NULL),
+    iif(state = 'queued', id, NULL),
+    iif(state = 'queued', :now, NULL),
+    iif(state = 'scheduled', min(run_at, coalesce(:now + expires_in_us, run_at)), NULL)
 FROM (
     SELECT
-        coalesce(value ->> 0, last.id + key + 1) AS id,
-        value ->> 1 AS task,
-        value ->> 2 AS args,
-        value ->> 3 AS queue,
-        value ->> 4 AS priority,
-        coalesce(value ->> 6, :now + (value ->> 5)) AS run_at,
-        value ->> 7 AS expires_in_us,
-        value ->> 8 AS max_attempts,
-        value ->> 9 AS max_losses,
-        value ->> 10 AS timeout_us,
-        value ->> 11 AS idempotency_key,
-        value ->> 12 AS tags,
-        value ->> 13 AS meta
-    FROM json_each(:rows)
-    CROSS JOIN (
-        SELECT coalesce(max(seq), 0) AS id FROM sqlite_sequence WHERE name = '{p}job'
-    ) AS last
+        *,
+        CASE
+            WHEN marks & 8 THEN 'blocked'
+            WHEN run_at > :now THEN 'scheduled'
+            WHEN marks & 1 THEN 'blocked'
+            ELSE 'queued'
+        END AS state
+    FROM (
+        SELECT
+            coalesce(value ->> 0, last.id + key + 1) AS id,
+            value ->> 1 AS task,
+            value ->> 2 AS args,
+            value ->> 3 AS queue,
+            value ->> 4 AS priority,
+            coalesce(value ->> 6, :now + (value ->> 5)) AS run_at,
+            value ->> 7 AS expires_in_us,
+            value ->> 8 AS max_attempts,
+            value ->> 9 AS max_losses,
+            value ->> 10 AS timeout_us,
+            value ->> 11 AS idempotency_key,
+            value ->> 12 AS tags,
+            value ->> 13 AS meta,
+            value ->> 14 AS version,
+            value ->> 15 AS marks,
+            value ->> 16 AS group_key,
+            value ->> 17 AS tenant,
+            value ->> 18 AS unique_key
+        FROM json_each(:rows)
+        CROSS JOIN (
+            SELECT coalesce(max(seq), 0) AS id FROM sqlite_sequence WHERE name = '{p}job'
+        ) AS last
+    )
 )
 RETURNING id, state, created_at
 
@@ -91,18 +108,31 @@ RETURNING id, created_at
 -- name: enqueue_one
 INSERT INTO {p}job (
     id, task, queue, priority, args, max_attempts, max_losses, timeout_us, idempotency_key,
-    tags, meta, created_at, run_at, expires_at, state, rank, queued_at, due_at
+    tags, meta, version, marks, group_key, tenant, unique_key, created_at, run_at, expires_at,
+    state, shelf, rank, queued_at, due_at
 )
 SELECT
     id, :task, :queue, :priority, :args, :max_attempts, :max_losses, :timeout_us,
-    :idempotency_key, :tags, :meta, :now, run_at, :now + :expires_in_us,
-    iif(run_at > :now, 'scheduled', 'queued'),
-    iif(run_at > :now, NULL, id),
-    iif(run_at > :now, NULL, :now),
-    iif(run_at > :now, min(run_at, coalesce(:now + :expires_in_us, run_at)), NULL)
+    :idempotency_key, :tags, :meta, :version, :marks, :group_key, :tenant, :unique_key, :now,
+    run_at, :now + :expires_in_us,
+    state,
+    iif(state = 'blocked', state, NULL),
+    iif(state = 'queued', id, NULL),
+    iif(state = 'queued', :now, NULL),
+    iif(state = 'scheduled', min(run_at, coalesce(:now + :expires_in_us, run_at)), NULL)
 FROM (
-    SELECT coalesce(:id, max(seq) + 1, 1) AS id, coalesce(:run_at, :now + :delay_us) AS run_at
-    FROM sqlite_sequence WHERE name = '{p}job'
+    SELECT
+        id, run_at,
+        CASE
+            WHEN :marks & 8 THEN 'blocked'
+            WHEN run_at > :now THEN 'scheduled'
+            WHEN :marks & 1 THEN 'blocked'
+            ELSE 'queued'
+        END AS state
+    FROM (
+        SELECT coalesce(:id, max(seq) + 1, 1) AS id, coalesce(:run_at, :now + :delay_us) AS run_at
+        FROM sqlite_sequence WHERE name = '{p}job'
+    )
 )
 RETURNING id, state, created_at
 

@@ -3,7 +3,8 @@
 -- outcomes, the success of a first attempt, go a shorter way than others. LIMIT -1 OFFSET 0 keeps
 -- the array that each row comes in, which would be built anew for every number read from it.
 SELECT json_group_array(j.id) AS id, json_group_array('succeeded') AS state,
-    json_group_array(j.cancel_requested_at IS NOT NULL) AS cancel_requested
+    json_group_array(j.cancel_requested_at IS NOT NULL) AS cancel_requested,
+    json_group_array(j.marks IS NOT NULL) AS marked
 FROM json_each(:plain_ids) AS e
 CROSS JOIN {p}job AS j ON j.id = e.value
 WHERE j.token = 1 AND j.state = 'running';
@@ -16,7 +17,8 @@ GROUP BY j.queue;
 DELETE FROM {p}cancel_request
 WHERE token = 1 AND +job_id IN (SELECT value FROM json_each(:plain_ids));
 SELECT json_group_array(j.id) AS id, json_group_array(e.value ->> 2) AS state,
-    json_group_array(j.cancel_requested_at IS NOT NULL) AS cancel_requested
+    json_group_array(j.cancel_requested_at IS NOT NULL) AS cancel_requested,
+    json_group_array(j.marks IS NOT NULL) AS marked
 FROM json_each(:rows) AS e
 CROSS JOIN {p}job AS j ON j.id = e.value ->> 0
 WHERE j.token = e.value ->> 1 AND j.state = 'running';

@@ -26,6 +26,7 @@ WHERE (:state IS NULL OR j.state = :state)
     AND (:task IS NULL OR j.task = :task)
     AND (:task_start IS NULL OR substr(j.task, 1, length(:task_start)) = :task_start)
     AND (:tag IS NULL OR :tag IN (SELECT value FROM json_each(j.tags)))
+    AND (:group IS NULL OR j.group_key = :group)
     AND (:created_after IS NULL OR j.created_at >= :created_after)
     AND (:created_before IS NULL OR j.created_at < :created_before)
 ORDER BY j.id DESC
@@ -46,6 +47,7 @@ WHERE j.shelf = :state AND j.id < :before
     AND (:task IS NULL OR j.task = :task)
     AND (:task_start IS NULL OR substr(j.task, 1, length(:task_start)) = :task_start)
     AND (:tag IS NULL OR :tag IN (SELECT value FROM json_each(j.tags)))
+    AND (:group IS NULL OR j.group_key = :group)
     AND (:created_after IS NULL OR j.created_at >= :created_after)
     AND (:created_before IS NULL OR j.created_at < :created_before)
 ORDER BY j.id DESC
@@ -73,6 +75,7 @@ WHERE (:state IS NULL OR j.state = :state)
     AND (:task IS NULL OR j.task = :task)
     AND (:task_start IS NULL OR substr(j.task, 1, length(:task_start)) = :task_start)
     AND (:tag IS NULL OR :tag IN (SELECT value FROM json_each(j.tags)))
+    AND (:group IS NULL OR j.group_key = :group)
     AND (:created_after IS NULL OR j.created_at >= :created_after)
     AND (:created_before IS NULL OR j.created_at < :created_before)
 ORDER BY j.id DESC

@@ -1,5 +1,6 @@
 -- name: promote
--- What is due becomes queued behind all that is queued; what expired or was to be cancelled ends.
+-- What is due becomes queued behind all that is queued, or comes to its gates; what expired or was
+-- to be cancelled ends.
 -- Ids and ranks are one sequence; all of one batch share a rank, and among them the id decides.
 INSERT INTO {p}tally (queue, state, n)
 SELECT queue, iif(cancel_requested_at IS NULL, 'failed', 'cancelled'), count(*)
@@ -17,6 +18,7 @@ UPDATE {p}job
 SET state = CASE
         WHEN cancel_requested_at IS NOT NULL THEN 'cancelled'
         WHEN expires_at <= :now THEN 'failed'
+        WHEN marks & 1 THEN 'blocked'
         ELSE 'queued'
     END,
     reason = CASE
@@ -26,14 +28,19 @@ SET state = CASE
     shelf = CASE
         WHEN cancel_requested_at IS NOT NULL THEN 'cancelled'
         WHEN expires_at <= :now THEN 'failed'
+        WHEN marks & 1 THEN 'blocked'
     END,
     finished_at = iif(cancel_requested_at IS NOT NULL OR expires_at <= :now, :now, NULL),
     rank = iif(
-        cancel_requested_at IS NOT NULL OR expires_at <= :now,
+        cancel_requested_at IS NOT NULL OR expires_at <= :now OR marks & 1,
         NULL,
         (SELECT seq FROM sqlite_sequence WHERE name = '{p}job')
     ),
-    queued_at = iif(cancel_requested_at IS NOT NULL OR expires_at <= :now, queued_at, :now),
+    queued_at = CASE
+        WHEN cancel_requested_at IS NOT NULL OR expires_at <= :now THEN queued_at
+        WHEN marks & 1 THEN NULL
+        ELSE :now
+    END,
     due_at = NULL
 WHERE id IN (
     SELECT j.id
@@ -76,14 +83,21 @@ WHERE state = 'parked' AND cancel_requested_at IS NOT NULL
 GROUP BY queue;
 UPDATE sqlite_sequence SET seq = seq + 1 WHERE name = '{p}job';
 UPDATE {p}job
-SET state = iif(cancel_requested_at IS NULL, 'queued', 'cancelled'),
+SET state = CASE
+        WHEN cancel_requested_at IS NOT NULL THEN 'cancelled'
+        WHEN marks & 1 THEN 'blocked'
+        ELSE 'queued'
+    END,
     reason = iif(cancel_requested_at IS NULL, NULL, 'by_user'),
-    shelf = iif(cancel_requested_at IS NULL, NULL, 'cancelled'),
+    shelf = CASE
+        WHEN cancel_requested_at IS NOT NULL THEN 'cancelled'
+        WHEN marks & 1 THEN 'blocked'
+    END,
     finished_at = iif(cancel_requested_at IS NULL, NULL, :now),
     rank = iif(
-        cancel_requested_at IS NULL,
-        (SELECT seq FROM sqlite_sequence WHERE name = '{p}job'),
-        NULL
+        cancel_requested_at IS NOT NULL OR marks & 1,
+        NULL,
+        (SELECT seq FROM sqlite_sequence WHERE name = '{p}job')
     ),
     error = NULL, queued_at = :now
 WHERE state = 'parked' AND id IN (SELECT value FROM json_each(:ids))

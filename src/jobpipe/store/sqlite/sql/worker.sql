@@ -45,6 +45,8 @@ SELECT * FROM (
 UNION ALL
 SELECT * FROM (SELECT 'parked', '', 0, 0 FROM {p}job WHERE shelf = 'parked' LIMIT 1)
 UNION ALL
+SELECT * FROM (SELECT 'look', '', 0, 0 FROM {p}look LIMIT 1)
+UNION ALL
 SELECT 'due', '', min(at) - :now, :now
 FROM (
     SELECT (

@@ -1,0 +1,53 @@
+-- name: hold_admission
+-- Locked until the end of the transaction; nobody waits for it.
+SELECT name FROM {p}duty WHERE name = 'admit' FOR UPDATE SKIP LOCKED
+
+-- name: take_looks
+DELETE FROM {p}look
+WHERE id IN (SELECT id FROM {p}look ORDER BY id LIMIT CAST(:limit AS bigint))
+RETURNING job_id
+
+-- name: look_at
+SELECT id, state, marks, token, queue, priority, task, group_key, tenant
+FROM {p}job
+WHERE id = ANY (CAST(:ids AS bigint[])) AND id BETWEEN 0 AND 4611686018427387904
+ORDER BY id
+
+-- name: admit
+-- In the order in which they are given, each behind all that is queued. Who came before his time
+-- waits for it; who expired meanwhile ends.
+WITH chosen AS MATERIALIZED (
+    SELECT id, nextval('{p}rank') AS place
+    FROM (
+        SELECT id FROM unnest(CAST(:ids AS bigint[])) WITH ORDINALITY AS given (id, number)
+        WHERE id BETWEEN 0 AND 4611686018427387904
+        ORDER BY number
+        OFFSET 0
+    ) AS ordered
+),
+moved AS (
+    UPDATE {p}job AS j
+    SET state = CASE
+            WHEN expires_at <= :now THEN 'failed'
+            WHEN run_at > :now THEN 'scheduled'
+            ELSE 'queued'
+        END,
+        reason = CASE WHEN expires_at <= :now THEN 'expired' END,
+        shelf = CASE WHEN expires_at <= :now THEN 'failed' END,
+        finished_at = CASE WHEN expires_at <= :now THEN :now END,
+        due_at = CASE
+            WHEN expires_at <= :now THEN NULL
+            WHEN run_at > :now THEN least(run_at, expires_at)
+        END,
+        rank = CASE WHEN expires_at <= :now OR run_at > :now THEN NULL ELSE place END,
+        queued_at = CASE WHEN expires_at <= :now OR run_at > :now THEN NULL ELSE :now END,
+        blocked_on = NULL
+    FROM chosen
+    WHERE j.id = chosen.id AND CASE j.state WHEN 'blocked' THEN true ELSE false END
+    RETURNING j.id, queue, priority, state, rank
+),
+counted AS (
+    INSERT INTO {p}tally (queue, state, n)
+    SELECT queue, state, count(*) FROM moved WHERE state = 'failed' GROUP BY queue, state
+)
+SELECT id, queue, priority, state, rank FROM moved
