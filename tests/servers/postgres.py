@@ -24,6 +24,7 @@ SETTINGS = {
     "max_connections": "200",
     "fsync": "on",
     "synchronous_commit": "on",
+    "recovery_init_sync_method": "syncfs",  # after a crash: one call, not one for each file
 }
 
 

@@ -20,7 +20,9 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-READY_SECONDS = 30
+READY_SECONDS = 120
+"""A server that comes back from a crash may have to wait for a busy disk."""
+END_SECONDS = 30
 STEP_SECONDS = 0.02
 PORTS = range(20_000, 32_000)
 """Below the ports that systems hand to clients, so that a restart finds its port free."""
@@ -128,7 +130,7 @@ class ServerProcess:
         """Send the signal, wait for the end of the process (forced after 30 s)."""
         try:
             self._process.send_signal(with_signal)
-            self._process.wait(timeout=READY_SECONDS)
+            self._process.wait(timeout=END_SECONDS)
         except subprocess.TimeoutExpired:
             self._process.kill()
             self._process.wait()
