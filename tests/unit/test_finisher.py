@@ -61,7 +61,10 @@ class Store:
         self.written |= {row[0]: row[2] for row in taken}
         if cut == "after":
             raise StoreUnavailable
-        return [{"id": row[0], "state": row[2], "cancel_requested": False} for row in taken]
+        return [
+            {"id": row[0], "state": row[2], "cancel_requested": False, "marked": False}
+            for row in taken
+        ]
 
 
 class Bench:

@@ -62,7 +62,8 @@ class Store:
         for id, _token, state, reason, *_ in statement.batch.rows:
             self.written[id] = state, reason
         return [
-            {"id": row[0], "state": row[2], "cancel_requested": 0} for row in statement.batch.rows
+            {"id": row[0], "state": row[2], "cancel_requested": 0, "marked": 0}
+            for row in statement.batch.rows
         ]
 
 

@@ -12,11 +12,11 @@ from jobpipe.model.state import FINAL, INITIAL, REASONS, State, may, refusal_con
 
 LEGAL = {
     "blocked": "scheduled queued failed cancelled",
-    "scheduled": "queued failed cancelled",
-    "queued": "running scheduled failed cancelled",
-    "running": "queued scheduled retrying parked succeeded failed cancelled",
-    "retrying": "queued scheduled failed cancelled",
-    "parked": "queued failed cancelled",
+    "scheduled": "blocked queued failed cancelled",
+    "queued": "blocked running scheduled failed cancelled",
+    "running": "blocked queued scheduled retrying parked succeeded failed cancelled",
+    "retrying": "blocked queued scheduled failed cancelled",
+    "parked": "blocked queued failed cancelled",
     "succeeded": "",
     "failed": "",
     "cancelled": "",

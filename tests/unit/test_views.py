@@ -10,7 +10,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from jobpipe.app import records, views
+from jobpipe.app import records, task_views, views
 from jobpipe.app.views import JobView
 from jobpipe.model.job import AttemptRecord, JobRecord
 from jobpipe.model.report import ProgressRecord
@@ -65,9 +65,12 @@ def changed(**changes: Any) -> JobView:
     return views.job_view(msgspec.structs.replace(FINISHED, **changes))
 
 
-def test_a_job_has_the_fields_of_the_contract_in_their_order_then_two_more() -> None:
+def test_a_job_has_the_fields_of_the_contract_in_their_order_then_more() -> None:
     shown = msgspec.json.decode(msgspec.json.encode(views.job_view(FINISHED)))
-    assert list(shown) == [*CONTRACT_FIELDS.split(), "losses", "reruns"]
+    assert list(shown) == [
+        *CONTRACT_FIELDS.split(),
+        *["losses", "reruns", "version", "tenant", "unique_key"],
+    ]
     assert shown == {
         "id": 42,
         "task": "app.add",
@@ -99,6 +102,9 @@ def test_a_job_has_the_fields_of_the_contract_in_their_order_then_two_more() -> 
         "cancel_requested_at": None,
         "losses": 1,
         "reruns": 2,
+        "version": 1,
+        "tenant": None,
+        "unique_key": None,
     }
 
 
@@ -309,11 +315,11 @@ def awkward(a: object = Awkward()) -> None: ...
     ],
 )
 def test_a_signature_is_written_as_it_was_declared(function: Callable[..., Any], text: str) -> None:
-    assert views.signature_text(inspect.signature(function)) == text
+    assert task_views.signature_text(inspect.signature(function)) == text
 
 
 def test_a_default_that_cannot_be_written_breaks_nothing() -> None:
-    text = views.signature_text(inspect.signature(awkward))
+    text = task_views.signature_text(inspect.signature(awkward))
     assert re.fullmatch(r"\(a: object = <Awkward instance at 0x[0-9a-f]+>\) -> None", text)
 
 
@@ -330,7 +336,7 @@ def test_a_task() -> None:
         """
         return a + b
 
-    view = views.task_view(add)
+    view = task_views.task_view(add)
     assert msgspec.to_builtins(view) == {
         "name": "app.add",
         "queue": "sums",
