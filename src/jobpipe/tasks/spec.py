@@ -8,7 +8,6 @@ from __future__ import annotations
 import inspect
 import re
 import sys
-import unicodedata
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
@@ -16,18 +15,19 @@ from pathlib import Path
 from typing import Any, Literal, TypeAlias
 
 from jobpipe.errors import ConfigError
-from jobpipe.model.job import MAX_NAME_LENGTH, MAX_PRIORITY, MIN_PRIORITY
+from jobpipe.model.job import MAX_PRIORITY, MIN_PRIORITY
 from jobpipe.policy.retry import RetryDelays, parse_delays
 from jobpipe.tasks.codec import show
 from jobpipe.tasks.hooks import NO_HOOKS, Functions, TaskHooks, task_hooks
 from jobpipe.tasks.limits import Limits
+from jobpipe.tasks.names import NAME_ALLOWED as NAME_ALLOWED
+from jobpipe.tasks.names import is_name as is_name
 
 Executor: TypeAlias = Literal["async", "thread", "process", "command", "remote"]
 OnLoss: TypeAlias = Literal["retry", "fail"]
 
 QUEUE = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.\-/]{0,199}")
 QUEUE_ALLOWED = "1 to 200 of the characters A-Z a-z 0-9 _ . - /, the first a letter, digit or _"
-NAME_ALLOWED = f"1 to {MAX_NAME_LENGTH} characters, none of them a control character"
 MAX_SECONDS = 100 * 365 * 86400.0
 """Longest span of time in any option: a hundred years."""
 MAX_ATTEMPTS = 1_000_000
@@ -104,16 +104,6 @@ def default_name(function: Callable[..., Any]) -> str:
         file = getattr(sys.modules.get(module), "__file__", None)
         module = Path(file).stem if file else module
     return f"{module}.{getattr(function, '__qualname__', type(function).__qualname__)}"
-
-
-def is_name(text: object) -> bool:
-    """Tell whether ``text`` may name a task, a tag or a key."""
-    return (
-        isinstance(text, str)
-        and 0 < len(text) <= MAX_NAME_LENGTH
-        and bool(text.strip())
-        and not any(unicodedata.category(character) in ("Cc", "Cs") for character in text)
-    )
 
 
 def is_queue(text: object) -> bool:
