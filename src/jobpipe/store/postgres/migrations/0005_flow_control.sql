@@ -33,6 +33,6 @@ WHEN (NEW.marks IS NOT NULL AND OLD.state <> NEW.state
     AND (NEW.state NOT IN ('queued', 'running') OR NEW.marks & 2 <> 0))
 EXECUTE FUNCTION {p}note_look();
 
-CREATE TRIGGER job_first_look AFTER INSERT ON {p}job FOR EACH ROW
+CREATE TRIGGER job_first_look BEFORE INSERT ON {p}job FOR EACH ROW
 WHEN (NEW.marks IS NOT NULL AND NEW.state = 'blocked')
 EXECUTE FUNCTION {p}note_look();
