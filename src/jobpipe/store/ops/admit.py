@@ -7,31 +7,16 @@ nothing here races with itself.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 from msgspec import Struct
 
 from jobpipe.model.change import Change
 from jobpipe.model.state import State
 from jobpipe.store.ops.claim import Queued, moved
+from jobpipe.store.ops.look import look_at
 from jobpipe.store.port import Mode, Op, Statement, operation
 
 LOOKS_MAX = 1_000
 """Most notes of one round, and most jobs that one round lets in."""
-
-
-class Looked(Struct, frozen=True):
-    """A job as the round found it."""
-
-    id: int
-    state: State
-    marks: int
-    token: int
-    queue: str
-    priority: int
-    task: str
-    group: str | None
-    tenant: str | None
 
 
 class Admitted(Struct, frozen=True):
@@ -52,7 +37,7 @@ def admit() -> Op[Admitted | None]:
     if not (yield Statement("hold_admission")):
         return None
     noted = yield Statement("take_looks", {"limit": LOOKS_MAX})
-    looked = yield from _look_at({row["job_id"] for row in noted})
+    looked = yield from look_at({row["job_id"] for row in noted})
     free = [job.id for job in looked if job.state is State.BLOCKED]
     found = (yield Statement("admit", {"ids": free})) if free else []
     let_in = moved(found)
@@ -62,23 +47,3 @@ def admit() -> Op[Admitted | None]:
         any(row["state"] == State.SCHEDULED for row in found),
         len(noted) == LOOKS_MAX,
     )
-
-
-def _look_at(ids: set[int]) -> Op[Sequence[Looked]]:
-    if not ids:
-        return []
-    found = yield Statement("look_at", {"ids": sorted(ids)})
-    return [
-        Looked(
-            row["id"],
-            State(row["state"]),
-            row["marks"] or 0,
-            row["token"],
-            row["queue"],
-            row["priority"],
-            row["task"],
-            row["group_key"],
-            row["tenant"],
-        )
-        for row in found
-    ]
