@@ -127,7 +127,15 @@ def questions(last: int) -> dict[str, dict[str, Any]]:
         "control": {**lane, "after": [last], "worker": 1, "since": last},
         "promote": {"since": last, "limit": 100},
         "expire": {"since": last, "limit": 100},
-        "find_parked": {"reasons": ["unknown_task"], "tasks": ["mail.welcome"], "limit": 100},
+        "find_parked": {
+            "reasons": ["unknown_task"],
+            "task": ["mail.welcome"],
+            "oldest": [1],
+            "newest": [1],
+            "after": 0,
+            "anew": False,
+            "limit": 100,
+        },
     }
 
 

@@ -11,8 +11,10 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
 from jobpipe.errors import DuplicateKey, InvalidTransition
+from jobpipe.model.filter import Filter
 from jobpipe.model.job import Claimed, Finish, Lane, NewJob
 from jobpipe.model.state import FINAL, Reason, State, may
+from jobpipe.model.takes import Takes
 from jobpipe.model.worker import NewWorker
 from jobpipe.store.ops import claim, finish, read, steer, upkeep
 from jobpipe.store.ops import worker as workers
@@ -263,7 +265,7 @@ class Lives(RuleBasedStateMachine):
         self.model.rerun(job, rank)
 
     def unpark(self) -> None:
-        found = self.run_op(upkeep.find_parked(["t"], [Reason.UNKNOWN_TASK], ALL))
+        found = self.run_op(upkeep.find_parked([Takes("t")], [Reason.UNKNOWN_TASK], ALL))
         parked = self.model.parked()
         assert sorted(found) == sorted(job.id for job in parked)
         highest = self.model.highest_rank()
@@ -273,7 +275,7 @@ class Lives(RuleBasedStateMachine):
 
     @invariant()
     def every_job_is_as_the_model_says(self) -> None:
-        records = self.run_op(read.jobs(read.Filter(), ALL, lambda: True)).jobs
+        records = self.run_op(read.jobs(Filter(), ALL, lambda: True)).jobs
         stored = {
             job.id: {
                 "state": job.state,

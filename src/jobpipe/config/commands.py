@@ -27,6 +27,7 @@ OPTIONS = (
     "on_loss",
     "store_result",
     "version",
+    "aliases",
 )
 TASKS_TABLE = "tasks"
 

@@ -55,6 +55,7 @@ CANCELLED = Verdict(Outcome.CANCELLED, State.CANCELLED, Reason.BY_USER)
 CANCELLED_UNSTARTED = Verdict(Outcome.CANCELLED, State.CANCELLED, Reason.BY_USER, charged=False)
 EXPIRED = Verdict(Outcome.EXPIRED, State.FAILED, Reason.EXPIRED, charged=False)
 UNKNOWN_TASK = Verdict(Outcome.PARKED, State.PARKED, Reason.UNKNOWN_TASK, charged=False)
+INCOMPATIBLE = Verdict(Outcome.PARKED, State.PARKED, Reason.INCOMPATIBLE, charged=False)
 UNDECODABLE = Verdict(Outcome.PARKED, State.PARKED, Reason.UNDECODABLE, charged=False)
 
 

@@ -26,7 +26,9 @@ from jobpipe.tasks.codec import Undecodable, Unstorable, decode_args, encode_res
 from jobpipe.tasks.command import CommandTask
 from jobpipe.tasks.registry import DeclaredTask, Registry
 from jobpipe.tasks.remote import RemoteTask
+from jobpipe.tasks.signature import Signature
 from jobpipe.tasks.task import AsyncTask
+from jobpipe.tasks.versions import Incompatible
 from jobpipe.telemetry.events import (
     JobFailedForGood,
     JobParked,
@@ -43,6 +45,9 @@ class Callee:
     """What the attempts of a task call, and how: worked out once, for all of them."""
 
     task: DeclaredTask
+    signature: Signature
+    opening: str
+    """What the arguments of a job begin with that are of the first version, as the task's are."""
     function: Callable[..., Any]
     is_async: bool
     """A call of it is awaited."""
@@ -59,6 +64,8 @@ class Callee:
             function = partial(run_command, task.command)
         return cls(
             task,
+            task.signature,
+            task.versions.opening,
             function,
             is_async=isinstance(task, AWAITED),
             is_apart=task.spec.executor == "process",
@@ -145,8 +152,13 @@ class Judge:
         if callee.is_apart and not self._is_apart:
             return None  # decoding may be what kills a process
         try:
-            attempt.args, attempt.kwargs = decode_args(callee.task.signature, claimed.args)
-        except (Undecodable, ConfigError) as error:
+            args = claimed.args
+            if args[0] != callee.opening:
+                args = callee.task.versions.upgraded(args)
+            attempt.args, attempt.kwargs = decode_args(callee.signature, args)
+        except Incompatible as error:
+            return self._park(attempt, policy.INCOMPATIBLE, type(error).__name__, str(error))
+        except (Undecodable, ConfigError, IndexError) as error:  # the last of no text at all
             return self._park(attempt, policy.UNDECODABLE, "Undecodable", str(error))
         return None
 

@@ -1,4 +1,8 @@
-"""Brings parked jobs back whose task this worker knows, or a program elsewhere does."""
+"""Brings parked jobs back that this worker can take, or a program elsewhere can.
+
+While workers with older code live, they may take such a job first and park it again. So it rests
+after each time, longer and longer, and in the end whoever can take it has it.
+"""
 
 from __future__ import annotations
 
@@ -7,6 +11,7 @@ from collections.abc import Callable, Iterable
 
 from jobpipe.delivery.hub import Hint
 from jobpipe.model.state import Reason
+from jobpipe.model.takes import Takes
 from jobpipe.runtime.telling import hint_of
 from jobpipe.store.ops import upkeep
 from jobpipe.store.port import AsyncStore
@@ -20,8 +25,8 @@ PROGRAMS_MAX = 100
 AT_START = (Reason.UNKNOWN_TASK, Reason.INCOMPATIBLE, Reason.UNDECODABLE)
 """New code may take what older code could not."""
 
-LATER = (Reason.UNKNOWN_TASK,)
-"""Parked by a worker with other tasks; what this code cannot decode stays parked."""
+LATER = (Reason.UNKNOWN_TASK, Reason.INCOMPATIBLE)
+"""Parked by a worker with other tasks or versions; what this code cannot decode stays parked."""
 
 Ring = Callable[[Hint], None]
 
@@ -29,19 +34,21 @@ Ring = Callable[[Hint], None]
 class Unparker:
     """Looks for such jobs at the worker's start, then every second while any are parked."""
 
-    def __init__(self, store: AsyncStore, tasks: Callable[[], Iterable[str]], ring: Ring) -> None:
-        """``tasks`` returns the names of those that the worker knows."""
+    def __init__(self, store: AsyncStore, takes: Callable[[], Iterable[Takes]], ring: Ring) -> None:
+        """``takes`` returns what the worker can run."""
         self._store = store
-        self._tasks = tasks
+        self._takes = takes
         self._ring = ring
-        self._reasons: tuple[Reason, ...] = AT_START
+        self._is_new = True
+        """It has not looked at all of them yet."""
+        self._after = 0
         self._is_due = False
         self._rests_until = 0.0
 
     def note(self, has_parked: bool) -> bool:
         """Take over what a look has found; tell whether there may be something to bring back."""
         if not has_parked:
-            self._reasons = LATER
+            self._is_new = False
         self._is_due = has_parked and time.monotonic() >= self._rests_until
         return self._is_due
 
@@ -50,7 +57,13 @@ class Unparker:
         if not self._is_due:
             return None
         found = await self._store.run(
-            upkeep.find_parked(list(self._tasks()), self._reasons, UNPARK_MAX)
+            upkeep.find_parked(
+                list(self._takes()),
+                AT_START if self._is_new else LATER,
+                UNPARK_MAX,
+                after=self._after,
+                anew=self._is_new,
+            )
         )
         if found:
             back = await self._store.run(upkeep.unpark(found))
@@ -58,8 +71,9 @@ class Unparker:
             if back.blocked:
                 self._ring(Hint(gates=True))
         if len(found) == UNPARK_MAX:
+            self._after = found[-1]
             return 0.0
-        self._reasons, self._is_due = LATER, False
+        self._after, self._is_new, self._is_due = 0, False, False
         self._rests_until = time.monotonic() + EVERY_SECONDS
         return None
 
@@ -81,7 +95,8 @@ class Unparkers:
         """Bring back parked jobs of these tasks, unless that was done a moment ago."""
         unparker = self._known.pop(tasks, None)
         if unparker is None:
-            unparker = Unparker(self._store, lambda: tasks, self._ring)
+            takes = [Takes(task) for task in tasks]
+            unparker = Unparker(self._store, lambda: takes, self._ring)
         self._known[tasks] = unparker  # the last one now
         while len(self._known) > PROGRAMS_MAX:
             del self._known[next(iter(self._known))]

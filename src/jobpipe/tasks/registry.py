@@ -17,6 +17,7 @@ from typing import Any, Literal, ParamSpec, TypeAlias, TypeVar, overload
 
 from jobpipe.errors import ConfigError, UnknownTask
 from jobpipe.model.job import MAX_NAME_LENGTH
+from jobpipe.model.takes import Takes
 from jobpipe.policy.retry import RetryDelays
 from jobpipe.tasks.command import CommandTask, declare_command
 from jobpipe.tasks.hooks import Functions, Hooks
@@ -38,6 +39,7 @@ REMOTE_OPTIONS = frozenset(
         "retry_delays",
         "timeout",
         "version",
+        "aliases",
         "on_loss",
         "store_result",
     }
@@ -52,6 +54,8 @@ class Registry:
     def __init__(self) -> None:
         self.hooks = Hooks()
         self._tasks: dict[str, DeclaredTask] = {}
+        self._named: dict[str, DeclaredTask] = {}
+        """By each name that a task has or had."""
 
     def __iter__(self) -> Iterator[DeclaredTask]:
         return iter([self._tasks[name] for name in sorted(self._tasks)])
@@ -60,32 +64,64 @@ class Registry:
         return len(self._tasks)
 
     def __contains__(self, name: object) -> bool:
-        return name in self._tasks
+        return name in self._named
 
     def add(self, *tasks: DeclaredTask) -> None:
-        """Add the tasks, all or none; raises ConfigError when a name is taken."""
+        """Add the tasks, all or none; raises ConfigError when a name or an alias is taken."""
+        named = {name: task for task in tasks for name in _names(task)}
         for task in tasks:
-            other = self._tasks.get(task.name, task)
-            if other is not task:
-                raise ConfigError(
-                    f"two tasks are named {task.name}: {_place(other)} and {_place(task)}",
-                    help="Give one of them another name: @task(name=...).",
-                )
+            for name in _names(task):
+                other = self._named.get(name, named[name])
+                if other is not task:
+                    raise _clash(name, other, task)
         self._tasks.update((task.name, task) for task in tasks)
+        self._named.update(named)
 
-    def run_here(self) -> list[str]:
-        """Return the names of the tasks that a worker of ours can run."""
-        return [task.name for task in self if not isinstance(task, RemoteTask)]
+    def check(self) -> None:
+        """Raise ConfigError when the upgrades of a task do not lead to its version."""
+        for task in self:
+            task.versions.check()
+
+    def run_here(self) -> list[Takes]:
+        """Return what a worker of ours can run, by each name under which jobs may be stored."""
+        return [
+            Takes(name, task.versions.oldest, task.versions.current)
+            for task in self
+            if not isinstance(task, RemoteTask)
+            for name in _names(task)
+        ]
 
     def get(self, name: str) -> DeclaredTask:
-        """Return the task; raises UnknownTask, which tells the nearest names."""
-        task = self._tasks.get(name)
+        """Return the task by its name or an alias; raises UnknownTask, which tells the nearest."""
+        task = self._named.get(name)
         if task is None:
             shown = name[:MAX_NAME_LENGTH]  # so that a name of megabytes costs nothing to compare
-            near = get_close_matches(shown, self._tasks, n=3)
+            near = get_close_matches(shown, self._named, n=3)
             hint = f"; did you mean {' or '.join(near)}?" if near else ""
             raise UnknownTask(f"no task is named {shown!r}{hint}")
         return task
+
+
+def _names(task: DeclaredTask) -> tuple[str, ...]:
+    return task.name, *task.spec.aliases
+
+
+def _clash(name: str, other: DeclaredTask, task: DeclaredTask) -> ConfigError:
+    if name in (other.name, task.name) and other.name != task.name:
+        return ConfigError(
+            f"the alias {name} of a task is the name of another: {_place(other)} and"
+            f" {_place(task)}",
+            help="Leave out the alias, or give the other task another name: @task(name=...).",
+        )
+    if other.name != task.name:
+        return ConfigError(
+            f"two tasks have the alias {name}: {other.name} and {task.name}",
+            help="Leave out one of them: a stored job belongs to one task.",
+        )
+    return ConfigError(
+        f"two tasks are named {name}: {_place(other)} and {_place(task)}",
+        help="Give one of them another name: @task(name=...).",
+    )
 
 
 def _place(task: DeclaredTask) -> str:
@@ -135,6 +171,7 @@ class TaskDeclarations:
         timeout: float | timedelta | None = None,
         executor: Literal["async", "thread", "process"] | None = None,
         version: int = 1,
+        aliases: Sequence[str] = (),
         retry_on: type[BaseException] | Sequence[type[BaseException]] = (),
         give_up_on: type[BaseException] | Sequence[type[BaseException]] = (),
         on_loss: Literal["retry", "fail"] = "retry",
@@ -187,7 +224,7 @@ class TaskDeclarations:
 
         Its jobs take any JSON arguments. The options are those of ``task`` that are not about a
         function: ``queue_name``, ``priority``, ``max_attempts``, ``retry_delays``, ``timeout``,
-        ``version``, ``on_loss`` and ``store_result``.
+        ``version``, ``aliases``, ``on_loss`` and ``store_result``.
         """
         task = declare_remote(self, name, _known(options, REMOTE_OPTIONS, f"remote task {name}"))
         self._add(task)

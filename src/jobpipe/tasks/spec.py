@@ -16,6 +16,7 @@ from typing import Any, Literal, TypeAlias
 
 from jobpipe.errors import ConfigError
 from jobpipe.model.job import MAX_PRIORITY, MIN_PRIORITY
+from jobpipe.model.takes import LATEST
 from jobpipe.policy.retry import RetryDelays, parse_delays
 from jobpipe.tasks.codec import show
 from jobpipe.tasks.hooks import NO_HOOKS, Functions, TaskHooks, task_hooks
@@ -50,6 +51,9 @@ class TaskSpec:
     on_loss: OnLoss = "retry"
     store_result: bool = True
     version: int = 1
+    """Of its arguments."""
+    aliases: tuple[str, ...] = ()
+    """Names that it had before."""
     limits: Limits | None = None
     """Bounds of the process that it runs in."""
     hooks: TaskHooks = NO_HOOKS
@@ -66,6 +70,7 @@ def declare(
     timeout: float | timedelta | None = None,
     executor: str | None = None,
     version: int = 1,
+    aliases: Sequence[str] = (),
     retry_on: type[BaseException] | Sequence[type[BaseException]] = (),
     give_up_on: type[BaseException] | Sequence[type[BaseException]] = (),
     on_loss: str = "retry",
@@ -91,7 +96,8 @@ def declare(
         give_up_on=check.failures("give_up_on", give_up_on),
         on_loss=check.on_loss(on_loss),
         store_result=check.flag("store_result", store_result),
-        version=check.whole("version", version, 1, 2**31 - 1),
+        version=check.whole("version", version, 1, LATEST),
+        aliases=check.aliases(name, aliases),
         limits=check.limits(limits, executor),
         hooks=task_hooks(on_success, on_retry, on_failure),
     )
@@ -146,6 +152,14 @@ class _Check:
         if is_name(value):
             return str(value)
         raise self.refusal("name", value, NAME_ALLOWED)
+
+    def aliases(self, name: str, value: Any) -> tuple[str, ...]:
+        if isinstance(value, list | tuple) and all(map(is_name, value)):
+            names = tuple(map(str, value))
+            if len({name, *names}) == 1 + len(names):
+                return names
+        allowed = f"a list of other names than its own, each once and of {NAME_ALLOWED}"
+        raise self.refusal("aliases", value, allowed)
 
     def queue(self, value: Any) -> str:
         if is_queue(value):

@@ -24,6 +24,7 @@ from jobpipe.tasks.options import Options
 from jobpipe.tasks.providers import find_dependencies
 from jobpipe.tasks.signature import Signature
 from jobpipe.tasks.spec import TaskSpec
+from jobpipe.tasks.versions import Upgradable, Versions, stamp
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -64,6 +65,7 @@ class AnyTask(Generic[P, R]):
         self.spec = spec
         self.function = function
         self.signature = Signature(spec.name, function)
+        self.versions = Versions(spec.name, spec.version)
         self.dependencies = find_dependencies(spec.name, function)
         self.options = Options()
         self._home = home
@@ -129,7 +131,7 @@ class AnyTask(Generic[P, R]):
         return enqueuer
 
 
-class Task(AnyTask[P, R]):
+class Task(AnyTask[P, R], Upgradable):
     """A task made of a `def` function, which runs in a thread or in a process of its own."""
 
     function: Callable[P, R]
@@ -139,7 +141,7 @@ class Task(AnyTask[P, R]):
         return self.function(*args, **kwargs)
 
 
-class AsyncTask(AnyTask[P, R]):
+class AsyncTask(AnyTask[P, R], Upgradable):
     """A task made of an `async def` function, which runs on an event loop."""
 
     function: Callable[P, Coroutine[Any, Any, R]]
@@ -159,7 +161,7 @@ class Call(Struct, Generic[R], frozen=True, gc=False):
 
     def new_job(self, defaults: Defaults) -> NewJob:
         """Return what is to be stored; raises PayloadTooLarge."""
-        spec, options = self.spec, self.options
+        spec, options, version = self.spec, self.options, self.spec.version
         check_size(spec.name, "arguments", self.args, defaults.max_payload)
         if options.meta is not None:
             check_size(spec.name, "metadata", options.meta, defaults.max_payload)
@@ -170,7 +172,7 @@ class Call(Struct, Generic[R], frozen=True, gc=False):
             timeout_us = None if timeout is None else round(timeout * 1_000_000)
         return NewJob(
             task=spec.name,
-            args=self.args,
+            args=self.args if version == 1 else stamp(version, self.args),
             queue=options.queue or spec.queue,
             priority=spec.priority if options.priority is None else options.priority,
             delay_us=options.delay_us,
@@ -182,4 +184,5 @@ class Call(Struct, Generic[R], frozen=True, gc=False):
             idempotency_key=options.idempotency_key,
             tags=options.tags,
             meta=options.meta,
+            version=None if version == 1 else version,
         )

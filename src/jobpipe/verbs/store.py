@@ -153,6 +153,7 @@ class OwnStore(Asking):
         settings = self.settings
         if overrides:
             settings = load_effective({**self._overrides, **overrides}).settings
+        self.registry.check()
         options = WorkerOptions(
             name=name or f"{socket.gethostname()}-{os.getpid()}",
             queues=settings.queues,

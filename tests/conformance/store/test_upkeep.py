@@ -10,6 +10,7 @@ from jobpipe.errors import JobNotFound
 from jobpipe.model.change import Change
 from jobpipe.model.job import Lane
 from jobpipe.model.state import Reason, State
+from jobpipe.model.takes import Takes
 from jobpipe.store.ops import claim, read, steer, upkeep
 from jobpipe.store.ops import worker as workers
 from jobpipe.store.ops.claim import Moved
@@ -111,11 +112,12 @@ def test_parked_jobs_come_back_for_who_knows_their_task(lab: Lab) -> None:
     undecodable = lab.claimed(queue="q2", task="a")
     lab.finish(undecodable, State.PARKED, reason=Reason.UNDECODABLE)
     other = lab.finished(State.PARKED, task="b", queue="q3")
-    find = upkeep.find_parked
-    assert lab.run(find(["a"], [Reason.UNKNOWN_TASK], 10)) == [unknown]
+    find, a, b = upkeep.find_parked, Takes("a"), Takes("b")
+    assert lab.run(find([a], [Reason.UNKNOWN_TASK], 10)) == [unknown]
     both = [Reason.UNKNOWN_TASK, Reason.UNDECODABLE]
-    assert sorted(lab.run(find(["a", "x"], both, 10))) == [unknown, undecodable.id]
-    assert len(lab.run(find(["a", "b"], both, 2))) == 2
+    assert lab.run(find([a, Takes("x")], both, 10)) == [unknown, undecodable.id]
+    assert lab.run(find([a, b], both, 2)) == [unknown, undecodable.id]
+    assert lab.run(find([a, b], both, 2, after=undecodable.id)) == [other]
     assert lab.run(find([], both, 10)) == []
     (queued,) = lab.run(upkeep.unpark([unknown])).queued
     assert (queued.id, queued.lane) == (unknown, Lane("alone", 0))
@@ -126,6 +128,44 @@ def test_parked_jobs_come_back_for_who_knows_their_task(lab: Lab) -> None:
     assert lab.job(other).state is State.PARKED
     (job,) = lab.claim(lab.worker(), 1, [Lane("alone", 0)])
     assert (job.id, job.token, job.attempt) == (unknown, 2, 1)
+
+
+def test_parked_jobs_come_back_for_who_takes_their_version(lab: Lab) -> None:
+    jobs = [lab.claimed(), lab.claimed(queue="q2", version=3)]
+    first, third = (job.id for job in jobs)
+    for job in jobs:
+        lab.finish(job, State.PARKED, reason=Reason.INCOMPATIBLE)
+
+    def found(*takes: Takes) -> list[int]:
+        return lab.run(upkeep.find_parked(takes, [Reason.INCOMPATIBLE], 10))
+
+    assert found(Takes("t")) == [first, third]
+    assert found(Takes("t", 1, 2)) == [first]
+    assert found(Takes("t", 2, 2)) == []
+    assert found(Takes("t", 2, 3), Takes("x")) == [third]
+    assert found(Takes("x")) == []
+
+
+def test_a_job_that_is_parked_again_rests_longer(lab: Lab) -> None:
+    """Half a second after the first claim, twice as long after each one, at most 64 seconds."""
+    id = lab.new()
+    worker = lab.worker()
+
+    def found(seconds: float, error: str) -> list[int]:
+        (job,) = lab.claim(worker)
+        lab.finish(job, State.PARKED, reason=Reason.INCOMPATIBLE, error=error)
+        lab.clock.advance(round(seconds * SECOND))
+        later = upkeep.find_parked([Takes("t")], [Reason.INCOMPATIBLE], 10, anew=False)
+        ids = lab.run(later)
+        assert lab.run(upkeep.find_parked([Takes("t")], [Reason.INCOMPATIBLE], 10)) == [id]
+        lab.run(upkeep.unpark([id]))
+        return ids
+
+    newer, failed = (f'{{"type":"{kind}"}}' for kind in ("NewerVersion", "UpgradeFailed"))
+    assert [found(seconds, newer) for seconds in (0.3, 0.7, 3, 3)] == [[], [], [id], []]
+    assert found(100, failed) == []
+    assert [found(seconds, newer) for seconds in (15, 31, 63, 65)] == [[], [], [], [id]]
+    assert [found(seconds, newer) for seconds in (63, 65)] == [[], [id]]
 
 
 def test_a_parked_job_that_was_to_be_cancelled_is_not_run(lab: Lab) -> None:

@@ -18,7 +18,11 @@ MAIN = "__main__"
 def introduce(application: object, registry: Registry, settings: Mapping[str, str]) -> Hello:
     """Return what a child process has to know to become this program."""
     place = _place(application)
-    tasks = {task.name: task.function.__module__ for task in registry}
+    tasks = {
+        name: task.function.__module__
+        for task in registry
+        for name in (task.name, *task.spec.aliases)
+    }
     needs_main = place is not None and place.startswith(f"{MAIN}:")
     path, module = _main() if needs_main or MAIN in tasks.values() else (None, None)
     return Hello(

@@ -8,8 +8,9 @@ from msgspec import Struct
 
 from jobpipe.model.change import Change
 from jobpipe.model.state import FINAL, State
+from jobpipe.model.takes import Takes
 from jobpipe.store.ops.claim import Moved, moved
-from jobpipe.store.port import Mode, Op, Row, Statement, operation
+from jobpipe.store.port import Batch, Mode, Op, Row, Statement, operation
 
 PRUNE_LINES = 20_000
 """About how many lines of logs one step of pruning deletes, so that others have their turn."""
@@ -37,10 +38,19 @@ def expire(limit: int, since: int = 0) -> Op[list[Change]]:
 
 
 @operation(Mode.READ)
-def find_parked(tasks: Sequence[str], reasons: Sequence[str], limit: int) -> Op[list[int]]:
-    """List parked jobs that a worker with these tasks could run."""
-    params = {"tasks": list(tasks), "reasons": list(reasons), "limit": limit}
-    return [row["id"] for row in (yield Statement("find_parked", params))]
+def find_parked(
+    takes: Sequence[Takes], reasons: Sequence[str], limit: int, *, after: int = 0, anew: bool = True
+) -> Op[list[int]]:
+    """List parked jobs beyond the id ``after`` that who ``takes`` these could run.
+
+    Unless they are looked at ``anew``, by code that is new to them, only those that have rested:
+    the longer, the more often they were claimed; and none that such code has failed to upgrade.
+    """
+    params = {"reasons": list(reasons), "limit": limit, "after": after, "anew": anew}
+    batch = Batch(
+        ("task", "oldest", "newest"), [(each.task, each.oldest, each.newest) for each in takes]
+    )
+    return [row["id"] for row in (yield Statement("find_parked", params, batch=batch))]
 
 
 @operation(Mode.ONE)

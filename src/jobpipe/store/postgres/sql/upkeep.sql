@@ -77,10 +77,24 @@ counted AS (
 SELECT id, queue FROM ended
 
 -- name: find_parked
-SELECT id FROM {p}job
-WHERE shelf = 'parked' AND reason = ANY (CAST(:reasons AS text[]))
-    AND task = ANY (CAST(:tasks AS text[]))
-ORDER BY id
+-- Each claim doubles the rest, from half a second to a minute: a job that workers with other code
+-- keep parking is not handed to and fro.
+SELECT j.id FROM {p}job AS j
+WHERE j.shelf = 'parked' AND j.id > CAST(:after AS bigint)
+    AND j.reason = ANY (CAST(:reasons AS text[]))
+    AND j.task = ANY (CAST(:task AS text[]))
+    AND EXISTS (
+        SELECT 1
+        FROM unnest(
+            CAST(:task AS text[]), CAST(:oldest AS bigint[]), CAST(:newest AS bigint[])
+        ) AS takes (task, oldest, newest)
+        WHERE takes.task = j.task AND coalesce(j.version, 1) BETWEEN takes.oldest AND takes.newest
+    )
+    AND (CAST(:anew AS boolean) OR (
+        j.started_at <= :now - (CAST(500000 AS bigint) << CAST(least(j.token - 1, 7) AS integer))
+        AND coalesce(j.error ->> 'type', '') <> 'UpgradeFailed'
+    ))
+ORDER BY j.id
 LIMIT CAST(:limit AS bigint)
 
 -- name: unpark

@@ -68,9 +68,22 @@ WHERE id IN (
 RETURNING id, queue
 
 -- name: find_parked
-SELECT id FROM {p}job
-WHERE shelf = 'parked' AND reason IN (SELECT value FROM json_each(:reasons))
-    AND task IN (SELECT value FROM json_each(:tasks))
+-- Each claim doubles the rest, from half a second to a minute: a job that workers with other code
+-- keep parking is not handed to and fro.
+SELECT j.id FROM {p}job AS j
+WHERE j.shelf = 'parked' AND j.id > :after
+    AND j.reason IN (SELECT value FROM json_each(:reasons))
+    AND j.task IN (SELECT value ->> 0 FROM json_each(:rows))
+    AND EXISTS (
+        SELECT 1 FROM json_each(:rows) AS takes
+        WHERE takes.value ->> 0 = j.task
+            AND coalesce(j.version, 1) BETWEEN takes.value ->> 1 AND takes.value ->> 2
+    )
+    AND (:anew OR (
+        j.started_at <= :now - (500000 << min(j.token - 1, 7))
+        AND coalesce(j.error ->> 'type', '') <> 'UpgradeFailed'
+    ))
+ORDER BY j.id
 LIMIT :limit
 
 -- name: unpark
