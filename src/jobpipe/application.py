@@ -7,14 +7,16 @@ jobs is loaded by the first worker: who only enqueues does without.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Self, TypeVar
 
 from jobpipe import failpoint
-from jobpipe.access import reach
+from jobpipe.access import Access, reach
 from jobpipe.app import requests
 from jobpipe.clock import Clock
 from jobpipe.config.load import load_effective
+from jobpipe.config.settings import Settings
 from jobpipe.delivery.hub import Hub
 from jobpipe.errors import ConfigError, InvalidArguments
 from jobpipe.tasks.codec import show
@@ -63,6 +65,22 @@ class Jobpipe(Verbs, TaskDeclarations, HookDeclarations):
         self._declare_from_files()
         if self.settings.failpoints:
             failpoint.arm(self.settings.failpoints)
+
+    @contextmanager
+    def reaching(
+        self, reach: Callable[[Settings, Hub], Access], **overrides: object
+    ) -> Iterator[None]:
+        """Be answered from elsewhere, by other settings, while the block lasts (for tests)."""
+        kept = self._overrides, self.effective, self.hub, self._access
+        changed = {**self._overrides, **overrides}
+        self.effective = load_effective(changed)
+        self._overrides, self.hub = changed, Hub()
+        self._access = reach(self.settings, self.hub)
+        try:
+            yield
+        finally:
+            self.close()
+            self._overrides, self.effective, self.hub, self._access = kept
 
     def _declare_from_files(self) -> None:
         """Declare the commands and the remote tasks of the files, unless that has been done."""

@@ -1,0 +1,116 @@
+"""The pytest plugin, in suites of its own: each is another process."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+import pytest
+
+pytest_plugins = ["pytester"]
+
+SHOP = """
+from jobpipe import Jobpipe
+
+jp = Jobpipe("postgresql://nobody@127.0.0.1:1/none")
+
+
+@jp.task
+def ship(order: int) -> str:
+    return f"order {order} is on its way"
+"""
+
+
+@pytest.fixture
+def suite(pytester: pytest.Pytester) -> pytest.Pytester:
+    pytester.makepyfile(shop=SHOP)
+    pytester.makepyprojecttoml(
+        '[tool.pytest.ini_options]\njobpipe_app = "shop:jp"\npythonpath = ["."]\n'
+    )
+    return pytester
+
+
+def test_the_fixture_holds_the_application_of_the_ini_file(suite: pytest.Pytester) -> None:
+    suite.makepyfile(
+        """
+        from shop import jp, ship
+
+
+        def test_one(jobpipe):
+            ship.enqueue(7)
+            (job,) = jobpipe.assert_enqueued(ship, args=(7,), count=1)
+            jobpipe.drain()
+            assert job.result() == "order 7 is on its way"
+
+
+        def test_two(jobpipe):
+            assert jobpipe.enqueued() == []
+        """
+    )
+    suite.runpytest_subprocess("-W", "error").assert_outcomes(passed=2)
+
+
+def test_the_mode_may_stand_in_the_ini_file(suite: pytest.Pytester) -> None:
+    suite.makepyfile(
+        """
+        from shop import ship
+
+
+        def test_inline(jobpipe):
+            assert jobpipe.mode == "inline"
+            assert ship.enqueue(7).state == "succeeded"
+        """
+    )
+    suite.runpytest_subprocess("-o", "jobpipe_mode=inline").assert_outcomes(passed=1)
+
+
+def test_the_application_may_come_from_a_fixture_and_be_used_everywhere(
+    pytester: pytest.Pytester,
+) -> None:
+    pytester.makepyfile(shop=SHOP)
+    pytester.makeconftest(
+        """
+        import pytest
+
+
+        @pytest.fixture
+        def jobpipe_app():
+            from shop import jp
+
+            return jp
+        """
+    )
+    pytester.makepyfile(
+        """
+        import pytest
+        from shop import ship
+
+        pytestmark = pytest.mark.usefixtures("jobpipe")
+
+
+        def test_it():
+            assert ship.enqueue(7).refresh().state == "queued"
+        """
+    )
+    result = pytester.runpytest_subprocess("-o", "pythonpath=.")
+    result.assert_outcomes(passed=1)
+
+
+def test_without_an_application_the_fixture_says_how_to_name_it(
+    pytester: pytest.Pytester,
+) -> None:
+    pytester.makepyfile("def test_it(jobpipe):\n    jobpipe.drain()\n")
+    result = pytester.runpytest_subprocess()
+    result.assert_outcomes(failed=1)
+    result.stdout.fnmatch_lines(["*ConfigError: the test kit has no application*"])
+
+
+def test_a_suite_that_does_not_use_it_loads_next_to_nothing() -> None:
+    program = (
+        "import sys, pytest; before = set(sys.modules); import jobpipe.testing.plugin;"
+        "print(*sorted(set(sys.modules) - before))"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, check=True, timeout=60
+    )
+    assert done.stdout.split() == ["jobpipe", "jobpipe.testing", "jobpipe.testing.plugin"]
