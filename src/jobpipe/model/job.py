@@ -158,7 +158,7 @@ def just_stored(job: NewJob, answer: Enqueued) -> JobRecord:
     now = answer.created_at
     run_at = now + job.delay_us if job.run_at is None and job.delay_us is not None else job.run_at
     expires_at = None if job.expires_in_us is None else now + job.expires_in_us
-    is_queued = answer.state is State.QUEUED
+    # The store looks at it again at its start, or sooner when it expires before.
     times = (run_at, expires_at) if answer.state is State.SCHEDULED else ()
     return JobRecord(
         id=answer.id,
@@ -175,9 +175,8 @@ def just_stored(job: NewJob, answer: Enqueued) -> JobRecord:
         token=0,
         created_at=now,
         run_at=run_at,
-        # The store looks at it again at its start, or sooner when it expires before.
         due_at=min((t for t in times if t is not None), default=None),
-        queued_at=now if is_queued else None,
+        queued_at=now if answer.state is State.QUEUED else None,
         started_at=None,
         finished_at=None,
         expires_at=expires_at,
@@ -193,7 +192,6 @@ def just_stored(job: NewJob, answer: Enqueued) -> JobRecord:
         group=job.group_key,
         tenant=job.tenant,
         unique_key=job.unique_key,
-        blocked_on=None,
         worker=None,
         worker_pid=None,
     )
