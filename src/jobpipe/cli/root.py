@@ -26,6 +26,7 @@ VERBS = {
     "config": "jobpipe.cli.verbs.config:config",
     "health": "jobpipe.cli.verbs.health:health",
     "top": "jobpipe.cli.verbs.top:top",
+    "check": "jobpipe.cli.verbs.check:check",
     "doctor": "jobpipe.cli.verbs.doctor:doctor",
     "bench": "jobpipe.cli.verbs.bench:bench",
     "completion": "jobpipe.cli.verbs.completion:completion",

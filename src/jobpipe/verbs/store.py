@@ -23,6 +23,7 @@ from jobpipe.tasks.spec import NAME_ALLOWED, is_name
 from jobpipe.verbs.asking import Asking
 
 if TYPE_CHECKING:
+    from jobpipe.app.check import CheckView
     from jobpipe.app.diagnosis import Diagnosis
     from jobpipe.runtime.seat import Seat
     from jobpipe.runtime.supervisor.child import SupervisedSeat
@@ -68,6 +69,12 @@ class OwnStore(Asking):
 
         backend = self._access.store("diagnose()").backend()
         return diagnose(backend.store, backend.probe, self.settings, self.registry)
+
+    def check_jobs(self) -> CheckView:
+        """Look whether these tasks could run every job that waits; changes nothing."""
+        from jobpipe.app.check import check_jobs
+
+        return check_jobs(self._access.store("check_jobs()").backend().store, self.registry)
 
     def durability(self) -> tuple[str, str]:
         """Return the version of the store's software, and how safe its commits are, in words."""
