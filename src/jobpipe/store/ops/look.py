@@ -7,7 +7,7 @@ from collections.abc import Collection
 from msgspec import Struct
 
 from jobpipe.model.state import State
-from jobpipe.store.port import Op, Statement
+from jobpipe.store.port import Op, Row, Statement
 
 
 class Looked(Struct, frozen=True):
@@ -28,18 +28,19 @@ def look_at(ids: Collection[int]) -> Op[list[Looked]]:
     """Read jobs, by id; those that are gone are missing."""
     if not ids:
         return []
-    found = yield Statement("look_at", {"ids": sorted(ids)})
-    return [
-        Looked(
-            row["id"],
-            State(row["state"]),
-            row["marks"] or 0,
-            row["token"],
-            row["queue"],
-            row["priority"],
-            row["task"],
-            row["group_key"],
-            row["tenant"],
-        )
-        for row in found
-    ]
+    return [looked(row) for row in (yield Statement("look_at", {"ids": sorted(ids)}))]
+
+
+def looked(row: Row) -> Looked:
+    """Return the job that a row shows."""
+    return Looked(
+        row["id"],
+        State(row["state"]),
+        row["marks"] or 0,
+        row["token"],
+        row["queue"],
+        row["priority"],
+        row["task"],
+        row["group_key"],
+        row["tenant"],
+    )

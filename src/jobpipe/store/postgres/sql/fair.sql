@@ -1,0 +1,160 @@
+-- name: tenant_rows
+-- Where jobs stand: in a line, or let go (which alone has a token).
+SELECT given.id AS job_id, found.queue, found.tenant, found.priority, found.token
+FROM unnest(CAST(:ids AS bigint[])) AS given (id)
+CROSS JOIN LATERAL (
+    SELECT queue, tenant, priority, CAST(NULL AS bigint) AS token
+    FROM {p}line WHERE job_id = given.id
+    UNION ALL
+    SELECT queue, tenant, CAST(NULL AS smallint), token
+    FROM {p}let_go WHERE job_id = given.id
+) AS found
+
+-- name: leave_lines
+WITH gone AS (
+    DELETE FROM {p}line WHERE job_id = ANY (CAST(:ids AS bigint[]))
+    RETURNING job_id, queue, tenant
+),
+counted AS (
+    UPDATE {p}tenant AS t SET waiting = waiting - n
+    FROM (SELECT queue, tenant, count(*) AS n FROM gone GROUP BY queue, tenant) AS fewer
+    WHERE t.queue = fewer.queue AND t.name = fewer.tenant
+)
+SELECT job_id FROM gone
+
+-- name: forget_let_go
+DELETE FROM {p}let_go WHERE job_id = ANY (CAST(:ids AS bigint[])) RETURNING job_id
+
+-- name: join_lines
+-- Who begins to wait starts at the clock of the queue at the earliest.
+WITH given AS MATERIALIZED (
+    SELECT job_id, queue, tenant, priority, number
+    FROM unnest(
+        CAST(:job_id AS bigint[]), CAST(:queue AS text[]), CAST(:tenant AS text[]),
+        CAST(:priority AS smallint[])
+    ) WITH ORDINALITY AS g (job_id, queue, tenant, priority, number)
+),
+known AS (
+    INSERT INTO {p}fair_queue (queue) SELECT DISTINCT queue FROM given
+    ON CONFLICT (queue) DO NOTHING
+),
+counted AS (
+    INSERT INTO {p}tenant AS t (queue, name, tag, since, waiting)
+    SELECT
+        g.queue, g.tenant,
+        coalesce((SELECT clock FROM {p}fair_queue AS f WHERE f.queue = g.queue), 0),
+        min(g.job_id), count(*)
+    FROM given AS g
+    GROUP BY g.queue, g.tenant
+    ON CONFLICT (queue, name) DO UPDATE
+    SET waiting = t.waiting + excluded.waiting,
+        tag = CASE WHEN t.waiting = 0 THEN greatest(t.tag, excluded.tag) ELSE t.tag END,
+        since = CASE WHEN t.waiting = 0 THEN excluded.since ELSE t.since END
+)
+INSERT INTO {p}line (job_id, queue, tenant, priority)
+SELECT job_id, queue, tenant, priority FROM given ORDER BY number
+RETURNING job_id
+
+-- name: fair_queues
+-- Those of the queues in which somebody waits.
+SELECT f.queue, f.clock, f.first
+FROM {p}fair_queue AS f
+WHERE f.queue = ANY (CAST(:queues AS text[])) AND EXISTS (
+    SELECT 1 FROM {p}tenant AS t WHERE t.queue = f.queue AND t.waiting > 0
+)
+
+-- name: count_let_go
+-- What had its turn and has not started, judged by the jobs themselves; what does not count any
+-- more is forgotten.
+WITH held AS MATERIALIZED (
+    SELECT l.place, l.tenant, found.state
+    FROM {p}let_go AS l
+    LEFT JOIN LATERAL (
+        SELECT CASE WHEN j.token = l.token AND j.state IN ('queued', 'blocked') THEN j.state END
+            AS state
+        FROM {p}job AS j WHERE j.id = l.job_id LIMIT 1
+    ) AS found ON true
+    WHERE l.queue = CAST(:queue AS text) AND l.place >= CAST(:first AS bigint)
+),
+gone AS (
+    DELETE FROM {p}let_go
+    WHERE place = ANY (ARRAY(SELECT place FROM held WHERE state IS NULL))
+)
+SELECT tenant, state, count(*) AS n, min(place) AS first
+FROM held WHERE state IS NOT NULL
+GROUP BY tenant, state
+
+-- name: fleet
+SELECT CAST(queues AS text) AS queues, sum(slots) AS slots
+FROM {p}worker WHERE ended_at IS NULL AND lease_until > :now
+GROUP BY CAST(queues AS text)
+
+-- name: next_tenants
+SELECT name, coalesce(weight, 1) AS weight, tag, waiting
+FROM {p}tenant
+WHERE queue = CAST(:queue AS text) AND waiting > 0
+ORDER BY tag, since
+LIMIT CAST(:limit AS bigint)
+
+-- name: heads
+-- The first of the lines of these tenants, as they stand: one that is blocked no longer has no
+-- state.
+SELECT
+    head.tenant AS line, head.job_id AS id,
+    j.state, j.marks, j.token, j.queue, j.priority, j.task, j.group_key, j.tenant
+FROM unnest(CAST(:tenants AS text[])) AS given (tenant)
+CROSS JOIN LATERAL (
+    SELECT l.tenant, l.job_id, l.priority, l.place FROM {p}line AS l
+    WHERE l.queue = CAST(:queue AS text) AND l.tenant = given.tenant
+    ORDER BY l.priority DESC, l.place
+    LIMIT CAST(:limit AS bigint)
+) AS head
+LEFT JOIN LATERAL (
+    SELECT state, marks, token, queue, priority, task, group_key, tenant
+    FROM {p}job WHERE id = head.job_id AND state = 'blocked' LIMIT 1
+) AS j ON true
+ORDER BY head.tenant, head.priority DESC, head.place
+
+-- name: note_turns
+UPDATE {p}tenant AS t SET tag = given.tag
+FROM unnest(CAST(:queue AS text[]), CAST(:tenant AS text[]), CAST(:tag AS bigint[]))
+    AS given (queue, tenant, tag)
+WHERE t.queue = given.queue AND t.name = given.tenant
+RETURNING t.name
+
+-- name: note_let_go
+INSERT INTO {p}let_go (job_id, queue, tenant, token)
+SELECT job_id, queue, tenant, token
+FROM unnest(
+    CAST(:job_id AS bigint[]), CAST(:queue AS text[]), CAST(:tenant AS text[]),
+    CAST(:token AS bigint[])
+) AS given (job_id, queue, tenant, token)
+RETURNING place
+
+-- name: note_clock
+-- A tenant that is owed nothing and owes nothing is as good as one that nobody knows: a few are
+-- forgotten each time, unless somebody weighs them just now.
+WITH idle AS MATERIALIZED (
+    SELECT queue, name FROM {p}tenant
+    WHERE queue = CAST(:queue AS text) AND waiting = 0 AND weight IS NULL
+        AND tag <= CAST(:clock AS bigint)
+    ORDER BY tag
+    LIMIT 100
+    FOR UPDATE SKIP LOCKED
+),
+forgotten AS (
+    DELETE FROM {p}tenant AS t USING idle WHERE t.queue = idle.queue AND t.name = idle.name
+)
+UPDATE {p}fair_queue SET clock = CAST(:clock AS bigint), first = CAST(:first AS bigint)
+WHERE queue = CAST(:queue AS text)
+RETURNING queue
+
+-- name: look_again
+-- Durably, so that whoever does the next round finds these queues.
+INSERT INTO {p}look (job_id)
+SELECT head.job_id
+FROM unnest(CAST(:queues AS text[])) AS given (queue)
+CROSS JOIN LATERAL (
+    SELECT l.job_id FROM {p}line AS l WHERE l.queue = given.queue LIMIT 1
+) AS head
+RETURNING job_id

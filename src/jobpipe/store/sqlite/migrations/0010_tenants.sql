@@ -1,0 +1,51 @@
+-- Fair shares of a queue between tenants. All of these rows are written by whoever admits, one at a
+-- time, but for the weights.
+
+-- tag is the virtual time at which its next job begins, since its first job in the line when it
+-- began to wait; weight is null for the usual one.
+CREATE TABLE {p}tenant (
+    queue TEXT NOT NULL,
+    name TEXT NOT NULL,
+    weight INTEGER,
+    tag INTEGER NOT NULL DEFAULT 0,
+    since INTEGER NOT NULL DEFAULT 0,
+    waiting INTEGER NOT NULL DEFAULT 0,
+    PRIMARY KEY (queue, name)
+) STRICT, WITHOUT ROWID;
+CREATE INDEX {p}tenant_next ON {p}tenant (queue, tag, since) WHERE waiting > 0;
+CREATE INDEX {p}tenant_idle ON {p}tenant (queue, tag) WHERE waiting = 0 AND weight IS NULL;
+
+-- clock is the virtual time of the queue: the tag of what was let go last. Of let_go no row below
+-- first counts any more.
+CREATE TABLE {p}fair_queue (
+    queue TEXT PRIMARY KEY,
+    clock INTEGER NOT NULL DEFAULT 0,
+    first INTEGER NOT NULL DEFAULT 0
+) STRICT, WITHOUT ROWID;
+
+-- The lines: jobs that wait for their turn.
+CREATE TABLE {p}line (
+    place INTEGER PRIMARY KEY AUTOINCREMENT,
+    job_id INTEGER NOT NULL UNIQUE,
+    queue TEXT NOT NULL,
+    tenant TEXT NOT NULL,
+    priority INTEGER NOT NULL
+) STRICT;
+CREATE INDEX {p}line_next ON {p}line (queue, tenant, priority DESC, place);
+
+-- Jobs that had their turn and have not started; a row counts while its token is the job's own.
+CREATE TABLE {p}let_go (
+    place INTEGER PRIMARY KEY AUTOINCREMENT,
+    job_id INTEGER NOT NULL UNIQUE,
+    queue TEXT NOT NULL,
+    tenant TEXT NOT NULL,
+    token INTEGER NOT NULL
+) STRICT;
+CREATE INDEX {p}let_go_queue ON {p}let_go (queue, place);
+
+-- Who waits in another lane now waits in another line.
+CREATE TRIGGER {p}job_moved AFTER UPDATE OF queue, priority ON {p}job
+WHEN NEW.tenant IS NOT NULL AND (OLD.queue <> NEW.queue OR OLD.priority <> NEW.priority)
+BEGIN
+    INSERT INTO {p}look (job_id) VALUES (NEW.id);
+END;

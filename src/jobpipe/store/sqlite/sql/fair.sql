@@ -1,0 +1,124 @@
+-- name: tenant_rows
+-- Where jobs stand: in a line, or let go (which alone has a token).
+SELECT l.job_id, l.queue, l.tenant, l.priority, NULL AS token
+FROM json_each(:ids) AS given CROSS JOIN {p}line AS l ON l.job_id = given.value
+UNION ALL
+SELECT l.job_id, l.queue, l.tenant, NULL, l.token
+FROM json_each(:ids) AS given CROSS JOIN {p}let_go AS l ON l.job_id = given.value
+
+-- name: leave_lines
+UPDATE {p}tenant SET waiting = waiting - fewer.n
+FROM (
+    SELECT l.queue, l.tenant, count(*) AS n
+    FROM json_each(:ids) AS given CROSS JOIN {p}line AS l ON l.job_id = given.value
+    GROUP BY l.queue, l.tenant
+) AS fewer
+WHERE {p}tenant.queue = fewer.queue AND {p}tenant.name = fewer.tenant;
+DELETE FROM {p}line WHERE job_id IN (SELECT value FROM json_each(:ids)) RETURNING job_id
+
+-- name: forget_let_go
+DELETE FROM {p}let_go WHERE job_id IN (SELECT value FROM json_each(:ids)) RETURNING job_id
+
+-- name: join_lines
+-- Who begins to wait starts at the clock of the queue at the earliest.
+INSERT INTO {p}fair_queue (queue) SELECT DISTINCT value ->> 1 FROM json_each(:rows) WHERE true
+ON CONFLICT (queue) DO NOTHING;
+INSERT INTO {p}tenant (queue, name, tag, since, waiting)
+SELECT
+    value ->> 1, value ->> 2,
+    (SELECT clock FROM {p}fair_queue WHERE queue = value ->> 1),
+    min(value ->> 0), count(*)
+FROM json_each(:rows)
+WHERE true
+GROUP BY value ->> 1, value ->> 2
+ON CONFLICT (queue, name) DO UPDATE
+SET waiting = waiting + excluded.waiting,
+    tag = iif(waiting = 0, max(tag, excluded.tag), tag),
+    since = iif(waiting = 0, excluded.since, since);
+INSERT INTO {p}line (job_id, queue, tenant, priority)
+SELECT value ->> 0, value ->> 1, value ->> 2, value ->> 3 FROM json_each(:rows) ORDER BY key
+RETURNING job_id
+
+-- name: fair_queues
+-- Those of the queues in which somebody waits.
+SELECT f.queue, f.clock, f.first
+FROM json_each(:queues) AS given
+CROSS JOIN {p}fair_queue AS f ON f.queue = given.value
+WHERE EXISTS (SELECT 1 FROM {p}tenant AS t WHERE t.queue = f.queue AND t.waiting > 0)
+
+-- name: count_let_go
+-- What had its turn and has not started, judged by the jobs themselves; what does not count any
+-- more is forgotten.
+DELETE FROM {p}let_go WHERE place IN (
+    SELECT l.place
+    FROM {p}let_go AS l
+    LEFT JOIN {p}job AS held ON held.id = l.job_id AND held.token = l.token
+        AND (held.state = 'queued' OR held.state = 'blocked')
+    WHERE l.queue = :queue AND l.place >= :first AND held.id IS NULL
+);
+SELECT l.tenant, held.state, count(*) AS n, min(l.place) AS first
+FROM {p}let_go AS l
+CROSS JOIN {p}job AS held ON held.id = l.job_id
+WHERE l.queue = :queue AND l.place >= :first
+GROUP BY l.tenant, held.state
+
+-- name: fleet
+SELECT queues, sum(slots) AS slots
+FROM {p}worker WHERE ended_at IS NULL AND lease_until > :now
+GROUP BY queues
+
+-- name: next_tenants
+SELECT name, coalesce(weight, 1) AS weight, tag, waiting
+FROM {p}tenant
+WHERE queue = :queue AND waiting > 0
+ORDER BY tag, since
+LIMIT :limit
+
+-- name: heads
+-- The first of the lines of these tenants, as they stand: one that is blocked no longer has no
+-- state.
+SELECT
+    l.tenant AS line, l.job_id AS id,
+    held.state, held.marks, held.token, held.queue, held.priority, held.task, held.group_key,
+    held.tenant
+FROM json_each(:tenants) AS given
+CROSS JOIN {p}line AS l ON l.place IN (
+    SELECT place FROM {p}line
+    WHERE queue = :queue AND tenant = given.value
+    ORDER BY priority DESC, place
+    LIMIT :limit
+)
+LEFT JOIN {p}job AS held ON held.id = l.job_id AND held.state = 'blocked'
+ORDER BY l.tenant, l.priority DESC, l.place
+
+-- name: note_turns
+UPDATE {p}tenant SET tag = given.tag
+FROM (
+    SELECT value ->> 0 AS queue, value ->> 1 AS tenant, value ->> 2 AS tag FROM json_each(:rows)
+) AS given
+WHERE {p}tenant.queue = given.queue AND {p}tenant.name = given.tenant
+RETURNING name
+
+-- name: note_let_go
+INSERT INTO {p}let_go (job_id, queue, tenant, token)
+SELECT value ->> 0, value ->> 1, value ->> 2, value ->> 3 FROM json_each(:rows) ORDER BY key
+RETURNING place
+
+-- name: note_clock
+-- A tenant that is owed nothing and owes nothing is as good as one that nobody knows: a few are
+-- forgotten each time.
+DELETE FROM {p}tenant WHERE queue = :queue AND name IN (
+    SELECT name FROM {p}tenant
+    WHERE queue = :queue AND waiting = 0 AND weight IS NULL AND tag <= :clock
+    ORDER BY tag
+    LIMIT 100
+);
+UPDATE {p}fair_queue SET clock = :clock, first = :first WHERE queue = :queue RETURNING queue
+
+-- name: look_again
+-- Durably, so that whoever does the next round finds these queues.
+INSERT INTO {p}look (job_id)
+SELECT (SELECT job_id FROM {p}line WHERE queue = given.value LIMIT 1)
+FROM json_each(:queues) AS given
+WHERE given.value IN (SELECT queue FROM {p}line WHERE queue = given.value)
+RETURNING job_id
