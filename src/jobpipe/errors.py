@@ -66,7 +66,7 @@ class PayloadTooLarge(JobpipeError, ValueError):
 
 
 class QueueFull(JobpipeError):
-    """Try again later, add workers, or raise the queue's bound (JOBPIPE_MAX_QUEUED)."""
+    """Try again later, add workers, or raise the bound (`queue limit`, JOBPIPE_MAX_QUEUED)."""
 
     code = "queue_full"
 

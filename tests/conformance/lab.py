@@ -14,7 +14,7 @@ from jobpipe.model.state import Reason, State
 from jobpipe.model.worker import NewWorker
 from jobpipe.store.ops import claim, finish, read, worker
 from jobpipe.store.ops.claim import Held
-from jobpipe.store.ops.enqueue import enqueue
+from jobpipe.store.ops.enqueue import Bounds, enqueue
 from jobpipe.store.ops.finish import Finished
 from jobpipe.store.port import AsyncStore, Capabilities, Operation, Store
 from tests.conformance.clock import SECOND, MovedClock
@@ -83,7 +83,7 @@ class Lab:
         return self.run(read.ping())
 
     def enqueue(self, jobs: Sequence[NewJob], max_queued: int | None = None) -> list[Enqueued]:
-        return self.run(enqueue(jobs, max_queued=max_queued))
+        return self.run(enqueue(jobs, bounds=Bounds(max_queued)))
 
     def new(self, **fields: Any) -> int:
         """Store one job and return its id."""

@@ -34,7 +34,6 @@ def test_a_refusal_says_what_to_do(
         ("POST", JOBS, {"task": "add", "args": [1], "group": "g"}, "group"),
         ("POST", JOBS, {"task": "add", "args": [1], "unique": {}}, "unique"),
         ("PATCH", "/api/v1/queues/mail", {"concurrency": 1}, "concurrency"),
-        ("PATCH", "/api/v1/queues/mail", {"max_queued": 1}, "max_queued"),
     ],
 )
 def test_fields_of_other_versions_are_refused(

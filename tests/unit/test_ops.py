@@ -12,7 +12,7 @@ from jobpipe.model.job import Enqueued, Lane, NewJob
 from jobpipe.model.report import Checkpoint, LogLine, Progress
 from jobpipe.model.state import Reason, State
 from jobpipe.store.ops import claim, read, report, steer, upkeep
-from jobpipe.store.ops.enqueue import CHUNK, KEY_TRIES, enqueue, enqueue_plain, fingerprint
+from jobpipe.store.ops.enqueue import CHUNK, KEY_TRIES, Bounds, enqueue, enqueue_plain, fingerprint
 from jobpipe.store.port import Mode, Operation, Statement
 from jobpipe.store.stepping import step
 
@@ -159,7 +159,7 @@ def test_more_than_a_chunk_goes_in_several_statements_of_one_transaction() -> No
 def test_a_full_queue_is_found_before_anything_is_inserted() -> None:
     script = Script(note_lanes=[], count_waiting=[{"n": 9}])
     with pytest.raises(QueueFull, match="holds 9 waiting jobs; 2 more would pass its bound of 10"):
-        run(enqueue([JOB, JOB], max_queued=10), script)
+        run(enqueue([JOB, JOB], bounds=Bounds(10)), script)
     assert script.names == ["note_lanes", "count_waiting"]
 
 

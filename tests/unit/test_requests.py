@@ -9,6 +9,7 @@ import pytest
 
 from jobpipe.app import requests
 from jobpipe.app.filters import job_filter
+from jobpipe.app.queue_asks import QueueChange, change_queue
 from jobpipe.errors import InvalidArguments, JobNotFound
 from jobpipe.model.state import State
 from jobpipe.store.ops.read import Filter
@@ -62,15 +63,15 @@ def test_a_wrong_filter_is_refused_and_named(wrong: dict[str, Any]) -> None:
 @pytest.mark.parametrize("name", ["", "a b", "\udcff", 5, None])
 def test_only_a_queue_is_paused_and_resumed(name: object) -> None:
     with pytest.raises(InvalidArguments, match="option name="):
-        requests.pause(name, None)
+        change_queue(name, QueueChange(paused=True))  # type: ignore[arg-type]
     with pytest.raises(InvalidArguments, match="option name="):
-        requests.resume(name)
+        change_queue(name, QueueChange(paused=False))  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize("reason", ["", "a\x00b", "\udcff", "x" * 201, 5])
 def test_a_reason_is_a_short_text(reason: object) -> None:
     with pytest.raises(InvalidArguments, match="option reason="):
-        requests.pause("mail", reason)
+        change_queue("mail", QueueChange(paused=True, reason=reason))  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize(

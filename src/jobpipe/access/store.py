@@ -15,20 +15,26 @@ from typing import Any, TypeVar
 from msgspec.structs import replace
 
 from jobpipe import bootstrap
+from jobpipe.access.known import KnownBounds
 from jobpipe.app import asks, requests
 from jobpipe.app.actor import current
 from jobpipe.app.ask import Asked
+from jobpipe.app.planning import plan_of
 from jobpipe.bootstrap import Backend
 from jobpipe.clock import Clock
 from jobpipe.config.settings import Settings
 from jobpipe.delivery.hub import Hint, Hub
+from jobpipe.model.flow import Plan, PlanStored
 from jobpipe.model.job import Enqueued, JobRecord, Lane, NewJob
 from jobpipe.model.state import State
 from jobpipe.runtime import waiting
 from jobpipe.runtime.gather import Gatherer
 from jobpipe.store import callers
+from jobpipe.store.ops.compose import compose
 from jobpipe.store.ops.enqueue import enqueue, enqueue_together, lanes_of
+from jobpipe.store.ops.queue import queue_bounds
 from jobpipe.store.port import Operation
+from jobpipe.tasks.flow import Flow
 from jobpipe.tasks.task import Call, Defaults
 
 T = TypeVar("T")
@@ -48,6 +54,7 @@ class StoreAccess:
         self._is_current = False
         self.known_lanes: frozenset[Lane] = frozenset()
         """Lanes that are sure to be in the store."""
+        self._known = KnownBounds(settings.max_queued)
         self._process = os.getpid()
         self._gatherer = Gatherer(self._store_gathered, self._astore_gathered)
         self._defaults = Defaults(
@@ -140,6 +147,8 @@ class StoreAccess:
         jobs = self._wanted(calls)
         if not jobs:
             return []
+        if self._known.take_turn():
+            self._learn()
         if on is not None:
             answers = self.run_on(on, self._enqueuing(jobs))
         elif len(jobs) == 1 and self._may_share(jobs[0]):
@@ -153,6 +162,8 @@ class StoreAccess:
         jobs = self._wanted(calls)
         if not jobs:
             return []
+        if self._known.take_turn():
+            await self._alearn()
         if on is not None:
             answers = await self.arun_on(on, self._enqueuing(jobs))
         elif len(jobs) == 1 and self._may_share(jobs[0]):
@@ -160,6 +171,29 @@ class StoreAccess:
         else:
             answers = self._enqueued(jobs, await self.arun(self._enqueuing(jobs)))
         return _told(jobs, answers)
+
+    def compose(self, flow: Flow, on: object | None) -> PlanStored:
+        """Store a flow, or nothing of it."""
+        plan = plan_of(flow, self._defaults)
+        if self._known.take_turn():
+            self._learn()
+        if on is not None:
+            return self.run_on(on, compose(plan, self._enqueuing))
+        return self._composed(plan, self.run(compose(plan, self._enqueuing)))
+
+    async def acompose(self, flow: Flow, on: object | None) -> PlanStored:
+        """Store a flow like ``compose``."""
+        plan = plan_of(flow, self._defaults)
+        if self._known.take_turn():
+            await self._alearn()
+        if on is not None:
+            return await self.arun_on(on, compose(plan, self._enqueuing))
+        return self._composed(plan, await self.arun(compose(plan, self._enqueuing)))
+
+    def _composed(self, plan: Plan, stored: PlanStored) -> PlanStored:
+        self._enqueued([node.job for node in plan.nodes], stored.jobs)
+        self._hub.ring(Hint(gates=True))
+        return stored
 
     def close(self) -> None:
         """Close every connection; the next use opens them again."""
@@ -180,7 +214,22 @@ class StoreAccess:
         """What the next use opens may be another store: nothing that was learnt counts for it."""
         backend, self._backend, self._is_current = self._backend, None, False
         self.known_lanes = frozenset()
+        self._known.forget()
         return backend
+
+    def _learn(self) -> None:
+        try:
+            self._known.learn(self.run(queue_bounds()))
+        except BaseException:
+            self._known.forget()
+            raise
+
+    async def _alearn(self) -> None:
+        try:
+            self._known.learn(await self.arun(queue_bounds()))
+        except BaseException:
+            self._known.forget()
+            raise
 
     def _wanted(self, calls: Sequence[Call[Any]]) -> list[NewJob]:
         by = current()
@@ -188,12 +237,11 @@ class StoreAccess:
         return jobs if by is None else [replace(job, by=by) for job in jobs]
 
     def _enqueuing(self, jobs: Sequence[NewJob]) -> Operation[list[Enqueued]]:
-        bound = self._settings.max_queued
-        return enqueue(jobs, known_lanes=self.known_lanes, max_queued=bound)
+        return enqueue(jobs, known_lanes=self.known_lanes, bounds=self._known.bounds)
 
     def _may_share(self, job: NewJob) -> bool:
         """Tell whether the job needs nothing but a row, so that others may share the statement."""
-        if job.idempotency_key is not None or job.marks or self._settings.max_queued is not None:
+        if job.idempotency_key is not None or job.marks or self._known.bounds.are_for([job]):
             return False
         return Lane(job.queue, job.priority) in self.known_lanes
 

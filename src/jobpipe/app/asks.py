@@ -21,9 +21,9 @@ from jobpipe.app.explain import ExplainView
 from jobpipe.app.filters import PAGE_JOBS, JobFilters, job_filter
 from jobpipe.app.log_views import LogView
 from jobpipe.app.overview import Overview
-from jobpipe.app.steering import steered, steered_queue
+from jobpipe.app.steering import steered
 from jobpipe.app.task_views import TaskView, task_view
-from jobpipe.app.views import AttemptView, JobView, PageView, QueueView, WorkerView, time_text
+from jobpipe.app.views import AttemptView, JobView, PageView, WorkerView, time_text
 from jobpipe.delivery.hub import Hint
 from jobpipe.errors import InvalidTransition, JobNotFound
 from jobpipe.model.audit import Action, AuditRecord
@@ -35,9 +35,8 @@ from jobpipe.model.worker import WorkerRecord
 from jobpipe.store.ops import inspect, read, steer
 from jobpipe.store.ops import worker as worker_ops
 from jobpipe.store.ops.claim import Queued
-from jobpipe.store.ops.read import Counts, Page, QueueRecord
+from jobpipe.store.ops.read import Page
 from jobpipe.store.ops.steer import Patched
-from jobpipe.store.port import Operation
 from jobpipe.tasks.registry import Registry
 
 T = TypeVar("T")
@@ -52,8 +51,6 @@ SERVICE_PAGE = 1_000
 """Most items that a service puts on one page."""
 
 API = "/api/v1"
-
-QUEUES = Request(path=f"{API}/queues", answer=PageView[QueueView])
 
 
 # Jobs
@@ -242,33 +239,7 @@ def audit(before: int | None, limit: int, job_id: int | None) -> Asked[list[Audi
     )
 
 
-# Queues, workers, the whole
-
-
-def queues() -> Asked[list[QueueRecord]]:
-    """List the queues."""
-    return Ask(operation=read.queues(), exchange=one(QUEUES, records.queues))
-
-
-def queue_counts() -> Asked[Counts]:
-    """Count jobs by (queue, state)."""
-    return Ask(operation=read.counts(), exchange=one(QUEUES, records.counts))
-
-
-def pause_queue(name: str, reason: str | None) -> Asked[None]:
-    """Stop workers from taking jobs of a queue."""
-    order = requests.pause(name, reason)
-    return _change_queue(
-        steered_queue(Action.PAUSE_QUEUE, name, order), name, {"paused": True, "reason": reason}
-    )
-
-
-def resume_queue(name: str) -> Asked[None]:
-    """Let workers take jobs of a queue again."""
-    order = requests.resume(name)
-    return _change_queue(
-        steered_queue(Action.RESUME_QUEUE, name, lambda _by: order), name, {"paused": False}
-    )
+# Workers, the whole
 
 
 def tasks(registry: Registry) -> Asked[list[TaskView]]:
@@ -339,21 +310,6 @@ def _versioned(request: Request, if_version: str | None) -> Request:
     if if_version is None:
         return request
     return replace(request, headers={"if-match": f'"{quote(if_version)}"'})
-
-
-def _change_queue(operation: Operation[None], name: str, body: dict[str, Any]) -> Asked[None]:
-    request = Request(
-        method="PATCH",
-        path=f"{API}/queues/{quote(name)}",
-        body=body,
-        answer=QueueView,
-        repeatable=True,
-    )
-    return Ask(
-        operation=operation,
-        hint=lambda _nothing: Hint(control=True, changes=Changes(paused={name: body["paused"]})),
-        exchange=one(request, lambda _view: None),
-    )
 
 
 def _changes(record: JobRecord | None) -> Changes:

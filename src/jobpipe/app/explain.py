@@ -89,7 +89,7 @@ def _look_around(job: JobRecord) -> Op[Around]:
     alive = [each for each in known if each.slots and not each.expired]
     busy = yield from inspect.busy().start()
     before = yield from inspect.jobs_before(job.id, BEFORE_MAX).start()
-    queue = queues.get(job.queue, QueueRecord(job.queue, None, None))
+    queue = queues.get(job.queue, QueueRecord(job.queue))
     return Around(now=now, queue=queue, workers=alive, busy=busy, before=before)
 
 
@@ -148,6 +148,7 @@ def _waiting(job: JobRecord, around: Around) -> Iterator[ReasonView]:
             code="queue_paused",
             message=f"The queue {queue.name} is paused{by}{why}.",
             since=time_text(queue.paused_at),
+            until=time_text(queue.paused_until),
             help=f"jobpipe queue resume {queue.name}",
         )
     taking = [each for each in around.workers if takes(each, queue.name)]

@@ -137,7 +137,7 @@ def look() -> Op[Overview]:
     busy = yield from inspect.busy().start()
     known = {queue.name: queue for queue in (yield from read.queues().start())}
     for name, _state in counts:
-        known.setdefault(name, QueueRecord(name, None, None))
+        known.setdefault(name, QueueRecord(name))
     now = yield from read.ping().start()
     workers = yield from worker.workers().start()
     runs = yield from inspect.task_runs().start()

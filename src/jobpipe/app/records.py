@@ -128,7 +128,17 @@ def log_line(view: LogView) -> LogRecord:
 
 def queues(view: PageView[QueueView]) -> list[QueueRecord]:
     """Return the queues."""
-    return [QueueRecord(each.name, time_us(each.paused_at), each.reason) for each in view.items]
+    return [
+        QueueRecord(
+            each.name,
+            time_us(each.paused_at),
+            each.reason,
+            each.paused_by,
+            time_us(each.paused_until),
+            each.max_queued,
+        )
+        for each in view.items
+    ]
 
 
 def counts(view: PageView[QueueView]) -> Counts:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from inspect import Parameter
 from typing import Any
@@ -13,7 +13,7 @@ from jobpipe.errors import InvalidArguments, JobNotFound
 from jobpipe.model.audit import AuditRecord
 from jobpipe.model.job import MAX_PRIORITY, MIN_PRIORITY
 from jobpipe.model.report import LogRecord
-from jobpipe.store.ops import audit, report, steer
+from jobpipe.store.ops import audit, report
 from jobpipe.store.ops.steer import Patch
 from jobpipe.store.port import Operation
 from jobpipe.tasks.codec import Undecodable, decode_args, show
@@ -21,7 +21,7 @@ from jobpipe.tasks.options import micros, refusal
 from jobpipe.tasks.registry import DeclaredTask
 from jobpipe.tasks.remote import RemoteTask
 from jobpipe.tasks.signature import Signature
-from jobpipe.tasks.spec import NAME_ALLOWED, QUEUE_ALLOWED, is_name, is_queue, is_whole
+from jobpipe.tasks.spec import QUEUE_ALLOWED, is_queue, is_whole
 from jobpipe.tasks.task import Call
 
 ONLY_BY_PLACE = (Parameter.POSITIONAL_ONLY, Parameter.VAR_POSITIONAL)
@@ -89,22 +89,6 @@ def job_id(id: object) -> int:
     return id
 
 
-def pause(name: object, reason: object) -> Callable[[str], Operation[None]]:
-    """Return what pauses a queue, once it is told who does.
-
-    Raises InvalidArguments for a wrong name or reason.
-    """
-    if reason is not None and not is_name(reason):
-        raise refusal("reason", reason, NAME_ALLOWED)
-    queue = _queue(name)
-    return lambda by: steer.pause_queue(queue, None if reason is None else str(reason), by)
-
-
-def resume(name: object) -> Operation[None]:
-    """Return what resumes a queue; raises InvalidArguments for a wrong name."""
-    return steer.resume_queue(_queue(name))
-
-
 def read_log(
     id: object, after: tuple[int, int] | None, limit: int, token: int | None
 ) -> Operation[list[LogRecord]]:
@@ -122,12 +106,6 @@ def _is_line(value: object) -> bool:
     if not isinstance(value, tuple) or len(value) != 2:
         return False
     return is_whole(value[0], 0, MAX_TOKEN) and is_whole(value[1], 0, MAX_LINE)
-
-
-def _queue(name: object) -> str:
-    if not is_queue(name):
-        raise refusal("name", name, QUEUE_ALLOWED)
-    return str(name)
 
 
 def patch(priority: int | None, queue_name: str | None, run_at: datetime | None) -> Patch:

@@ -119,4 +119,9 @@ def _job_facts(record: JobRecord) -> str:
 
 
 def _queue_facts(record: QueueRecord) -> str:
-    return audit.facts(paused=record.paused_at is not None, reason=record.paused_reason)
+    return audit.facts(
+        paused=record.paused_at is not None,
+        reason=record.paused_reason,
+        until=time_text(record.paused_until),
+        max_queued=record.max_queued,
+    )

@@ -91,6 +91,11 @@ class QueueView(Struct, frozen=True, kw_only=True):
     paused: bool
     reason: str | None
     paused_at: str | None
+    paused_by: str | None = None
+    paused_until: str | None = None
+    """When the pause ends by itself; None: when somebody resumes the queue."""
+    max_queued: int | None = None
+    """How many of its jobs may wait; None: what JOBPIPE_MAX_QUEUED says."""
     blocked: int = 0
     scheduled: int = 0
     queued: int = 0
@@ -247,13 +252,16 @@ def queue_views(
     """Show queues by name: those known to the store, and any that only has counts."""
     known = {queue.name: queue for queue in queues}
     for name, _ in counts:
-        known.setdefault(name, QueueRecord(name, None, None))
+        known.setdefault(name, QueueRecord(name))
     return [
         QueueView(
             name=name,
             paused=known[name].paused_at is not None,
             reason=known[name].paused_reason,
             paused_at=time_text(known[name].paused_at),
+            paused_by=known[name].paused_by,
+            paused_until=time_text(known[name].paused_until),
+            max_queued=known[name].max_queued,
             **{state.value: counts.get((name, state), 0) for state in State},
         )
         for name in sorted(known)

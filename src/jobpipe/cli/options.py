@@ -7,11 +7,12 @@ setting; its value is read and judged where all settings are, so that every sour
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from datetime import datetime, timedelta
 from typing import Any, TypeVar
 
 import click
 
-from jobpipe.cli import completing
+from jobpipe.cli import completing, times, types
 from jobpipe.cli.choices import Choices
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -116,6 +117,24 @@ class GlobalOptions(click.Command):
                 )
         if isinstance(self, click.Group):
             self.format_commands(ctx, formatter)
+
+
+def end_options(function: F) -> F:
+    """Give a verb the two ways to say when a pause ends by itself."""
+    for names, read, metavar, meaning in (
+        (("--until",), types.moment, "TIME", "a time in ISO 8601 with its zone"),
+        (("--for", "span"), types.span, "SPAN", "so long from now (`2h`, `1h30m`)"),
+    ):
+        text = f"End it by itself: {meaning}.".replace("`", "")
+        function = click.option(*names, metavar=metavar, type=read, help=text)(function)
+    return function
+
+
+def end_of(until: datetime | None, span: timedelta | None) -> datetime | None:
+    """Return when a pause ends, from the two options."""
+    if until is not None and span is not None:
+        raise click.UsageError("--until and --for are two ways to say one thing: give one")
+    return times.from_now(span) if span is not None else until
 
 
 def _section(

@@ -43,6 +43,11 @@ def read_moment(text: str) -> datetime:
     return moment.astimezone(UTC)
 
 
+def from_now(span: timedelta) -> datetime:
+    """Return the moment that is so long from now."""
+    return datetime.fromtimestamp(wall_clock() / 1e6, UTC) + span
+
+
 def read_span(text: str) -> timedelta:
     """Return a span: ``10m``, ``1h30m``, ``2.5`` (seconds); raises ValueError."""
     from jobpipe.policy.duration import parse_span

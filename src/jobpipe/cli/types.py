@@ -30,6 +30,19 @@ def moment(text: str) -> datetime:
         raise click.BadParameter(f"{escape(text)!r}: {error}") from None
 
 
+NONE = "none"
+"""On the command line, that there shall be no limit."""
+
+
+def count_or_none(text: str) -> int | str:
+    """Read a whole number, or ``none``."""
+    if text == NONE:
+        return NONE
+    if text.isascii() and text.isdecimal() and len(text) <= 18:
+        return int(text)
+    raise click.BadParameter(f"{escape(text)!r} is neither a whole number nor `none`")
+
+
 class QueueName(click.ParamType[str]):
     """The name of a queue."""
 

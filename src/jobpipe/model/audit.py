@@ -20,6 +20,7 @@ class Action(StrEnum):
     DELETE = "delete"
     PAUSE_QUEUE = "pause_queue"
     RESUME_QUEUE = "resume_queue"
+    LIMIT_QUEUE = "limit_queue"
 
 
 class Actor(Struct, frozen=True, gc=False):

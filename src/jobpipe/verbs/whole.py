@@ -1,4 +1,4 @@
-"""What an application does about the whole: queues, workers, counts, how things stand."""
+"""What an application does about the whole: workers, counts, how things stand."""
 
 from __future__ import annotations
 
@@ -8,12 +8,12 @@ from jobpipe.app.overview import LoadWatch
 from jobpipe.app.task_views import TaskView
 from jobpipe.model.state import State
 from jobpipe.model.worker import WorkerRecord
-from jobpipe.store.ops.read import Counts, QueueRecord
-from jobpipe.verbs.asking import Asking
+from jobpipe.store.ops.read import Counts
+from jobpipe.verbs.queues import Queues
 
 
-class Whole(Asking):
-    """The verbs about queues, workers and counts."""
+class Whole(Queues):
+    """The verbs about workers and counts, and those about queues."""
 
     def counts(self) -> dict[str, int]:
         """Count jobs by state; waiting states stop counting at 100,000 each."""
@@ -22,38 +22,6 @@ class Whole(Asking):
     async def acounts(self) -> dict[str, int]:
         """Count jobs by state like ``counts``."""
         return _by_state(await self.aqueue_counts())
-
-    def queue_counts(self) -> Counts:
-        """Count jobs by (queue, state)."""
-        return self._ask(asks.queue_counts())
-
-    async def aqueue_counts(self) -> Counts:
-        """Count jobs by (queue, state)."""
-        return await self._aask(asks.queue_counts())
-
-    def queues(self) -> list[QueueRecord]:
-        """List the queues."""
-        return self._ask(asks.queues())
-
-    async def aqueues(self) -> list[QueueRecord]:
-        """List the queues."""
-        return await self._aask(asks.queues())
-
-    def pause_queue(self, name: str, reason: str | None = None) -> None:
-        """Stop workers from taking jobs of a queue; what runs goes on."""
-        self._ask(asks.pause_queue(name, reason))
-
-    async def apause_queue(self, name: str, reason: str | None = None) -> None:
-        """Pause a queue like ``pause_queue``."""
-        await self._aask(asks.pause_queue(name, reason))
-
-    def resume_queue(self, name: str) -> None:
-        """Let workers take jobs of a queue again."""
-        self._ask(asks.resume_queue(name))
-
-    async def aresume_queue(self, name: str) -> None:
-        """Resume a queue like ``resume_queue``."""
-        await self._aask(asks.resume_queue(name))
 
     def tasks(self) -> list[TaskView]:
         """Return what is shown of each declared task; of a service, of those that it declares."""

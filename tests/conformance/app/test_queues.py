@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import threading
-from datetime import timedelta
+import time
+from datetime import UTC, datetime, timedelta
 
 import pytest
 
 from jobpipe import Jobpipe, State
+from jobpipe.errors import InvalidArguments, QueueFull
 from tests.conformance.app.site import ENOUGH_SECONDS, Site
 from tests.conformance.clock import MINUTE
 from tests.waiting import until
@@ -152,3 +154,86 @@ def test_counts_tell_each_state(site: Site, jp: Jobpipe) -> None:
     assert [job.state for job in site.do(jp, "jobs", state="failed")] == [State.FAILED]
     assert [job.state for job in site.do(jp, "jobs", queue_name="b")] == [State.QUEUED]
     assert len(site.do(jp, "jobs", limit=3)) == 3
+
+
+def test_a_queue_has_a_bound_of_its_own(site: Site) -> None:
+    jp = site.jobpipe(max_queued=1)
+
+    @jp.task
+    def work() -> None:
+        return None
+
+    mail = work.using(queue_name="mail")
+    site.do(jp, "limit_queue", "mail", max_queued=2)
+    site.enqueue(mail)
+    site.enqueue(mail)
+    with pytest.raises(QueueFull, match="bound of 2"):
+        site.enqueue(mail)
+    (shown,) = [queue for queue in site.do(jp, "queues") if queue.name == "mail"]
+    assert shown.max_queued == 2
+    site.do(jp, "limit_queue", "mail", max_queued=None)
+
+    def counts_as_usual() -> bool:
+        with pytest.raises(QueueFull) as full:
+            site.enqueue(mail)
+        return "bound of 1" in str(full.value)
+
+    until(counts_as_usual)
+
+
+def test_a_process_that_enqueues_hears_of_a_bound_within_a_second(site: Site) -> None:
+    jp, other = site.jobpipe(), site.jobpipe()
+
+    def work() -> None:
+        return None
+
+    for each in (jp, other):
+        each.task(name="work")(work)
+    site.do(jp, "enqueue_named", "work")
+    site.do(other, "limit_queue", "default", max_queued=1)
+    began = time.monotonic()
+
+    def is_full() -> bool:
+        try:
+            site.do(jp, "enqueue_named", "work")
+        except QueueFull:
+            return True
+        return False
+
+    until(is_full)
+    assert time.monotonic() - began < 5  # a second, on a machine with time
+
+
+def test_a_pause_with_an_end_needs_nobody_to_resume_it(site: Site, jp: Jobpipe) -> None:
+    @jp.task
+    def work() -> str:
+        return "worked"
+
+    end = datetime.fromtimestamp(site.clock() / 1e6, UTC) + timedelta(hours=1)
+    site.do(jp, "pause_queue", "mail", "night", until=end)
+    job = site.enqueue(work.using(queue_name="mail"))
+    with site.running(jp):
+        assert site.result(site.enqueue(work)) == "worked"
+        assert site.seen(job).state is State.QUEUED
+        (mail,) = [queue for queue in site.do(jp, "queues") if queue.name == "mail"]
+        assert mail.paused_until == round(end.timestamp() * 1e6)
+        site.clock.advance(61 * MINUTE)
+        assert site.result(job) == "worked"
+
+
+@pytest.mark.parametrize(
+    "verb, wrong, told",
+    [
+        ("limit_queue", {"max_queued": 0}, "max_queued=0 is refused; allowed: a whole number"),
+        ("limit_queue", {"max_queued": True}, "max_queued=True"),
+        ("limit_queue", {}, "nothing is to change"),
+        ("pause_queue", {"until": datetime(2020, 1, 1, tzinfo=UTC)}, "until=.* a time to come"),
+        ("pause_queue", {"until": "tomorrow"}, "until='tomorrow' is refused"),
+    ],
+)
+def test_a_wrong_setting_of_a_queue_is_refused(
+    site: Site, jp: Jobpipe, verb: str, wrong: dict[str, object], told: str
+) -> None:
+    with pytest.raises(InvalidArguments, match=told):
+        site.do(jp, verb, "mail", **wrong)
+    assert site.do(jp, "queues") == []

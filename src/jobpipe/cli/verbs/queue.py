@@ -1,16 +1,17 @@
-"""``jobpipe queue``: look at queues, pause and resume them."""
+"""``jobpipe queue``: look at queues, pause and resume them, set their limits."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from jobpipe.cli.choices import Choices, pass_choices
-from jobpipe.cli.options import STORE, Noun, setting_flags
+from jobpipe.cli.options import STORE, Noun, end_of, end_options, setting_flags
 from jobpipe.cli.output import Column
-from jobpipe.cli.types import queue_name
+from jobpipe.cli.types import NONE, count_or_none, queue_name
 
 if TYPE_CHECKING:
     from jobpipe.app.views import QueueView
@@ -27,13 +28,15 @@ COLUMNS: list[Column[QueueView]] = [
     Column("SUCCEEDED", lambda queue: queue.succeeded, "number"),
     Column("FAILED", lambda queue: queue.failed, "number"),
     Column("CANCELLED", lambda queue: queue.cancelled, "number"),
+    Column("MOST WAITING", lambda queue: queue.max_queued, "number"),
     Column("REASON", lambda queue: queue.reason),
+    Column("UNTIL", lambda queue: queue.paused_until, "time"),
 ]
 
 
 @click.group(cls=Noun)
 def queue(**_: Any) -> None:
-    """Look at queues, pause and resume them."""
+    """Look at queues, pause and resume them, set their limits."""
 
 
 @queue.command("list")
@@ -50,14 +53,22 @@ def list_queues(choices: Choices) -> None:
 @queue.command("pause")
 @click.argument("names", metavar="QUEUE...", type=queue_name, nargs=-1, required=True)
 @click.option("--reason", metavar="TEXT", help="Why, for whoever looks at the queue.")
+@end_options
 @setting_flags(*STORE)
 @pass_choices
-def pause(choices: Choices, names: Sequence[str], reason: str | None) -> None:
+def pause(
+    choices: Choices,
+    names: Sequence[str],
+    reason: str | None,
+    until: datetime | None,
+    span: timedelta | None,
+) -> None:
     """Stop workers from taking jobs of these queues; what runs goes on.
 
     Jobs can still be enqueued. A queue may be paused before its first job.
     """
-    _each(choices, names, lambda application, name: application.pause_queue(name, reason))
+    end = end_of(until, span)
+    _each(choices, names, lambda jp, name: jp.pause_queue(name, reason, until=end))
 
 
 @queue.command("resume")
@@ -69,7 +80,43 @@ def resume(choices: Choices, names: Sequence[str]) -> None:
     _each(choices, names, lambda application, name: application.resume_queue(name))
 
 
-def _each(choices: Choices, names: Sequence[str], act: Callable[[Jobpipe, str], Any]) -> None:
+@queue.command(
+    "limit",
+    epilog="""\b
+    Examples:
+      jobpipe queue limit mail --max-queued 10000
+      jobpipe queue limit mail --max-queued none
+    """,
+)
+@click.argument("names", metavar="QUEUE...", type=queue_name, nargs=-1, required=True)
+@click.option(
+    "--max-queued",
+    metavar="N|none",
+    type=count_or_none,
+    help="How many of its jobs may wait; above it enqueue is refused. In place of"
+    " JOBPIPE_MAX_QUEUED.",
+)
+@setting_flags(*STORE)
+@pass_choices
+def limit(choices: Choices, /, names: Sequence[str], **given: Any) -> None:
+    """Set limits of these queues; they count in every process within a second.
+
+    `none` takes a limit away; what is not named stays as it is.
+    """
+    limits = {
+        name: None if value == NONE else value for name, value in given.items() if value is not None
+    }
+    if not limits:
+        raise click.UsageError("name a limit: --max-queued")
+    _each(choices, names, lambda jp, name: jp.limit_queue(name, **limits), _limits)
+
+
+def _each(
+    choices: Choices,
+    names: Sequence[str],
+    act: Callable[[Jobpipe, str], Any],
+    told: Callable[[QueueView], str] | None = None,
+) -> None:
     application = choices.application(acts=True)
     for name in names:
         act(application, name)
@@ -77,7 +124,7 @@ def _each(choices: Choices, names: Sequence[str], act: Callable[[Jobpipe, str], 
     out = choices.out()
     if out.is_text:
         for view in changed:
-            out.line(f"{view.name}  {'paused' if view.paused else 'resumed'}")
+            out.line(f"{view.name}  {(told or _pause)(view)}")
         for name in dict.fromkeys(names):
             if name not in [view.name for view in changed]:
                 click.echo(f"{name}: no such queue yet, and so it was not paused", err=True)
@@ -85,6 +132,15 @@ def _each(choices: Choices, names: Sequence[str], act: Callable[[Jobpipe, str], 
         out.json(changed[0])
     else:
         out.listing(COLUMNS, changed)
+
+
+def _pause(view: QueueView) -> str:
+    end = f" until {view.paused_until}" if view.paused_until else ""
+    return f"{'paused' if view.paused else 'resumed'}{end}"
+
+
+def _limits(view: QueueView) -> str:
+    return "no limit" if view.max_queued is None else f"at most {view.max_queued} waiting"
 
 
 def _views(application: Jobpipe) -> list[QueueView]:

@@ -7,10 +7,11 @@ An idempotency key is taken in the same transaction; who comes second gets the f
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from operator import attrgetter
 from typing import Any
 
+from msgspec import Struct
 from msgspec.structs import astuple, replace
 
 from jobpipe.errors import DuplicateKey, QueueFull, StoreUnavailable
@@ -42,19 +43,39 @@ KEY_TRIES = 3
 """How often a key is tried again whose job was pruned between two looks at it."""
 
 
+class Bounds(Struct, frozen=True):
+    """How many jobs may wait in a queue."""
+
+    usual: int | None = None
+    """In each queue that has no bound of its own; None: as many as there are."""
+    own: Mapping[str, int] = {}
+
+    def of(self, queue: str) -> int | None:
+        return self.own.get(queue, self.usual)
+
+    def are_for(self, jobs: Sequence[NewJob]) -> bool:
+        """Tell whether one of the jobs is to wait in a bounded queue."""
+        if self.usual is not None:
+            return True
+        return bool(self.own) and any(job.queue in self.own for job in jobs)
+
+
+NO_BOUNDS = Bounds()
+
+
 def enqueue(
-    jobs: Sequence[NewJob], *, known_lanes: Iterable[Lane] = (), max_queued: int | None = None
+    jobs: Sequence[NewJob], *, known_lanes: Iterable[Lane] = (), bounds: Bounds = NO_BOUNDS
 ) -> Operation[list[Enqueued]]:
     """Return the operation that stores the jobs, all or none, and answers in their order.
 
     ``known_lanes`` are lanes that are sure to be in the store already. Raises DuplicateKey when
     an idempotency key belongs to another request, QueueFull when a queue would then hold more
-    than ``max_queued`` waiting jobs.
+    waiting jobs than its bound.
     """
     lanes = lanes_of(jobs).difference(known_lanes)
-    if not lanes and max_queued is None and len(jobs) <= CHUNK and not _keyed(jobs):
+    if not (lanes or bounds.are_for(jobs) or len(jobs) > CHUNK or _keyed(jobs)):
         return enqueue_together(jobs)
-    return enqueue_checked(jobs, lanes, max_queued)
+    return enqueue_checked(jobs, lanes, bounds)
 
 
 def enqueue_together(jobs: Sequence[NewJob]) -> Operation[list[Enqueued]]:
@@ -86,16 +107,16 @@ def enqueue_noted(jobs: Sequence[NewJob]) -> Op[list[Enqueued]]:
 
 @operation(Mode.TRANSACTION)
 def enqueue_checked(
-    jobs: Sequence[NewJob], new_lanes: Iterable[Lane], max_queued: int | None
+    jobs: Sequence[NewJob], new_lanes: Iterable[Lane], bounds: Bounds
 ) -> Op[list[Enqueued]]:
     """Store jobs after looking at bounds and keys, and note lanes that are new."""
     lanes = [(lane.queue, lane.priority) for lane in sorted(new_lanes)]
     if lanes:
         yield Statement("note_lanes", batch=Batch(("queue", "priority"), lanes))
     if _keyed(jobs):
-        answers = yield from _with_keys(jobs, max_queued)
+        answers = yield from _with_keys(jobs, bounds)
     else:
-        yield from _check_bounds(jobs, max_queued)
+        yield from _check_bounds(jobs, bounds)
         answers = yield from _insert(jobs)
     yield from note(enqueue_notes(jobs, answers))
     return answers
@@ -105,20 +126,21 @@ def _keyed(jobs: Sequence[NewJob]) -> bool:
     return any(job.idempotency_key is not None for job in jobs)
 
 
-def _check_bounds(jobs: Sequence[NewJob], max_queued: int | None) -> Op[None]:
-    if max_queued is None:
-        return
+def _check_bounds(jobs: Sequence[NewJob], bounds: Bounds) -> Op[None]:
     for queue in sorted({job.queue for job in jobs}):
-        rows = yield Statement("count_waiting", {"queue": queue, "bound": max_queued})
+        bound = bounds.of(queue)
+        if bound is None:
+            continue
+        rows = yield Statement("count_waiting", {"queue": queue, "bound": bound})
         wanted = sum(job.queue == queue for job in jobs)
-        if rows[0]["n"] + wanted > max_queued:
+        if rows[0]["n"] + wanted > bound:
             raise QueueFull(
                 f"queue {queue!r} holds {rows[0]['n']} waiting jobs; {wanted} more would pass"
-                f" its bound of {max_queued}"
+                f" its bound of {bound}"
             )
 
 
-def _with_keys(jobs: Sequence[NewJob], max_queued: int | None) -> Op[list[Enqueued]]:
+def _with_keys(jobs: Sequence[NewJob], bounds: Bounds) -> Op[list[Enqueued]]:
     prints: dict[str, str] = {}
     for job in jobs:
         if job.idempotency_key is not None:
@@ -127,7 +149,7 @@ def _with_keys(jobs: Sequence[NewJob], max_queued: int | None) -> Op[list[Enqueu
                 raise _duplicate(job.idempotency_key)
     ids, earlier = yield from _hold_keys(jobs, prints)
     fresh = [index for index, id in enumerate(ids) if id is not None]
-    yield from _check_bounds([jobs[index] for index in fresh], max_queued)
+    yield from _check_bounds([jobs[index] for index in fresh], bounds)
     stored = yield from _insert([jobs[i] for i in fresh], [ids[i] for i in fresh])
     answers = dict(zip(fresh, stored, strict=True))
     by_key = {jobs[i].idempotency_key: answer for i, answer in answers.items()}

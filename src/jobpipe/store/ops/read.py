@@ -75,12 +75,15 @@ class Page(Struct, frozen=True):
 
 
 class QueueRecord(Struct, frozen=True):
-    """A queue that jobs have been sent to, or that was paused."""
+    """A queue that jobs have been sent to, or that somebody has set something of."""
 
     name: str
-    paused_at: int | None
-    paused_reason: str | None
+    paused_at: int | None = None
+    """None also when a pause has come to its end."""
+    paused_reason: str | None = None
     paused_by: str | None = None
+    paused_until: int | None = None
+    max_queued: int | None = None
 
 
 Counts = dict[tuple[str, State], int]
@@ -186,7 +189,12 @@ def queues() -> Op[list[QueueRecord]]:
 
 def queue_record(row: Row) -> QueueRecord:
     """Return what a row tells of a queue."""
-    return QueueRecord(row["name"], row["paused_at"], row["paused_reason"], row["paused_by"])
+    until, limits = row["paused_until"], {"max_queued": row["max_queued"]}
+    if until is not None and until <= row["now"]:
+        return QueueRecord(row["name"], **limits)
+    return QueueRecord(
+        row["name"], row["paused_at"], row["paused_reason"], row["paused_by"], until, **limits
+    )
 
 
 @operation(Mode.READ)

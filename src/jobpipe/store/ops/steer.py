@@ -157,9 +157,12 @@ def delete_job(id: int) -> Op[State | None]:
 
 
 @operation(Mode.ONE)
-def pause_queue(name: str, reason: str | None, by: str | None = None) -> Op[None]:
-    """Stop workers from taking jobs of this queue; what runs goes on."""
-    yield Statement("pause_queue", {"name": name, "reason": reason, "by": by})
+def pause_queue(
+    name: str, reason: str | None, by: str | None = None, until: int | None = None
+) -> Op[None]:
+    """Stop workers from taking jobs of this queue until that time, or until it is resumed."""
+    params = {"name": name, "reason": reason, "by": by, "until": until}
+    yield Statement("pause_queue", params)
 
 
 @operation(Mode.ONE)
@@ -177,7 +180,7 @@ def hold(id: int) -> Op[JobRecord | None]:
 def hold_queue(name: str) -> Op[QueueRecord]:
     """Lock what is known of a queue; returns it as it stands."""
     found = yield Statement("lock_queue", {"name": name})
-    return read.queue_record(found[0]) if found else QueueRecord(name, None, None)
+    return read.queue_record(found[0]) if found else QueueRecord(name)
 
 
 def _lock(id: int) -> Op[Row]:

@@ -140,19 +140,13 @@ WHERE found.token = held.token AND found.state = 'running'
 GROUP BY found.queue
 
 -- name: queues
+-- Those that jobs were sent to, and those that somebody has set something of.
 SELECT
-    name, max(paused_at) AS paused_at, max(paused_reason) AS paused_reason,
-    max(paused_by) AS paused_by
-FROM (
-    SELECT
-        queue AS name, CAST(NULL AS bigint) AS paused_at, CAST(NULL AS text) AS paused_reason,
-        CAST(NULL AS text) AS paused_by
-    FROM {p}lane
-    UNION ALL
-    SELECT name, paused_at, paused_reason, paused_by FROM {p}queue
-) AS known
-GROUP BY name
-ORDER BY name
+    known.name, q.paused_at, q.paused_reason, q.paused_by, q.paused_until, q.max_queued,
+    :now AS now
+FROM (SELECT queue AS name FROM {p}lane UNION SELECT name FROM {p}queue) AS known
+LEFT JOIN {p}queue AS q ON q.name = known.name
+ORDER BY known.name
 
 -- name: store_id
 SELECT id FROM {p}store

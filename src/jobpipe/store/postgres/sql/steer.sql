@@ -85,17 +85,20 @@ WHERE id = CAST(:id AS bigint)
 RETURNING id, queue, priority, rank
 
 -- name: lock_queue
-SELECT name, paused_at, paused_reason, paused_by
+SELECT name, paused_at, paused_reason, paused_by, paused_until, max_queued, :now AS now
 FROM {p}queue WHERE name = CAST(:name AS text) FOR UPDATE
 
 -- name: pause_queue
-INSERT INTO {p}queue (name, paused_at, paused_reason, paused_by)
-VALUES (CAST(:name AS text), :now, CAST(:reason AS text), CAST(:by AS text))
+INSERT INTO {p}queue (name, paused_at, paused_reason, paused_by, paused_until)
+VALUES (
+    CAST(:name AS text), :now, CAST(:reason AS text), CAST(:by AS text), CAST(:until AS bigint)
+)
 ON CONFLICT (name) DO UPDATE
 SET paused_at = excluded.paused_at, paused_reason = excluded.paused_reason,
-    paused_by = excluded.paused_by
+    paused_by = excluded.paused_by, paused_until = excluded.paused_until
 RETURNING name
 
 -- name: resume_queue
-UPDATE {p}queue SET paused_at = NULL, paused_reason = NULL, paused_by = NULL
+UPDATE {p}queue
+SET paused_at = NULL, paused_reason = NULL, paused_by = NULL, paused_until = NULL
 WHERE name = CAST(:name AS text) RETURNING name

@@ -28,7 +28,8 @@ FROM {p}cancel_request WHERE worker_id = CAST(:worker AS bigint)
 UNION ALL
 SELECT DISTINCT 'lane', queue, CAST(priority AS bigint), CAST(0 AS bigint) FROM {p}lane
 UNION ALL
-SELECT 'paused', name, 0, 0 FROM {p}queue WHERE paused_at IS NOT NULL
+SELECT 'paused', name, 0, 0 FROM {p}queue
+WHERE paused_at IS NOT NULL AND (paused_until IS NULL OR paused_until > :now)
 UNION ALL
 SELECT 'frontier', CAST(frontier AS text), 0, 0
 FROM {p}worker

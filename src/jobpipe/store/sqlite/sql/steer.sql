@@ -61,14 +61,17 @@ WHERE id = :id
 RETURNING id, queue, priority, rank
 
 -- name: lock_queue
-SELECT name, paused_at, paused_reason, paused_by FROM {p}queue WHERE name = :name
+SELECT name, paused_at, paused_reason, paused_by, paused_until, max_queued, :now AS now
+FROM {p}queue WHERE name = :name
 
 -- name: pause_queue
-INSERT INTO {p}queue (name, paused_at, paused_reason, paused_by)
-VALUES (:name, :now, :reason, :by)
-ON CONFLICT (name) DO UPDATE SET paused_at = :now, paused_reason = :reason, paused_by = :by
+INSERT INTO {p}queue (name, paused_at, paused_reason, paused_by, paused_until)
+VALUES (:name, :now, :reason, :by, :until)
+ON CONFLICT (name) DO UPDATE
+SET paused_at = :now, paused_reason = :reason, paused_by = :by, paused_until = :until
 RETURNING name
 
 -- name: resume_queue
-UPDATE {p}queue SET paused_at = NULL, paused_reason = NULL, paused_by = NULL
+UPDATE {p}queue
+SET paused_at = NULL, paused_reason = NULL, paused_by = NULL, paused_until = NULL
 WHERE name = :name RETURNING name

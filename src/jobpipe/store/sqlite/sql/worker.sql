@@ -24,7 +24,8 @@ FROM {p}cancel_request WHERE worker_id = :worker
 UNION ALL
 SELECT DISTINCT 'lane', queue, priority, 0 FROM {p}lane
 UNION ALL
-SELECT 'paused', name, 0, 0 FROM {p}queue WHERE paused_at IS NOT NULL
+SELECT 'paused', name, 0, 0 FROM {p}queue
+WHERE paused_at IS NOT NULL AND (paused_until IS NULL OR paused_until > :now)
 UNION ALL
 SELECT 'frontier', frontier, 0, 0
 FROM {p}worker WHERE ended_at IS NULL AND frontier IS NOT NULL AND id <> :worker

@@ -1,0 +1,44 @@
+"""``jobpipe queue limit``, and pauses with an end."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from tests.surface.conftest import Cli
+
+
+def test_a_limit_is_set_shown_and_taken_away(cli: Cli) -> None:
+    told = cli("queue", "limit", "mail", "other", "--max-queued", "1")
+    assert told == (0, "mail  at most 1 waiting\nother  at most 1 waiting\n", "")
+    assert [queue["max_queued"] for queue in cli("queue", "list", "--json").json["items"]] == [1, 1]
+    assert cli("enqueue", "app.fail", "text=no").code == 0
+    full = cli("enqueue", "app.fail", "text=no")
+    assert full.code == 5
+    assert "queue 'mail' holds 1 waiting jobs" in full.err
+    assert cli("queue", "limit", "mail", "--max-queued", "none").out == "mail  no limit\n"
+
+
+def test_a_pause_may_have_an_end(cli: Cli) -> None:
+    before = datetime.now(UTC)
+    paused = cli("queue", "pause", "mail", "--for", "2h", "--json").json
+    end = datetime.fromisoformat(paused["paused_until"])
+    assert before + timedelta(hours=2) <= end <= datetime.now(UTC) + timedelta(hours=2)
+    told = cli("queue", "pause", "mail", "--until", "2999-01-01T00:00:00Z").out
+    assert told == "mail  paused until 2999-01-01T00:00:00.000000Z\n"
+
+
+@pytest.mark.parametrize(
+    "words, told",
+    [
+        (["limit", "mail"], "name a limit"),
+        (["limit", "mail", "--max-queued", "few"], "'few' is neither a whole number nor `none`"),
+        (["pause", "mail", "--for", "2h", "--until", "2999-01-01T00:00:00Z"], "give one"),
+        (["pause", "mail", "--until", "tomorrow"], "not a time in ISO 8601"),
+    ],
+)
+def test_wrong_words_are_refused(cli: Cli, words: list[str], told: str) -> None:
+    ended = cli("queue", *words)
+    assert ended.code == 2
+    assert told in ended.err
