@@ -65,7 +65,7 @@ def _post(path: str, body: Any, answer: Any, *, tells_status: bool = False) -> R
     )
 
 
-def job_body(call: Call[Any], key: str) -> dict[str, Any]:
+def job_body(call: Call[Any], key: str | None) -> dict[str, Any]:
     """Return what a service is sent of a call; ``key`` counts if the call has none.
 
     Only what the call says goes there: for the rest the service's own task and settings count.
@@ -83,6 +83,7 @@ def job_body(call: Call[Any], key: str) -> dict[str, Any]:
         "expires_in_seconds": _seconds(options.expires_in_us),
         "tags": _raw(options.tags),
         "meta": _raw(options.meta),
+        "tenant": options.tenant,
         "idempotency_key": options.idempotency_key or key,
     }
     return {name: value for name, value in said.items() if value is not None}

@@ -28,6 +28,7 @@ OPTIONS = (
     "store_result",
     "version",
     "aliases",
+    "tenant",
 )
 TASKS_TABLE = "tasks"
 

@@ -32,6 +32,7 @@ class Options:
     meta: str | None = None
     expires_in_us: int | None = None
     timeout_us: int | None = None
+    tenant: str | None = None
     on: object | None = None
 
     def merged(self, later: Options) -> Options:
@@ -57,6 +58,7 @@ def check(
     meta: Mapping[str, Any] | None = None,
     expires_in: timedelta | float | None = None,
     timeout: timedelta | float | None = None,
+    tenant: str | None = None,
     on: object | None = None,
 ) -> Options:
     """Check the options of a request; raises InvalidArguments naming the first wrong one."""
@@ -66,11 +68,12 @@ def check(
         run_at=micros(run_after) if isinstance(run_after, datetime) else None,
         queue=_queue(queue_name),
         max_attempts=_whole("max_attempts", max_attempts, 1, spec.MAX_ATTEMPTS),
-        idempotency_key=_key(idempotency_key),
+        idempotency_key=_name("idempotency_key", idempotency_key),
         tags=_tags(tags),
         meta=_meta(meta),
         expires_in_us=_span("expires_in", expires_in),
         timeout_us=_span("timeout", timeout),
+        tenant=_name("tenant", tenant),
         on=on,
     )
 
@@ -129,10 +132,10 @@ def _queue(value: str | None) -> str | None:
     raise refusal("queue_name", value, spec.QUEUE_ALLOWED)
 
 
-def _key(value: str | None) -> str | None:
+def _name(option: str, value: str | None) -> str | None:
     if value is None or spec.is_name(value):
         return value
-    raise refusal("idempotency_key", value, spec.NAME_ALLOWED)
+    raise refusal(option, value, spec.NAME_ALLOWED)
 
 
 def _tags(value: object) -> str | None:

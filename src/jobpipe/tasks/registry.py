@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable, Coroutine, Iterator, Mapping, Sequence
+from dataclasses import fields
 from datetime import timedelta
 from difflib import get_close_matches
 from pathlib import PurePath
@@ -23,13 +24,13 @@ from jobpipe.tasks.command import CommandTask, declare_command
 from jobpipe.tasks.hooks import Functions, Hooks
 from jobpipe.tasks.limits import Limits
 from jobpipe.tasks.remote import RemoteTask, declare_remote
-from jobpipe.tasks.spec import declare
+from jobpipe.tasks.spec import Declared, declare
 from jobpipe.tasks.task import AnyTask, AsyncTask, Enqueuer, Task
 
 P = ParamSpec("P")
 R = TypeVar("R")
 
-OPTIONS = frozenset(inspect.signature(declare).parameters) - {"function"}
+OPTIONS = frozenset(field.name for field in fields(Declared))
 
 REMOTE_OPTIONS = frozenset(
     {
@@ -42,6 +43,7 @@ REMOTE_OPTIONS = frozenset(
         "aliases",
         "on_loss",
         "store_result",
+        "tenant",
     }
 )
 
@@ -177,6 +179,7 @@ class TaskDeclarations:
         on_loss: Literal["retry", "fail"] = "retry",
         store_result: bool = True,
         limits: Limits | None = None,
+        tenant: str | None = None,
         on_success: Functions = (),
         on_retry: Functions = (),
         on_failure: Functions = (),
@@ -224,7 +227,7 @@ class TaskDeclarations:
 
         Its jobs take any JSON arguments. The options are those of ``task`` that are not about a
         function: ``queue_name``, ``priority``, ``max_attempts``, ``retry_delays``, ``timeout``,
-        ``version``, ``aliases``, ``on_loss`` and ``store_result``.
+        ``version``, ``aliases``, ``on_loss``, ``store_result`` and ``tenant``.
         """
         task = declare_remote(self, name, _known(options, REMOTE_OPTIONS, f"remote task {name}"))
         self._add(task)

@@ -23,6 +23,8 @@ from jobpipe.tasks.hooks import NO_HOOKS, Functions, TaskHooks, task_hooks
 from jobpipe.tasks.limits import Limits
 from jobpipe.tasks.names import NAME_ALLOWED as NAME_ALLOWED
 from jobpipe.tasks.names import is_name as is_name
+from jobpipe.tasks.signature import Signature
+from jobpipe.tasks.template import Template, parse
 
 Executor: TypeAlias = Literal["async", "thread", "process", "command", "remote"]
 OnLoss: TypeAlias = Literal["retry", "fail"]
@@ -56,50 +58,58 @@ class TaskSpec:
     """Names that it had before."""
     limits: Limits | None = None
     """Bounds of the process that it runs in."""
+    tenant: Template | None = None
+    """Whose jobs they are, made of their arguments."""
     hooks: TaskHooks = NO_HOOKS
 
 
-def declare(
-    function: Callable[..., Any],
-    *,
-    name: str | None = None,
-    queue_name: str = "default",
-    priority: int = 0,
-    max_attempts: int | None = None,
-    retry_delays: RetryDelays | Sequence[float] | str | None = None,
-    timeout: float | timedelta | None = None,
-    executor: str | None = None,
-    version: int = 1,
-    aliases: Sequence[str] = (),
-    retry_on: type[BaseException] | Sequence[type[BaseException]] = (),
-    give_up_on: type[BaseException] | Sequence[type[BaseException]] = (),
-    on_loss: str = "retry",
-    store_result: bool = True,
-    limits: Limits | None = None,
-    on_success: Functions = (),
-    on_retry: Functions = (),
-    on_failure: Functions = (),
-) -> TaskSpec:
-    """Check the options of a task; raises ConfigError."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Declared:
+    """The options of a task as a declaration gives them."""
+
+    name: str | None = None
+    queue_name: str = "default"
+    priority: int = 0
+    max_attempts: int | None = None
+    retry_delays: RetryDelays | Sequence[float] | str | None = None
+    timeout: float | timedelta | None = None
+    executor: str | None = None
+    version: int = 1
+    aliases: Sequence[str] = ()
+    retry_on: type[BaseException] | Sequence[type[BaseException]] = ()
+    give_up_on: type[BaseException] | Sequence[type[BaseException]] = ()
+    on_loss: str = "retry"
+    store_result: bool = True
+    limits: Limits | None = None
+    tenant: str | None = None
+    on_success: Functions = ()
+    on_retry: Functions = ()
+    on_failure: Functions = ()
+
+
+def declare(function: Callable[..., Any], **options: Any) -> TaskSpec:
+    """Check the options of a task, which are those of ``Declared``; raises ConfigError."""
+    given = Declared(**options)
     check = _Check(str(default_name(function)))
     check.function(function)
-    check.task = name = check.name(default_name(function) if name is None else name)
+    check.task = name = check.name(default_name(function) if given.name is None else given.name)
     return TaskSpec(
         name=name,
-        queue=check.queue(queue_name),
-        priority=check.whole("priority", priority, MIN_PRIORITY, MAX_PRIORITY),
-        max_attempts=None if max_attempts is None else check.attempts(max_attempts),
-        retry_delays=check.delays(retry_delays),
-        timeout_seconds=None if timeout is None else check.timeout(timeout),
-        executor=check.executor(executor, inspect.iscoroutinefunction(function)),
-        retry_on=check.failures("retry_on", retry_on),
-        give_up_on=check.failures("give_up_on", give_up_on),
-        on_loss=check.on_loss(on_loss),
-        store_result=check.flag("store_result", store_result),
-        version=check.whole("version", version, 1, LATEST),
-        aliases=check.aliases(name, aliases),
-        limits=check.limits(limits, executor),
-        hooks=task_hooks(on_success, on_retry, on_failure),
+        queue=check.queue(given.queue_name),
+        priority=check.whole("priority", given.priority, MIN_PRIORITY, MAX_PRIORITY),
+        max_attempts=None if given.max_attempts is None else check.attempts(given.max_attempts),
+        retry_delays=check.delays(given.retry_delays),
+        timeout_seconds=None if given.timeout is None else check.timeout(given.timeout),
+        executor=check.executor(given.executor, inspect.iscoroutinefunction(function)),
+        retry_on=check.failures("retry_on", given.retry_on),
+        give_up_on=check.failures("give_up_on", given.give_up_on),
+        on_loss=check.on_loss(given.on_loss),
+        store_result=check.flag("store_result", given.store_result),
+        version=check.whole("version", given.version, 1, LATEST),
+        aliases=check.aliases(name, given.aliases),
+        limits=check.limits(given.limits, given.executor),
+        tenant=check.template("tenant", given.tenant, function),
+        hooks=task_hooks(given.on_success, given.on_retry, given.on_failure),
     )
 
 
@@ -212,6 +222,9 @@ class _Check:
         if executor != "process":
             raise self.refusal("limits", value, "only with executor='process'")
         return value
+
+    def template(self, option: str, value: Any, function: Callable[..., Any]) -> Template | None:
+        return None if value is None else parse(option, value, Signature(self.task, function))
 
     def failures(self, option: str, value: Any) -> tuple[type[BaseException], ...]:
         classes = (value,) if isinstance(value, type) else value

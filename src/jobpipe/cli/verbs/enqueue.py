@@ -50,6 +50,7 @@ if TYPE_CHECKING:
 @click.option("--key", metavar="KEY", help="Idempotency key: repeated, it gives the same job.")
 @click.option("--max-attempts", type=int, metavar="N", help="How many attempts the job has.")
 @click.option("--timeout", type=span, metavar="SPAN", help="The time-out of each attempt.")
+@click.option("--tenant", metavar="NAME", help="Whose job it is; tenants share a queue.")
 @click.option("--wait", is_flag=True, help="Wait for the end; exit with the job's outcome.")
 @click.option(
     "--wait-timeout",
@@ -102,6 +103,7 @@ def _options(
     key: str | None,
     max_attempts: int | None,
     timeout: timedelta | None,
+    tenant: str | None,
 ) -> dict[str, Any]:
     if delay is not None and at is not None:
         raise click.UsageError("--in and --at exclude each other.")
@@ -112,6 +114,7 @@ def _options(
         "idempotency_key": key,
         "max_attempts": max_attempts,
         "timeout": timeout,
+        "tenant": tenant,
     }
     return {name: value for name, value in wanted.items() if value is not None}
 

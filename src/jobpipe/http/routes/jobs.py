@@ -52,6 +52,8 @@ class NewJobBody(Struct, kw_only=True, forbid_unknown_fields=True):
     tags: list[str] | None = None
     meta: dict[str, Any] | None = None
     expires_in_seconds: Span | None = None
+    tenant: str | None = None
+    """Whose job it is: the tenants of a queue share it."""
     idempotency_key: str | None = None
 
 
@@ -197,6 +199,7 @@ def _options(wanted: NewJobBody, key: str | None) -> dict[str, Any]:
         "tags": wanted.tags,
         "meta": wanted.meta,
         "expires_in": wanted.expires_in_seconds,
+        "tenant": wanted.tenant,
         "idempotency_key": key,
     }
     return {name: value for name, value in options.items() if value is not None}
