@@ -1,0 +1,1 @@
+"""A small task queue behind HTTP: see README.md."""
