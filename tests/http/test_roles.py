@@ -41,6 +41,7 @@ MAY: dict[tuple[str, str], set[Role] | None] = {
     ("GET", f"{JOB}/explain"): READ,
     ("GET", "/api/v1/queues"): READ,
     ("GET", "/api/v1/tasks"): READ,
+    ("GET", "/api/v1/tasks/{name:path}"): READ,
     ("GET", "/api/v1/workers"): READ,
     ("GET", "/api/v1/counts"): READ,
     ("GET", "/api/v1/stats"): READ,

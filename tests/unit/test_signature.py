@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypedDict, Unpack
 
@@ -34,6 +35,42 @@ async def coroutine(a: int) -> int:
 
 def sign(function: Callable[..., Any]) -> Signature:
     return Signature("the.task", function)
+
+
+@dataclass
+class Place:
+    x: int
+    next: Place | None = None
+
+
+def refers(place: Place, *more: int, **others: Place) -> None: ...
+
+
+def test_the_schema_tells_what_arguments_are_stored() -> None:
+    place = {"$ref": "#/$defs/Place"}
+    assert sign(refers).schema == {
+        "title": "Arguments",
+        "type": "object",
+        "properties": {
+            "place": place,
+            "more": {"type": "array", "items": {"type": "integer"}},
+            "others": {"type": "object", "additionalProperties": place},
+        },
+        "required": ["place"],
+        "additionalProperties": False,
+        "$defs": {
+            "Place": {
+                "title": "Place",
+                "type": "object",
+                "properties": {
+                    "x": {"type": "integer"},
+                    "next": {"anyOf": [place, {"type": "null"}], "default": None},
+                },
+                "required": ["x"],
+            }
+        },
+    }
+    assert sign(nothing).schema["properties"] == {}
 
 
 @pytest.mark.parametrize(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import inspect
 import re
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import msgspec
@@ -344,6 +345,9 @@ def test_a_task() -> None:
         "executor": "async",
         "signature": "(a: int, b: int = 1) -> int",
         "doc": "Add two numbers.",
+        "version": 1,
+        "upgrades": [],
+        "aliases": [],
         "options": {
             "max_attempts": None,
             "retry_delays": "1,5",
@@ -355,6 +359,30 @@ def test_a_task() -> None:
             "version": 1,
         },
     }
+
+
+def test_a_task_with_what_it_takes() -> None:
+    tasks = Tasks()
+
+    @tasks.task(name="mail", version=3, aliases=["old", "older"])
+    def mail(to: Path, names: list[str], retries: int = 1) -> None: ...
+
+    mail.upgrade(from_version=2)(lambda args: args)
+    mail.upgrade(from_version=1)(lambda args: args)
+    view = task_views.task_detail(mail)
+    assert (view.version, view.upgrades, view.aliases) == (3, [1, 2], ["old", "older"])
+    assert view.args_schema == {
+        "title": "Arguments",
+        "type": "object",
+        "properties": {
+            "to": {"type": "string", "format": "path"},
+            "names": {"type": "array", "items": {"type": "string"}},
+            "retries": {"type": "integer"},
+        },
+        "required": ["to", "names"],
+        "additionalProperties": False,
+    }
+    assert task_views.task_detail(tasks.remote_task("there")).args_schema is None
 
 
 def test_a_schema() -> None:

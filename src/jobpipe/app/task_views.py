@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, TypeVar
 
 from msgspec import Struct
 
 from jobpipe.tasks.codec import show
 from jobpipe.tasks.registry import DeclaredTask
+from jobpipe.tasks.remote import RemoteTask
 
 
 class TaskView(Struct, frozen=True, kw_only=True):
@@ -21,20 +22,49 @@ class TaskView(Struct, frozen=True, kw_only=True):
     executor: str
     signature: str
     doc: str
+    version: int = 1
+    """Of its arguments."""
+    upgrades: list[int] = []
+    """The versions from which an upgrade leads to the next one."""
+    aliases: list[str] = []
+    """Names that it had before."""
     options: dict[str, Any]
     """What it declares beside that; None means that the setting decides."""
 
 
+class TaskDetail(TaskView, frozen=True, kw_only=True):
+    """A task with what it takes."""
+
+    args_schema: dict[str, Any] | None
+    """The JSON Schema of its arguments by name; null where only programs elsewhere know them."""
+
+
+V = TypeVar("V", bound=TaskView)
+
+
 def task_view(task: DeclaredTask) -> TaskView:
     """Show a task."""
+    return _view(TaskView, task)
+
+
+def task_detail(task: DeclaredTask) -> TaskDetail:
+    """Show a task with what it takes; raises ConfigError when its types cannot travel."""
+    schema = None if isinstance(task, RemoteTask) else task.signature.schema
+    return _view(TaskDetail, task, args_schema=schema)
+
+
+def _view(kind: type[V], task: DeclaredTask, **more: Any) -> V:
     spec = task.spec
-    return TaskView(
+    return kind(
         name=spec.name,
         queue=spec.queue,
         priority=spec.priority,
         executor=spec.executor,
         signature=signature_text(task.signature.python),
         doc=(inspect.getdoc(task.function) or "").strip().split("\n", 1)[0],
+        version=spec.version,
+        upgrades=list(task.versions.upgrades),
+        aliases=list(spec.aliases),
         options={
             "max_attempts": spec.max_attempts,
             "retry_delays": None if spec.retry_delays is None else str(spec.retry_delays),
@@ -45,6 +75,7 @@ def task_view(task: DeclaredTask) -> TaskView:
             "store_result": spec.store_result,
             "version": spec.version,
         },
+        **more,
     )
 
 

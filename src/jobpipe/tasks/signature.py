@@ -117,6 +117,18 @@ class Signature:
         return wire.decoder(msgspec.defstruct("Arguments", fields, forbid_unknown_fields=True))
 
     @cached_property
+    def schema(self) -> dict[str, Any]:
+        """The JSON Schema of the object of all arguments."""
+        fields = [
+            (field, each.type, msgspec.field(name=each.name))
+            if each.required
+            else (field, each.type, msgspec.field(name=each.name, default=msgspec.UNSET))
+            for (field, _), each in zip(self.names, self.parameters, strict=True)
+        ]
+        kind = msgspec.defstruct("Arguments", fields, forbid_unknown_fields=True, kw_only=True)
+        return wire.schema(kind)
+
+    @cached_property
     def encode(self) -> Callable[[Any], bytes]:
         """Encodes the object of all arguments: equal calls make equal texts."""
         sets = any(wire.holds_sets(each.type) for each in self.parameters)

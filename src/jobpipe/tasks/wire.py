@@ -64,6 +64,20 @@ def decoder(kind: Any) -> msgspec.json.Decoder[Any]:
     return msgspec.json.Decoder(kind, dec_hook=from_wire)
 
 
+def schema(kind: type) -> dict[str, Any]:
+    """Return the JSON Schema of a struct; what it refers to stands in its ``$defs``."""
+    whole = msgspec.json.schema(kind, schema_hook=_schema_of)
+    others: dict[str, Any] = whole["$defs"]
+    own: dict[str, Any] = others.pop(whole["$ref"].rpartition("/")[2])
+    return own | ({"$defs": others} if others else {})
+
+
+def _schema_of(kind: type) -> dict[str, Any]:
+    if issubclass(kind, PurePath):
+        return {"type": "string", "format": "path"}
+    raise NotImplementedError(f"type {kind.__qualname__} has no JSON form")
+
+
 def why_unsupported(kind: Any) -> str | None:
     """Say why values declared as ``kind`` cannot travel, or None when they can."""
     try:

@@ -5,10 +5,11 @@ from __future__ import annotations
 from jobpipe.verbs.claims import Claims
 from jobpipe.verbs.events import Events
 from jobpipe.verbs.jobs import StoredJobs
+from jobpipe.verbs.tasks import Catalogue
 from jobpipe.verbs.whole import Whole
 
 
-class Verbs(StoredJobs, Whole, Claims, Events):
+class Verbs(StoredJobs, Whole, Catalogue, Claims, Events):
     """All verbs that need no more than what an application has been told."""
 
     def close(self) -> None:

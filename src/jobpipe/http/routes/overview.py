@@ -9,15 +9,23 @@ from msgspec import Meta, Struct
 from jobpipe import errors
 from jobpipe.app.audit_views import AuditView
 from jobpipe.app.overview import Overview
-from jobpipe.app.task_views import TaskView, task_view
+from jobpipe.app.task_views import TaskDetail, TaskView, task_view
 from jobpipe.app.views import PageView, WorkerView, worker_view
 from jobpipe.http.endpoint import Answer, Call, Endpoint
 from jobpipe.http.paging import PageSize, page_cursor
+from jobpipe.http.problems import Problem
 from jobpipe.model.role import Role
 
 
 async def list_tasks(call: Call) -> Answer:
     return Answer(value=PageView(items=[task_view(task) for task in call.app.registry]))
+
+
+async def show_task(call: Call) -> Answer:
+    try:
+        return Answer(value=await call.app.atask_detail(call.path["name"]))
+    except errors.UnknownTask as error:
+        raise Problem(404, error.code, str(error), help=error.help) from None
 
 
 async def list_workers(call: Call) -> Answer:
@@ -66,6 +74,14 @@ ENDPOINTS = (
         handle=list_tasks,
         summary="List the tasks that the application declares",
         answer=PageView[TaskView],
+    ),
+    Endpoint(
+        method="GET",
+        path="/api/v1/tasks/{name:path}",
+        role=Role.VIEWER,
+        handle=show_task,
+        summary="Show a task with the JSON Schema of its arguments",
+        answer=TaskDetail,
     ),
     Endpoint(
         method="GET",
