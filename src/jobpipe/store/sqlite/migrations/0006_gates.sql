@@ -1,0 +1,47 @@
+-- Gates: what must open before a job may be queued. Enqueueing only adds rows to gate_job; rows of
+-- gate are made and written by whoever admits, one at a time, but for what operators set.
+
+-- terms are those of the newest job that named the gate (terms_of), override an operator's, both as
+-- JSON. A gate is looked at when a job comes to it or leaves it, and at next_at, which whoever
+-- changes it sets to 0. full_at: a rate's tokens are all there again then. fail_to: jobs of a group
+-- up to this place are still to be cancelled.
+CREATE TABLE {p}gate (
+    kind TEXT NOT NULL,
+    key TEXT NOT NULL,
+    terms TEXT,
+    terms_of INTEGER NOT NULL DEFAULT 0,
+    override TEXT,
+    paused_at INTEGER,
+    paused_until INTEGER,
+    paused_reason TEXT,
+    paused_by TEXT,
+    shut_until INTEGER,
+    next_at INTEGER,
+    full_at INTEGER NOT NULL DEFAULT 0,
+    fail_to INTEGER,
+    PRIMARY KEY (kind, key)
+) STRICT, WITHOUT ROWID;
+CREATE INDEX {p}gate_next ON {p}gate (next_at) WHERE next_at IS NOT NULL;
+
+-- What a job wishes. It waits in one line at a time: line is set there, and the smaller is first.
+-- token is set once the gate has let it through: the job's own at that moment. A place of 0 is to
+-- be given anew.
+CREATE TABLE {p}gate_job (
+    job_id INTEGER NOT NULL,
+    kind TEXT NOT NULL,
+    key TEXT NOT NULL,
+    terms TEXT,
+    place INTEGER NOT NULL,
+    line INTEGER,
+    token INTEGER,
+    PRIMARY KEY (job_id, kind, key)
+) STRICT, WITHOUT ROWID;
+CREATE INDEX {p}gate_job_line ON {p}gate_job (kind, key, line, place) WHERE line IS NOT NULL;
+CREATE INDEX {p}gate_job_held ON {p}gate_job (kind, key) WHERE token IS NOT NULL;
+
+-- Who has another priority now stands elsewhere in its line.
+CREATE TRIGGER {p}job_reordered AFTER UPDATE OF priority ON {p}job
+WHEN NEW.marks & 1 AND OLD.priority <> NEW.priority AND NEW.state = 'blocked'
+BEGIN
+    INSERT INTO {p}look (job_id) VALUES (NEW.id);
+END;
