@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from jobpipe.tasks.limits import Limits
     from jobpipe.tasks.registry import Tasks
     from jobpipe.tasks.task import AsyncTask, Task
+    from jobpipe.tasks.unique import Unique
 
 __version__ = "0.1.0"
 
@@ -55,6 +56,7 @@ __all__ = [
     "State",
     "Task",
     "Tasks",
+    "Unique",
     "__version__",
     "current_job",
 ]
@@ -72,6 +74,7 @@ _HOMES = {
     "tasks.limits": ("Limits",),
     "tasks.registry": ("Tasks",),
     "tasks.task": ("AsyncTask", "Task"),
+    "tasks.unique": ("Unique",),
 }
 """The module of each name, imported when the name is first asked for: a command that needs none of
 them, such as ``jobpipe --version``, answers at once."""

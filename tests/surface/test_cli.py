@@ -35,6 +35,15 @@ def test_enqueue_takes_options(cli: Cli) -> None:
     assert "Error: " in other.err
 
 
+def test_enqueue_with_a_unique_key(cli: Cli) -> None:
+    assert cli("enqueue", "app.add", "a=1", "--unique", "sum-{a}").out == "1\n"
+    assert cli("enqueue", "app.add", "a=1", "b=2", "--unique", "sum-{a}").out == "1\n"
+    assert cli("job", "show", "1", "--json").json["unique_key"] == "sum-1"
+    assert cli("enqueue", "app.add", "a=2", "--unique", "sum-{a}").out == "2\n"
+    wrong = cli("enqueue", "app.add", "a=2", "--unique", "{nobody}")
+    assert (wrong.code, "unique='{nobody}' is refused" in wrong.err) == (2, True)
+
+
 def test_enqueue_at_a_moment(cli: Cli) -> None:
     job = cli("enqueue", "app.add", "a=1", "--at", "2099-01-31T11:00:00+02:00", "--json").json
     assert (job["run_at"], job["state"]) == ("2099-01-31T09:00:00.000000Z", "scheduled")

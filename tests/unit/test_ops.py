@@ -120,7 +120,7 @@ def test_jobs_that_differ_in_their_arguments_alone_say_the_rest_once() -> None:
 
 
 @pytest.mark.parametrize(
-    "field", sorted({*NewJob.__struct_fields__} - {"args", "idempotency_key", "by"})
+    "field", sorted({*NewJob.__struct_fields__} - {"args", "idempotency_key", "by", "unique"})
 )
 def test_jobs_that_differ_in_anything_else_are_still_one_statement(field: str) -> None:
     other = replace(JOB, **{field: "x" if field in ("task", "queue", "tags", "meta") else 77})
@@ -306,29 +306,31 @@ def test_a_log_is_read_from_a_line_on(
 
 
 def test_a_prune_step_deletes_what_is_old_enough_and_notes_where_it_stopped() -> None:
-    def row(id: int, state: str, finished: int | None) -> dict[str, Any]:
-        return {"id": id, "state": state, "created_at": 0, "finished_at": finished, "now": 100}
+    def row(id: int, state: str, finished: int | None, needed: bool = False) -> dict[str, Any]:
+        facts = {"state": state, "finished_at": finished, "needed": needed}
+        return {"id": id, "created_at": 0, "now": 100, **facts}
 
     rows = [
         row(1, "succeeded", 50),
         row(2, "succeeded", 51),
         row(3, "failed", 0),
         row(4, "queued", None),
+        row(5, "succeeded", 50, needed=True),
     ]
     script = Script(
         old_jobs=rows, log_reach=[{"reached": None}], prune=[{"id": 1}], note_position=[]
     )
     keep = {State.SUCCEEDED: 50, State.FAILED: None, State.CANCELLED: 1}
-    assert run(upkeep.prune(0, 4, keep), script) == upkeep.Pruned(1, 4)
+    assert run(upkeep.prune(0, 5, keep), script) == upkeep.Pruned(1, 5)
     assert script.asked[2].params == {"ids": [1]}
-    assert script.asked[3].params == {"name": "prune", "position": 4}
+    assert script.asked[3].params == {"name": "prune", "position": 5}
 
 
 @pytest.mark.parametrize("reached, ids", [(9, [7, 8]), (8, [7]), (7, [7])])
 def test_a_prune_step_deletes_no_more_jobs_than_their_logs_allow(
     reached: int, ids: list[int]
 ) -> None:
-    row = {"state": "succeeded", "created_at": 0, "finished_at": 0, "now": 100}
+    row = {"state": "succeeded", "created_at": 0, "finished_at": 0, "now": 100, "needed": False}
     rows = [{**row, "id": id} for id in (7, 8, 9)]
     answers = {"old_jobs": rows, "prune": [{"id": id} for id in ids], "note_position": []}
     script = Script(**answers, log_reach=[{"reached": reached}])

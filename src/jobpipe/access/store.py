@@ -241,7 +241,9 @@ class StoreAccess:
 
     def _may_share(self, job: NewJob) -> bool:
         """Tell whether the job needs nothing but a row, so that others may share the statement."""
-        if job.idempotency_key is not None or job.marks or self._known.bounds.are_for([job]):
+        if job.idempotency_key is not None or job.unique is not None or job.marks:
+            return False
+        if self._known.bounds.are_for([job]):
             return False
         return Lane(job.queue, job.priority) in self.known_lanes
 

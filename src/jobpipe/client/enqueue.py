@@ -10,7 +10,7 @@ import secrets
 from collections.abc import Sequence
 from http.client import CREATED
 from inspect import Parameter
-from typing import Any
+from typing import Any, Literal
 
 import msgspec
 
@@ -22,6 +22,7 @@ from jobpipe.model.job import Enqueued
 from jobpipe.model.state import State
 from jobpipe.tasks import wire
 from jobpipe.tasks.task import Call
+from jobpipe.tasks.unique import Unique
 
 MADE_UP = "auto:"
 """What keys begin with that no caller gave."""
@@ -84,6 +85,7 @@ def job_body(call: Call[Any], key: str | None) -> dict[str, Any]:
         "tags": _raw(options.tags),
         "meta": _raw(options.meta),
         "tenant": options.tenant,
+        "unique": _unique(options.unique),
         "idempotency_key": options.idempotency_key or key,
     }
     return {name: value for name, value in said.items() if value is not None}
@@ -110,6 +112,11 @@ def _args(call: Call[Any]) -> Any:
 
 def _seconds(span_us: int | None) -> float | None:
     return None if span_us is None else span_us / SECOND_US
+
+
+def _unique(wanted: Unique | Literal[False] | None) -> object:
+    """Return what is said of it; the service fills in the rest, and the key from the arguments."""
+    return wanted.said() or True if wanted else wanted
 
 
 def _raw(text: str | None) -> msgspec.Raw | None:

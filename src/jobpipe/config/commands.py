@@ -29,6 +29,7 @@ OPTIONS = (
     "version",
     "aliases",
     "tenant",
+    "unique",
 )
 TASKS_TABLE = "tasks"
 

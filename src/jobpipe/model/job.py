@@ -12,6 +12,7 @@ from msgspec import Struct
 from jobpipe.model.audit import Actor
 from jobpipe.model.report import ProgressRecord
 from jobpipe.model.state import Reason, State
+from jobpipe.model.unique import Uniqueness
 
 MIN_PRIORITY, MAX_PRIORITY = -100, 100
 MAX_NAME_LENGTH = 200
@@ -45,6 +46,8 @@ class NewJob(Struct, frozen=True, kw_only=True, gc=False):
     unique_key: str | None = None
     by: Actor | None = None
     """Who asks for it; noted in the audit. No column of the job; None leaves no note."""
+    unique: Uniqueness | None = None
+    """What ``unique_key`` is worth. No column of the job; None: nothing, it may have many."""
 
 
 class Enqueued(Struct, frozen=True, gc=False):
@@ -53,7 +56,8 @@ class Enqueued(Struct, frozen=True, gc=False):
     id: int
     state: State
     created: bool
-    """False when an earlier request with the same idempotency key made the job."""
+    """False when an earlier request with the same idempotency key, or the same unique one, made
+    the job."""
     created_at: int
     """When the job was stored, by the store's clock."""
     job: NewJob | None = None

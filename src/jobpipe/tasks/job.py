@@ -46,7 +46,7 @@ class Job(Generic[R]):
     ) -> None:
         self.id = id
         self.created = stored is None or stored.created
-        """False when an earlier request with the same idempotency key made the job."""
+        """False when an earlier request with the same key, idempotency or unique, made the job."""
         self._stored = stored
         self._verbs = verbs
         self._state = state

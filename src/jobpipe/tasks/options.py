@@ -8,12 +8,13 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields, replace
 from datetime import UTC, datetime, timedelta
-from typing import Any
+from typing import Any, Literal
 
 from jobpipe.errors import InvalidArguments
 from jobpipe.model.job import MAX_PRIORITY, MIN_PRIORITY
 from jobpipe.tasks import spec
 from jobpipe.tasks.codec import encode_plain, show
+from jobpipe.tasks.unique import Unique, as_unique
 
 MAX_TAGS = 100
 
@@ -33,6 +34,7 @@ class Options:
     expires_in_us: int | None = None
     timeout_us: int | None = None
     tenant: str | None = None
+    unique: Unique | Literal[False] | None = None
     on: object | None = None
 
     def merged(self, later: Options) -> Options:
@@ -59,6 +61,7 @@ def check(
     expires_in: timedelta | float | None = None,
     timeout: timedelta | float | None = None,
     tenant: str | None = None,
+    unique: Unique | str | bool | None = None,
     on: object | None = None,
 ) -> Options:
     """Check the options of a request; raises InvalidArguments naming the first wrong one."""
@@ -74,6 +77,7 @@ def check(
         expires_in_us=_span("expires_in", expires_in),
         timeout_us=_span("timeout", timeout),
         tenant=_name("tenant", tenant),
+        unique=as_unique(unique),
         on=on,
     )
 

@@ -26,6 +26,7 @@ from jobpipe.tasks.limits import Limits
 from jobpipe.tasks.remote import RemoteTask, declare_remote
 from jobpipe.tasks.spec import Declared, declare
 from jobpipe.tasks.task import AnyTask, AsyncTask, Enqueuer, Task
+from jobpipe.tasks.unique import Unique
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -44,6 +45,7 @@ REMOTE_OPTIONS = frozenset(
         "on_loss",
         "store_result",
         "tenant",
+        "unique",
     }
 )
 
@@ -180,6 +182,7 @@ class TaskDeclarations:
         store_result: bool = True,
         limits: Limits | None = None,
         tenant: str | None = None,
+        unique: Unique | str | bool | None = None,
         on_success: Functions = (),
         on_retry: Functions = (),
         on_failure: Functions = (),
@@ -227,7 +230,7 @@ class TaskDeclarations:
 
         Its jobs take any JSON arguments. The options are those of ``task`` that are not about a
         function: ``queue_name``, ``priority``, ``max_attempts``, ``retry_delays``, ``timeout``,
-        ``version``, ``aliases``, ``on_loss``, ``store_result`` and ``tenant``.
+        ``version``, ``aliases``, ``on_loss``, ``store_result``, ``tenant`` and ``unique``.
         """
         task = declare_remote(self, name, _known(options, REMOTE_OPTIONS, f"remote task {name}"))
         self._add(task)

@@ -14,7 +14,7 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any, Literal, TypeAlias
 
-from jobpipe.errors import ConfigError
+from jobpipe.errors import ConfigError, InvalidArguments
 from jobpipe.model.job import MAX_PRIORITY, MIN_PRIORITY
 from jobpipe.model.takes import LATEST
 from jobpipe.policy.retry import RetryDelays, parse_delays
@@ -25,6 +25,7 @@ from jobpipe.tasks.names import NAME_ALLOWED as NAME_ALLOWED
 from jobpipe.tasks.names import is_name as is_name
 from jobpipe.tasks.signature import Signature
 from jobpipe.tasks.template import Template, parse
+from jobpipe.tasks.unique import Unique, as_unique
 
 Executor: TypeAlias = Literal["async", "thread", "process", "command", "remote"]
 OnLoss: TypeAlias = Literal["retry", "fail"]
@@ -60,6 +61,8 @@ class TaskSpec:
     """Bounds of the process that it runs in."""
     tenant: Template | None = None
     """Whose jobs they are, made of their arguments."""
+    unique: Unique | None = None
+    """What makes its jobs one and the same; None: nothing."""
     hooks: TaskHooks = NO_HOOKS
 
 
@@ -82,6 +85,7 @@ class Declared:
     store_result: bool = True
     limits: Limits | None = None
     tenant: str | None = None
+    unique: Unique | str | bool | None = None
     on_success: Functions = ()
     on_retry: Functions = ()
     on_failure: Functions = ()
@@ -109,6 +113,7 @@ def declare(function: Callable[..., Any], **options: Any) -> TaskSpec:
         aliases=check.aliases(name, given.aliases),
         limits=check.limits(given.limits, given.executor),
         tenant=check.template("tenant", given.tenant, function),
+        unique=check.unique(given.unique, function),
         hooks=task_hooks(given.on_success, given.on_retry, given.on_failure),
     )
 
@@ -225,6 +230,15 @@ class _Check:
 
     def template(self, option: str, value: Any, function: Callable[..., Any]) -> Template | None:
         return None if value is None else parse(option, value, Signature(self.task, function))
+
+    def unique(self, value: Any, function: Callable[..., Any]) -> Unique | None:
+        try:
+            wanted = as_unique(value) or None
+        except InvalidArguments as error:
+            raise ConfigError(f"task {self.task}: {error}") from None
+        if wanted is not None:
+            self.template("unique", wanted.key, function)
+        return wanted
 
     def failures(self, option: str, value: Any) -> tuple[type[BaseException], ...]:
         classes = (value,) if isinstance(value, type) else value

@@ -24,6 +24,7 @@ from jobpipe.tasks.options import Options
 from jobpipe.tasks.providers import find_dependencies
 from jobpipe.tasks.signature import Signature
 from jobpipe.tasks.spec import TaskSpec
+from jobpipe.tasks.unique import Unique, settled
 from jobpipe.tasks.versions import Upgradable, Versions, stamp
 
 P = ParamSpec("P")
@@ -89,6 +90,7 @@ class AnyTask(Generic[P, R]):
         meta: Mapping[str, Any] | None = None,
         expires_in: timedelta | float | None = None,
         timeout: timedelta | float | None = None,
+        unique: Unique | str | bool | None = None,
         on: object | None = None,
     ) -> Self:
         """Return the same task with other options for the jobs enqueued through it."""
@@ -102,6 +104,7 @@ class AnyTask(Generic[P, R]):
             meta=meta,
             expires_in=expires_in,
             timeout=timeout,
+            unique=unique,
             on=on,
         )
         other = copy.copy(self)
@@ -170,6 +173,7 @@ class Call(Struct, Generic[R], frozen=True, gc=False):
             own = spec.timeout_seconds
             timeout = defaults.timeout_seconds if own is None else own
             timeout_us = None if timeout is None else round(timeout * 1_000_000)
+        unique_key, unique = settled(spec.unique, options.unique, self.signature, self.args)
         return NewJob(
             task=spec.name,
             args=self.args if version == 1 else stamp(version, self.args),
@@ -185,4 +189,6 @@ class Call(Struct, Generic[R], frozen=True, gc=False):
             tags=options.tags,
             meta=options.meta,
             version=None if version == 1 else version,
+            unique_key=unique_key,
+            unique=unique,
         )

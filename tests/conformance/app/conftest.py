@@ -23,6 +23,7 @@ OVER_HTTP = {
     "test_outcomes",
     "test_queues",
     "test_reports",
+    "test_unique",
     "test_values",
 }
 """What is about jobs and queues, and so means the same when a service is asked."""

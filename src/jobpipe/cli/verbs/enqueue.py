@@ -48,6 +48,11 @@ if TYPE_CHECKING:
 @click.option("--in", "delay", type=span, metavar="SPAN", help="Not before 10m, 1h30m, ...")
 @click.option("--at", type=moment, metavar="TIME", help="Not before: 2030-01-31T09:00:00Z.")
 @click.option("--key", metavar="KEY", help="Idempotency key: repeated, it gives the same job.")
+@click.option(
+    "--unique",
+    metavar="KEY",
+    help="Unique key, with {name} for an argument: no second job while one with it waits.",
+)
 @click.option("--max-attempts", type=int, metavar="N", help="How many attempts the job has.")
 @click.option("--timeout", type=span, metavar="SPAN", help="The time-out of each attempt.")
 @click.option("--tenant", metavar="NAME", help="Whose job it is; tenants share a queue.")
@@ -101,6 +106,7 @@ def _options(
     delay: timedelta | None,
     at: datetime | None,
     key: str | None,
+    unique: str | None,
     max_attempts: int | None,
     timeout: timedelta | None,
     tenant: str | None,
@@ -112,6 +118,7 @@ def _options(
         "priority": priority,
         "run_after": at if delay is None else delay,
         "idempotency_key": key,
+        "unique": unique,
         "max_attempts": max_attempts,
         "timeout": timeout,
         "tenant": tenant,

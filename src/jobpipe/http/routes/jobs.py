@@ -5,9 +5,10 @@ from __future__ import annotations
 import asyncio
 from contextlib import suppress
 from datetime import datetime, timedelta
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from msgspec import Meta, Struct
+from msgspec.structs import asdict
 
 from jobpipe import errors
 from jobpipe.app.explain import ExplainView
@@ -36,6 +37,17 @@ Span = Annotated[float, Meta(ge=0, le=315_360_000)]
 Wait = Annotated[float, Meta(ge=0, le=LONGEST_WAIT)]
 
 
+class UniqueBody(Struct, kw_only=True, forbid_unknown_fields=True):
+    """What makes jobs one and the same; what is left out is as the task says, or the default."""
+
+    key: str | None = None
+    """With ``{name}`` for an argument; default: the task and all its arguments."""
+    scope: Literal["waiting", "live"] | None = None
+    for_seconds: float | None = None
+    """Instead of a scope: so long from the enqueue on."""
+    answer: Literal["return", "replace", "refuse"] | None = None
+
+
 class NewJobBody(Struct, kw_only=True, forbid_unknown_fields=True):
     """One request to run a task."""
 
@@ -55,6 +67,8 @@ class NewJobBody(Struct, kw_only=True, forbid_unknown_fields=True):
     tenant: str | None = None
     """Whose job it is: the tenants of a queue share it."""
     idempotency_key: str | None = None
+    unique: str | bool | UniqueBody | None = None
+    """A key, true for the task and all its arguments, false for none, or an object."""
 
 
 class BulkBody(Struct, kw_only=True, forbid_unknown_fields=True):
@@ -201,8 +215,13 @@ def _options(wanted: NewJobBody, key: str | None) -> dict[str, Any]:
         "expires_in": wanted.expires_in_seconds,
         "tenant": wanted.tenant,
         "idempotency_key": key,
+        "unique": _unique(wanted.unique),
     }
     return {name: value for name, value in options.items() if value is not None}
+
+
+def _unique(wanted: str | bool | UniqueBody | None) -> object:
+    return asdict(wanted) if isinstance(wanted, UniqueBody) else wanted
 
 
 def _key(call: Call, in_body: str | None) -> str | None:
@@ -228,7 +247,7 @@ ENDPOINTS = (
         headers={"Idempotency-Key": "Repeated, it gives the same job; as the field of that name."},
         answer=JobView,
         status=201,
-        also={200: "The key was used before: the job that it made."},
+        also={200: "The key was used before, or its unique key is held: the job that has it."},
         errors=(
             errors.UnknownTask,
             errors.InvalidArguments,

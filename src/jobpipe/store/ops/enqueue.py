@@ -2,6 +2,7 @@
 gate is to let them in first.
 
 An idempotency key is taken in the same transaction; who comes second gets the first one's job.
+Unique keys (``unique.py``) count for what is new after that.
 """
 
 from __future__ import annotations
@@ -17,11 +18,13 @@ from msgspec.structs import astuple, replace
 from jobpipe.errors import DuplicateKey, QueueFull, StoreUnavailable
 from jobpipe.model.job import Enqueued, Lane, NewJob
 from jobpipe.model.state import State
+from jobpipe.store.ops import unique
 from jobpipe.store.ops.audit import enqueue_notes, note
 from jobpipe.store.port import Batch, Mode, Op, Operation, Statement, operation
 
-*FIELDS, _BY = NewJob.__struct_fields__  # who asks is no column
-COLUMNS = ("id", *FIELDS)
+FIELDS = NewJob.__struct_fields__[: NewJob.__struct_fields__.index("unique_key") + 1]
+"""The columns; what follows them, such as who asks, is none."""
+COLUMNS = ("id", *FIELDS, "waiting_key")
 TASK, ARGS, TERMS = 0, 1, 2
 """Where a job's fields stand: its terms are all that follow the arguments."""
 OWN_TERMS = FIELDS.index("version") - TERMS
@@ -69,8 +72,8 @@ def enqueue(
     """Return the operation that stores the jobs, all or none, and answers in their order.
 
     ``known_lanes`` are lanes that are sure to be in the store already. Raises DuplicateKey when
-    an idempotency key belongs to another request, QueueFull when a queue would then hold more
-    waiting jobs than its bound.
+    an idempotency key belongs to another request or a unique one may not be had, QueueFull when a
+    queue would then hold more waiting jobs than its bound.
     """
     lanes = lanes_of(jobs).difference(known_lanes)
     if not (lanes or bounds.are_for(jobs) or len(jobs) > CHUNK or _keyed(jobs)):
@@ -123,7 +126,7 @@ def enqueue_checked(
 
 
 def _keyed(jobs: Sequence[NewJob]) -> bool:
-    return any(job.idempotency_key is not None for job in jobs)
+    return any(job.idempotency_key is not None or job.unique is not None for job in jobs)
 
 
 def _check_bounds(jobs: Sequence[NewJob], bounds: Bounds) -> Op[None]:
@@ -149,9 +152,12 @@ def _with_keys(jobs: Sequence[NewJob], bounds: Bounds) -> Op[list[Enqueued]]:
                 raise _duplicate(job.idempotency_key)
     ids, earlier = yield from _hold_keys(jobs, prints)
     fresh = [index for index, id in enumerate(ids) if id is not None]
-    yield from _check_bounds([jobs[index] for index in fresh], bounds)
-    stored = yield from _insert([jobs[i] for i in fresh], [ids[i] for i in fresh])
+    requests = [unique.Request(ids[index] or 0, jobs[index]) for index in fresh]
+    stored = yield from _store(requests, bounds)
     answers = dict(zip(fresh, stored, strict=True))
+    answered = (jobs[i].idempotency_key for i, answer in answers.items() if not answer.created)
+    if unused := sorted(filter(None, answered)):
+        yield Statement("release_keys", {"keys": unused})
     by_key = {jobs[i].idempotency_key: answer for i, answer in answers.items()}
     for index, job in enumerate(jobs):
         if index not in answers:
@@ -194,7 +200,17 @@ def _hold_keys(
     raise StoreUnavailable("an idempotency key kept changing hands; nothing was stored")
 
 
-def _insert(jobs: Sequence[NewJob], ids: Sequence[int | None] | None = None) -> Op[list[Enqueued]]:
+def _store(requests: Sequence[unique.Request], bounds: Bounds) -> Op[list[Enqueued]]:
+    def check(jobs: Sequence[NewJob]) -> Op[None]:
+        return _check_bounds(jobs, bounds)
+
+    if any(job.unique is not None for _, job in requests):
+        return (yield from unique.store(requests, check, _insert_unheld))
+    yield from check([job for _, job in requests])
+    return (yield from _insert([job for _, job in requests], [id for id, _ in requests]))
+
+
+def _insert(jobs: Sequence[NewJob], ids: Sequence[int] | None = None) -> Op[list[Enqueued]]:
     answers: list[Enqueued] = []
     for start in range(0, len(jobs), CHUNK):
         some = jobs[start : start + CHUNK]
@@ -202,12 +218,29 @@ def _insert(jobs: Sequence[NewJob], ids: Sequence[int | None] | None = None) -> 
         if len(some) == 1:
             answers += yield from _insert_one(some[0], given[0])
             continue
-        rows = [astuple(job)[:-1] for job in some]
+        rows = [_fields(job) for job in some]
         if ids is None and _are_alike(rows):
             answers += yield from _insert_alike(rows)
         else:
-            answers += yield from _insert_any(rows, given)
+            answers += yield from _insert_any(
+                [(id, *row, None) for id, row in zip(given, rows, strict=True)]
+            )
     return answers
+
+
+def _insert_unheld(requests: Sequence[unique.Request]) -> Op[dict[int, Enqueued]]:
+    """Store jobs in the order of their waiting keys; those are missing whose key is held."""
+    rows = [(id, *_fields(job), unique.waiting_key(job)) for id, job in requests]
+    rows.sort(key=lambda row: (row[-1] or "", row[0]))
+    answers: dict[int, Enqueued] = {}
+    for start in range(0, len(rows), CHUNK):
+        stored = yield from _insert_any(rows[start : start + CHUNK])
+        answers |= {answer.id: answer for answer in stored}
+    return answers
+
+
+def _fields(job: NewJob) -> tuple[Any, ...]:
+    return astuple(job)[: len(FIELDS)]
 
 
 def _insert_one(job: NewJob, id: int | None) -> Op[list[Enqueued]]:
@@ -215,7 +248,7 @@ def _insert_one(job: NewJob, id: int | None) -> Op[list[Enqueued]]:
         params = dict(zip(ALWAYS, PLAIN(job), strict=True))
         (found,) = yield Statement("enqueue_now", params)
         return [Enqueued(found["id"], State.QUEUED, True, found["created_at"])]
-    params = dict(zip(FIELDS, astuple(job)[:-1], strict=True), id=id)
+    params = dict(zip(FIELDS, _fields(job), strict=True), id=id)
     (found,) = yield Statement("enqueue_one", params)
     return [Enqueued(found["id"], State(found["state"]), True, found["created_at"])]
 
@@ -240,12 +273,11 @@ def _insert_alike(rows: Sequence[tuple[Any, ...]]) -> Op[list[Enqueued]]:
     return [Enqueued(id, state, True, created_at) for id in sorted(ids)]
 
 
-def _insert_any(rows: Sequence[tuple[Any, ...]], ids: Sequence[int | None]) -> Op[list[Enqueued]]:
-    given = [(id, *row) for id, row in zip(ids, rows, strict=True)]
-    found = yield Statement("enqueue", batch=Batch(COLUMNS, given))
+def _insert_any(rows: Sequence[tuple[Any, ...]]) -> Op[list[Enqueued]]:
+    found = yield Statement("enqueue", batch=Batch(COLUMNS, rows))
     # Ids are given out in the order of the input, so their order is the jobs' order.
     answers = sorted([(row["id"], row["state"]) for row in found])
-    created_at = found[0]["created_at"]
+    created_at = found[0]["created_at"] if found else 0
     return [Enqueued(id, State(state), True, created_at) for id, state in answers]
 
 

@@ -8,7 +8,7 @@ from jobpipe.errors import InvalidTransition, JobNotFound
 from jobpipe.model import marks
 from jobpipe.model.job import JobRecord, Lane
 from jobpipe.model.state import FINAL, WAITING, Reason, State
-from jobpipe.store.ops import read
+from jobpipe.store.ops import read, unique
 from jobpipe.store.ops.claim import Queued, queued
 from jobpipe.store.ops.read import QueueRecord
 from jobpipe.store.port import Batch, Mode, Op, Row, Statement, operation
@@ -42,13 +42,16 @@ def rerun(id: int) -> Op[Queued | None]:
 
     None: it came to its gates, which let it in when they open.
 
-    Raises JobNotFound; InvalidTransition when the job has not ended.
+    Raises JobNotFound; InvalidTransition when the job has not ended, or when another job holds its
+    unique key.
     """
     job = yield from _lock(id)
     state = State(job["state"])
     if state not in FINAL and state is not State.PARKED:
         raise InvalidTransition(f"job {id} is {state}; only a job that has ended can be re-run")
     found = yield Statement("rerun", {"id": id})
+    if job["unique_key"] is not None:
+        yield from unique.take_anew(id, job["unique_key"])
     return queued(found[0]) if found[0]["rank"] is not None else None
 
 

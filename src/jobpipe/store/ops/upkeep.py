@@ -70,13 +70,14 @@ def take_duty(name: str, every_us: int) -> Op[int | None]:
 def prune(after: int, limit: int, keep_us: Mapping[State, int | None]) -> Op[Pruned]:
     """Look at ``limit`` jobs beyond the id ``after`` and delete those kept long enough.
 
-    ``keep_us`` says how long a job in each final state is kept; None keeps it for ever.
+    ``keep_us`` says how long a job in each final state is kept; None keeps it for ever. Whoever
+    holds a key for a time is kept that long.
     """
     slice_ = yield Statement("old_jobs", {"after": after, "limit": limit})
     old = []
     for row in slice_:
         keep = keep_us.get(State(row["state"])) if row["state"] in FINAL else None
-        if keep is not None and row["finished_at"] <= row["now"] - keep:
+        if keep is not None and row["finished_at"] <= row["now"] - keep and not row["needed"]:
             old.append(row["id"])
     fitting = (yield from _fitting(old)) if old else []
     deleted = (yield Statement("prune", {"ids": fitting})) if fitting else []

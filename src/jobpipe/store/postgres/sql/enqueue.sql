@@ -50,19 +50,22 @@ CROSS JOIN LATERAL (
 ) AS j
 WHERE k.key = ANY (CAST(:keys AS text[]))
 
+-- name: release_keys
+DELETE FROM {p}idempotency WHERE key = ANY (CAST(:keys AS text[])) RETURNING key
+
 -- name: enqueue
--- A job that may run now gets its id as its rank; ids are drawn in the order of the input. The
--- clock is asked once and not for every row; OFFSET 0 keeps each inner query apart, so that what
--- it finds out is not asked again.
+-- A job that may run now gets its id as its rank; ids are drawn in the order of the input. Whoever
+-- wants a waiting key that is held is left out. The clock is asked once and not for every row;
+-- OFFSET 0 keeps each inner query apart, so that what it finds out is not asked again.
 INSERT INTO {p}job (
     id, task, queue, priority, args, max_attempts, max_losses, timeout_us, idempotency_key,
-    tags, meta, version, marks, group_key, tenant, unique_key, created_at, run_at, expires_at,
-    state, shelf, rank, queued_at, due_at
+    tags, meta, version, marks, group_key, tenant, unique_key, waiting_key, created_at, run_at,
+    expires_at, state, shelf, rank, queued_at, due_at
 )
 SELECT
     id, task, queue, priority, CAST(args AS json), max_attempts, max_losses, timeout_us,
     idempotency_key, CAST(tags AS json), CAST(meta AS json), version, marks, group_key, tenant,
-    unique_key, now, run_at, expires_at, state,
+    unique_key, waiting_key, now, run_at, expires_at, state,
     CASE WHEN state = 'blocked' THEN state END,
     CASE WHEN state = 'queued' THEN id END,
     CASE WHEN state = 'queued' THEN now END,
@@ -80,7 +83,7 @@ FROM (
         SELECT
             coalesce(id, nextval('{p}rank')) AS id, task, queue, priority, args, max_attempts,
             max_losses, timeout_us, idempotency_key, tags, meta, version, marks, group_key,
-            tenant, unique_key, now,
+            tenant, unique_key, waiting_key, now,
             coalesce(run_at, now + delay_us) AS run_at, now + expires_in_us AS expires_at
         FROM (
             SELECT asked.*, (SELECT :now) AS now
@@ -92,11 +95,12 @@ FROM (
                 CAST(:timeout_us AS bigint[]), CAST(:idempotency_key AS text[]),
                 CAST(:tags AS text[]), CAST(:meta AS text[]), CAST(:version AS integer[]),
                 CAST(:marks AS smallint[]), CAST(:group_key AS text[]),
-                CAST(:tenant AS text[]), CAST(:unique_key AS text[])
+                CAST(:tenant AS text[]), CAST(:unique_key AS text[]),
+                CAST(:waiting_key AS text[])
             ) AS asked (
                 id, task, args, queue, priority, delay_us, run_at, expires_in_us, max_attempts,
                 max_losses, timeout_us, idempotency_key, tags, meta, version, marks, group_key,
-                tenant, unique_key
+                tenant, unique_key, waiting_key
             )
             OFFSET 0
         ) AS timed
@@ -104,6 +108,7 @@ FROM (
     ) AS asked_for
     OFFSET 0
 ) AS given
+ON CONFLICT (waiting_key) WHERE waiting_key IS NOT NULL DO NOTHING
 RETURNING id, state, created_at
 
 -- name: enqueue_now

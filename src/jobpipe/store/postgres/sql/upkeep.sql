@@ -148,8 +148,12 @@ UPDATE {p}duty SET position = CAST(:position AS bigint)
 WHERE name = CAST(:name AS text) RETURNING position
 
 -- name: old_jobs
-SELECT id, state, created_at, finished_at, :now AS now
-FROM {p}job WHERE id > CAST(:after AS bigint) ORDER BY id LIMIT CAST(:limit AS bigint)
+SELECT
+    j.id, j.state, j.created_at, j.finished_at, :now AS now,
+    j.unique_key IS NOT NULL AND EXISTS (
+        SELECT 1 FROM {p}held_key AS h WHERE h.job_id = j.id AND h.holds AND h.until > :now
+    ) AS needed
+FROM {p}job AS j WHERE j.id > CAST(:after AS bigint) ORDER BY j.id LIMIT CAST(:limit AS bigint)
 
 -- name: log_reach
 -- The job in whose log the last of so many lines stands; null when the jobs have fewer.
@@ -188,6 +192,9 @@ unsaid AS (
 ),
 dropped AS (
     DELETE FROM {p}checkpoint WHERE job_id = ANY (ARRAY(SELECT id FROM old))
+),
+let_go AS (
+    DELETE FROM {p}held_key WHERE job_id = ANY (ARRAY(SELECT id FROM old))
 )
 DELETE FROM {p}job AS j USING unnest(ARRAY(SELECT id FROM old)) AS chosen (id)
 WHERE j.id = chosen.id AND chosen.id BETWEEN 0 AND 4611686018427387904 RETURNING j.id

@@ -39,17 +39,21 @@ FROM json_each(:keys) AS wanted
 CROSS JOIN {p}idempotency AS k ON k.key = wanted.value
 JOIN {p}job AS j ON j.id = k.job_id
 
+-- name: release_keys
+DELETE FROM {p}idempotency WHERE key IN (SELECT value FROM json_each(:keys)) RETURNING key
+
 -- name: enqueue
--- A job that may run now gets its id as its rank.
+-- A job that may run now gets its id as its rank. Whoever wants a waiting key that is held is left
+-- out.
 INSERT INTO {p}job (
     id, task, queue, priority, args, max_attempts, max_losses, timeout_us, idempotency_key,
-    tags, meta, version, marks, group_key, tenant, unique_key, created_at, run_at, expires_at,
-    state, shelf, rank, queued_at, due_at
+    tags, meta, version, marks, group_key, tenant, unique_key, waiting_key, created_at, run_at,
+    expires_at, state, shelf, rank, queued_at, due_at
 )
 SELECT
     id, task, queue, priority, args, max_attempts, max_losses, timeout_us, idempotency_key,
-    tags, meta, version, marks, group_key, tenant, unique_key, :now, run_at, :now + expires_in_us,
-    state,
+    tags, meta, version, marks, group_key, tenant, unique_key, waiting_key, :now, run_at,
+    :now + expires_in_us, state,
     iif(state = 'blocked', state, NULL),
     iif(state = 'queued', id, NULL),
     iif(state = 'queued', :now, NULL),
@@ -82,13 +86,16 @@ FROM (
             value ->> 15 AS marks,
             value ->> 16 AS group_key,
             value ->> 17 AS tenant,
-            value ->> 18 AS unique_key
+            value ->> 18 AS unique_key,
+            value ->> 19 AS waiting_key
         FROM json_each(:rows)
         CROSS JOIN (
             SELECT coalesce(max(seq), 0) AS id FROM sqlite_sequence WHERE name = '{p}job'
         ) AS last
     )
 )
+WHERE true
+ON CONFLICT (waiting_key) WHERE waiting_key IS NOT NULL DO NOTHING
 RETURNING id, state, created_at
 
 -- name: enqueue_now

@@ -126,8 +126,12 @@ RETURNING position
 UPDATE {p}duty SET position = :position WHERE name = :name RETURNING position
 
 -- name: old_jobs
-SELECT id, state, created_at, finished_at, :now AS now
-FROM {p}job WHERE id > :after ORDER BY id LIMIT :limit
+SELECT
+    j.id, j.state, j.created_at, j.finished_at, :now AS now,
+    j.unique_key IS NOT NULL AND EXISTS (
+        SELECT 1 FROM {p}held_key AS h WHERE h.job_id = j.id AND h.holds AND h.until > :now
+    ) AS needed
+FROM {p}job AS j WHERE j.id > :after ORDER BY j.id LIMIT :limit
 
 -- name: log_reach
 -- The job in whose log the last of so many lines stands; null when the jobs have fewer.
@@ -166,6 +170,11 @@ WHERE job_id IN (
     WHERE id IN (SELECT value FROM json_each(:ids)) AND finished_at IS NOT NULL
 );
 DELETE FROM {p}checkpoint
+WHERE job_id IN (
+    SELECT id FROM {p}job
+    WHERE id IN (SELECT value FROM json_each(:ids)) AND finished_at IS NOT NULL
+);
+DELETE FROM {p}held_key
 WHERE job_id IN (
     SELECT id FROM {p}job
     WHERE id IN (SELECT value FROM json_each(:ids)) AND finished_at IS NOT NULL
