@@ -26,6 +26,8 @@ if TYPE_CHECKING:
     from jobpipe.runtime.context import RunningJob, current_job
     from jobpipe.tasks.command import CommandResult, CommandTask
     from jobpipe.tasks.depends import Depends
+    from jobpipe.tasks.flow import Flow, Node
+    from jobpipe.tasks.handing import previous
     from jobpipe.tasks.hooks import AsyncCallNext, CallNext
     from jobpipe.tasks.job import Job
     from jobpipe.tasks.limits import Limits
@@ -45,10 +47,12 @@ __all__ = [
     "CommandTask",
     "Depends",
     "Fail",
+    "Flow",
     "Job",
     "Jobpipe",
     "JobpipeError",
     "Limits",
+    "Node",
     "Reason",
     "Retry",
     "RunningJob",
@@ -59,6 +63,7 @@ __all__ = [
     "Unique",
     "__version__",
     "current_job",
+    "previous",
 ]
 
 _HOMES = {
@@ -69,6 +74,8 @@ _HOMES = {
     "runtime.context": ("RunningJob", "current_job"),
     "tasks.command": ("CommandResult", "CommandTask"),
     "tasks.depends": ("Depends",),
+    "tasks.flow": ("Flow", "Node"),
+    "tasks.handing": ("previous",),
     "tasks.hooks": ("AsyncCallNext", "CallNext"),
     "tasks.job": ("Job",),
     "tasks.limits": ("Limits",),

@@ -8,6 +8,7 @@
     ├── QueueFull              the queue's bound is reached              queue_full
     ├── DuplicateKey           the key names another request             duplicate_key
     ├── JobNotFound            also a LookupError                        job_not_found
+    ├── FlowNotFound           also a LookupError                        flow_not_found
     ├── InvalidTransition      the job's state forbids it                invalid_transition
     ├── PreconditionFailed     the job is no longer the one looked at    precondition_failed
     ├── JobFailed              raised by ``job.result()``                job_failed
@@ -51,6 +52,8 @@ class InvalidArguments(JobpipeError, TypeError):
     """Call the task with arguments that fit its signature and survive JSON."""
 
     code = "invalid_arguments"
+    place: tuple[str, int] | None = None
+    """A text that was read, and how many of its characters stand before the wrong one."""
 
 
 class UnknownTask(JobpipeError, LookupError):
@@ -81,6 +84,12 @@ class JobNotFound(JobpipeError, LookupError):
     """Check the id; a finished job is pruned when its retention (JOBPIPE_RETENTION) has passed."""
 
     code = "job_not_found"
+
+
+class FlowNotFound(JobpipeError, LookupError):
+    """Check the id; a finished flow is pruned with the last of its jobs."""
+
+    code = "flow_not_found"
 
 
 class InvalidTransition(JobpipeError):

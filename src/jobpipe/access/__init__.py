@@ -12,7 +12,9 @@ from jobpipe.clock import Clock
 from jobpipe.config.settings import Settings
 from jobpipe.config.urls import is_service
 from jobpipe.delivery.hub import Hub
+from jobpipe.model.flow import PlanStored
 from jobpipe.model.job import Enqueued, JobRecord
+from jobpipe.tasks.flow import Flow
 from jobpipe.tasks.task import Call
 
 T = TypeVar("T")
@@ -35,6 +37,12 @@ class Access(Protocol):
         ...
 
     async def aenqueue(self, calls: Sequence[Call[Any]], on: object | None) -> list[Enqueued]: ...
+
+    def compose(self, flow: Flow, on: object | None) -> PlanStored:
+        """Store a flow, or nothing of it; ``on`` as in ``enqueue``."""
+        ...
+
+    async def acompose(self, flow: Flow, on: object | None) -> PlanStored: ...
 
     def final(self, id: int, timeout: float | None) -> JobRecord:
         """Wait for the end of a job; raises WaitTimeout after ``timeout`` seconds, JobNotFound."""

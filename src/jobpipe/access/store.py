@@ -19,7 +19,7 @@ from jobpipe.access.known import KnownBounds
 from jobpipe.app import asks, requests
 from jobpipe.app.actor import current
 from jobpipe.app.ask import Asked
-from jobpipe.app.planning import plan_of
+from jobpipe.app.planning import growth_of, plan_of
 from jobpipe.bootstrap import Backend
 from jobpipe.clock import Clock
 from jobpipe.config.settings import Settings
@@ -30,11 +30,11 @@ from jobpipe.model.state import State
 from jobpipe.runtime import waiting
 from jobpipe.runtime.gather import Gatherer
 from jobpipe.store import callers
-from jobpipe.store.ops.compose import compose
+from jobpipe.store.ops.compose import compose, grow
 from jobpipe.store.ops.enqueue import enqueue, enqueue_together, lanes_of
 from jobpipe.store.ops.queue import queue_bounds
 from jobpipe.store.port import Operation
-from jobpipe.tasks.flow import Flow
+from jobpipe.tasks.flow import Flow, Node
 from jobpipe.tasks.task import Call, Defaults
 
 T = TypeVar("T")
@@ -189,6 +189,18 @@ class StoreAccess:
         if on is not None:
             return await self.arun_on(on, compose(plan, self._enqueuing))
         return self._composed(plan, await self.arun(compose(plan, self._enqueuing)))
+
+    def grow(self, job_id: int, token: int, nodes: Sequence[Node[Any]]) -> list[int]:
+        """Add to the flow of a running job; returns the ids of the jobs."""
+        growth = growth_of(job_id, token, nodes, self._defaults)
+        stored = self.run(grow(growth, self._enqueuing))
+        return [job.id for job in self._enqueued(growth.jobs, stored.jobs)]
+
+    async def agrow(self, job_id: int, token: int, nodes: Sequence[Node[Any]]) -> list[int]:
+        """Add to the flow of a running job like ``grow``."""
+        growth = growth_of(job_id, token, nodes, self._defaults)
+        stored = await self.arun(grow(growth, self._enqueuing))
+        return [job.id for job in self._enqueued(growth.jobs, stored.jobs)]
 
     def _composed(self, plan: Plan, stored: PlanStored) -> PlanStored:
         self._enqueued([node.job for node in plan.nodes], stored.jobs)

@@ -12,14 +12,17 @@ from jobpipe.app import records
 from jobpipe.app.ask import Asked, Exchange, Request
 from jobpipe.app.asks import API
 from jobpipe.app.views import JobView
+from jobpipe.client.compose import composed
 from jobpipe.client.enqueue import enqueued
 from jobpipe.client.talk import talk
 from jobpipe.config.settings import Settings
 from jobpipe.config.urls import host_of, is_plain
 from jobpipe.config.web import is_loopback
 from jobpipe.errors import ConfigError, WaitTimeout
+from jobpipe.model.flow import PlanStored
 from jobpipe.model.job import Enqueued, JobRecord
 from jobpipe.model.state import FINAL
+from jobpipe.tasks.flow import Flow
 from jobpipe.tasks.task import Call
 
 if TYPE_CHECKING:
@@ -79,6 +82,16 @@ class Service:
         """Have the service store the calls like ``enqueue``."""
         self._refuse_connection(on)
         return await self._lines.afollow(talk(enqueued(calls), self._place))
+
+    def compose(self, flow: Flow, on: object | None) -> PlanStored:
+        """Have the service store a flow, or nothing of it."""
+        self._refuse_connection(on)
+        return self._lines.follow(talk(composed(flow), self._place))
+
+    async def acompose(self, flow: Flow, on: object | None) -> PlanStored:
+        """Have the service store a flow like ``compose``."""
+        self._refuse_connection(on)
+        return await self._lines.afollow(talk(composed(flow), self._place))
 
     def final(self, id: int, timeout: float | None) -> JobRecord:
         """Wait for the end of a job."""

@@ -127,7 +127,7 @@ def decode_result(signature: Signature | None, text: str) -> Any:
 
 def encode_plain(option: str, value: Any) -> str:
     """Return the JSON text of an option whose value is plain JSON; raises InvalidArguments."""
-    trouble = _trouble(value, _ANY)
+    trouble = trouble_with(value, _ANY)
     if trouble:
         raise InvalidArguments(
             f"option {option}: {trouble}: {show(value)}",
@@ -155,7 +155,7 @@ def _refusal(signature: Signature, bound: Mapping[str, Any]) -> InvalidArguments
     for parameter in signature.parameters:
         if parameter.name in bound:
             value = bound[parameter.name]
-            trouble = _trouble(value, parameter.decoder)
+            trouble = trouble_with(value, parameter.decoder)
             if trouble:
                 return InvalidArguments(
                     f"task {signature.task}: argument {parameter.name!r}: {trouble}: {show(value)}"
@@ -166,7 +166,8 @@ def _refusal(signature: Signature, bound: Mapping[str, Any]) -> InvalidArguments
     )
 
 
-def _trouble(value: Any, decoder: msgspec.json.Decoder[Any]) -> str | None:
+def trouble_with(value: Any, decoder: msgspec.json.Decoder[Any]) -> str | None:
+    """Say why a value does not survive JSON as what the decoder reads, or None when it does."""
     try:
         data = wire.encode(value)
     except UnicodeEncodeError:

@@ -8,6 +8,7 @@ from typing import Any
 
 from jobpipe.errors import ConfigError, InvalidArguments
 from jobpipe.tasks.codec import encode_plain
+from jobpipe.tasks.handing import emptied
 from jobpipe.tasks.spec import declare
 from jobpipe.tasks.task import AnyTask, Call, Home
 
@@ -29,8 +30,9 @@ class RemoteTask(AnyTask[..., Any]):
                 f"task {self.name}: arguments go all by name or all by position",
                 help="Nothing here knows the names of the parameters of a remote task.",
             )
-        text = encode_plain("arguments", list(args) or kwargs)
-        return Call(self.spec, self.signature, text, self.options)
+        given, places = emptied(list(args) or kwargs)
+        text = encode_plain("arguments", given if places else list(args) or kwargs)
+        return Call(self.spec, self.signature, text, self.options, places)
 
     def call_by_json(self, args: Mapping[str, Any] | Sequence[Any]) -> Call[Any]:
         """Return a request with these arguments."""

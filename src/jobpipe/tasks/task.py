@@ -15,10 +15,12 @@ from typing import Any, Generic, ParamSpec, Protocol, Self, TypeVar, cast
 
 from msgspec import Struct
 
-from jobpipe.errors import ConfigError
+from jobpipe.errors import ConfigError, InvalidArguments
 from jobpipe.model.job import NewJob
+from jobpipe.model.marks import GATED, STARTS
 from jobpipe.tasks import options as request
 from jobpipe.tasks.codec import check_size, encode_args
+from jobpipe.tasks.handing import Places, encode_handing, holds_handed
 from jobpipe.tasks.job import Job
 from jobpipe.tasks.options import Options
 from jobpipe.tasks.providers import find_dependencies
@@ -90,6 +92,7 @@ class AnyTask(Generic[P, R]):
         meta: Mapping[str, Any] | None = None,
         expires_in: timedelta | float | None = None,
         timeout: timedelta | float | None = None,
+        tenant: str | None = None,
         unique: Unique | str | bool | None = None,
         on: object | None = None,
     ) -> Self:
@@ -104,6 +107,7 @@ class AnyTask(Generic[P, R]):
             meta=meta,
             expires_in=expires_in,
             timeout=timeout,
+            tenant=tenant,
             unique=unique,
             on=on,
         )
@@ -112,8 +116,14 @@ class AnyTask(Generic[P, R]):
         return other
 
     def call(self, *args: P.args, **kwargs: P.kwargs) -> Call[R]:
-        """Return a checked request to run the task, for ``enqueue_many``."""
-        text = encode_args(self.signature, args, kwargs)
+        """Return a checked request to run the task, for ``enqueue_many`` and flows."""
+        try:
+            text = encode_args(self.signature, args, kwargs)
+        except InvalidArguments:
+            if not (holds_handed(args) or holds_handed(kwargs)):
+                raise
+            text, places = encode_handing(self.signature, args, kwargs)
+            return Call(self.spec, self.signature, text, self.options, places)
         return Call(self.spec, self.signature, text, self.options)
 
     def enqueue(self, *args: P.args, **kwargs: P.kwargs) -> Job[R]:
@@ -161,9 +171,16 @@ class Call(Struct, Generic[R], frozen=True, gc=False):
     signature: Signature
     args: str
     options: Options
+    handed: Places = ()
+    """Where results of other nodes of its flow go."""
 
     def new_job(self, defaults: Defaults) -> NewJob:
-        """Return what is to be stored; raises PayloadTooLarge."""
+        """Return what is to be stored; raises PayloadTooLarge, InvalidArguments."""
+        if self.handed:
+            raise InvalidArguments(
+                f"task {self.spec.name}: only in a flow are results handed on",
+                help="Add the call to the flow or the chain whose result it takes.",
+            )
         spec, options, version = self.spec, self.options, self.spec.version
         check_size(spec.name, "arguments", self.args, defaults.max_payload)
         if options.meta is not None:
@@ -173,6 +190,7 @@ class Call(Struct, Generic[R], frozen=True, gc=False):
             own = spec.timeout_seconds
             timeout = defaults.timeout_seconds if own is None else own
             timeout_us = None if timeout is None else round(timeout * 1_000_000)
+        tenant = self._tenant()
         unique_key, unique = settled(spec.unique, options.unique, self.signature, self.args)
         return NewJob(
             task=spec.name,
@@ -189,6 +207,14 @@ class Call(Struct, Generic[R], frozen=True, gc=False):
             tags=options.tags,
             meta=options.meta,
             version=None if version == 1 else version,
+            marks=None if tenant is None else GATED | STARTS,
+            tenant=tenant,
             unique_key=unique_key,
             unique=unique,
         )
+
+    def _tenant(self) -> str | None:
+        template = self.spec.tenant
+        if self.options.tenant is not None or template is None:
+            return self.options.tenant
+        return template.render(self.signature, self.args)
