@@ -24,6 +24,7 @@ from jobpipe.runtime.lanes import LaneChoice
 from jobpipe.runtime.telling import Telling
 from jobpipe.runtime.walks import Question, Walks
 from jobpipe.store.ops import claim as ops
+from jobpipe.store.ops.aside import set_aside
 from jobpipe.store.ops.claim import Held
 from jobpipe.store.port import AsyncStore
 from jobpipe.telemetry.events import StoreBack, StoreLost, emit
@@ -157,6 +158,13 @@ class Claimer:
         """It waits for a hint, or for a look that has found something."""
         self._polled_at = float("-inf")
         self._doubts: list[float] = []
+        self._paused_tasks: frozenset[str] = frozenset()
+
+    def know_paused(self, tasks: frozenset[str]) -> bool:
+        """Take over which tasks are paused; tell whether one is that was not."""
+        is_news = not tasks <= self._paused_tasks
+        self._paused_tasks = tasks
+        return is_news
 
     def look(self, hint: Hint | None = None) -> None:
         """Claim soon: something may have been queued."""
@@ -287,9 +295,24 @@ class Claimer:
         failpoint("claim.taken")
         if jobs:
             self.claims += 1
-            self.records.add(jobs)
-            self._put(jobs)
+            may_run = await self._without_paused(jobs)
+            self.records.add(may_run)
+            self._put(may_run)
         return jobs
+
+    async def _without_paused(self, jobs: list[Claimed]) -> list[Claimed]:
+        """Set jobs of paused tasks aside; until that is done they are in no record of ours."""
+        doubtful = [job for job in jobs if job.task in self._paused_tasks]
+        if not doubtful:
+            return jobs
+        failpoint("set_aside.before")
+        changes = await self._store.run(set_aside(doubtful))
+        aside = {change.id for change in changes}
+        may_run = [job for job in jobs if job.id not in aside]
+        if not may_run:
+            self.records.return_done([jobs[0].claim_id])
+        self._telling.changed(changes)
+        return may_run
 
     async def _reconcile(self) -> bool:
         """After a cut, give back what the store says we hold and no answer told us of."""

@@ -87,6 +87,7 @@ class Handout:
         self._telling = telling
         self._lanes: frozenset[Lane] = frozenset()
         self._paused: frozenset[str] = frozenset()
+        self._paused_tasks: frozenset[str] = frozenset()
         self._wishes: dict[Wish, None] = {}
         """Those that are not answered yet, in the order they came."""
         self._closing = False
@@ -140,6 +141,7 @@ class Handout:
         """Take over what a look has found."""
         before = self._lanes, self._paused
         self._know(self._lanes | control.lanes, control.paused)
+        self._paused_tasks = control.paused_tasks
         self.frontier.adopt(control.frontier)
         self._unparkers.note(control.has_parked)
         if asked is not None:
@@ -240,12 +242,15 @@ class Handout:
                 sort=sort,
                 now_ns=time.monotonic_ns(),
                 claim_id=wish.claim,
+                paused_tasks=self._paused_tasks,
             )
         )
         failpoint("hand_out.taken")
         if not answer.found:  # what was sorted, if anything, was undone and tried again
             return ()
-        self._referee.tell_unrun(answer.found, wish.tasks)
+        aside = {change.id for change in answer.aside}
+        met = [job for job in answer.found if job.id not in aside]
+        self._referee.tell_unrun(met, wish.tasks)
         wish.jobs += kept.jobs
         wish.back = answer.back
         if answer.claim is not None:
@@ -253,7 +258,7 @@ class Handout:
         queues = {job.id: job.queue for job in answer.found}
         ended = [Change(end.id, end.state, queues[end.id]) for end in kept.ended]
         self._telling.claimed(kept.jobs)
-        self._telling.queued(answer.back, ended)
+        self._telling.queued(answer.back, [*ended, *answer.aside])
         return answer.found
 
 

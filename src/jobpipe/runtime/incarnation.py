@@ -241,7 +241,8 @@ class Incarnation:
             self.slots.request_cancel(key)
         if self.slots.stuck * 2 >= self.slots.count:
             self.stuck.set()
-        if self.slots.is_held_up(AHEAD_WAIT_SECONDS):
+        is_news = self.claimer.know_paused(control.paused_tasks)
+        if is_news or self.slots.is_held_up(AHEAD_WAIT_SECONDS):
             await self._give_back_ahead()
         if question is not None:
             self.claimer.answered(question, control.ready)

@@ -11,6 +11,7 @@ from msgspec import Struct
 
 from jobpipe.model.change import Change
 from jobpipe.model.state import State
+from jobpipe.store.ops.aside import come_back, not_aside
 from jobpipe.store.ops.claim import Queued, moved
 from jobpipe.store.ops.look import look_at
 from jobpipe.store.port import Mode, Op, Statement, operation
@@ -37,13 +38,15 @@ def admit() -> Op[Admitted | None]:
     if not (yield Statement("hold_admission")):
         return None
     noted = yield Statement("take_looks", {"limit": LOOKS_MAX})
-    looked = yield from look_at({row["job_id"] for row in noted})
-    free = [job.id for job in looked if job.state is State.BLOCKED]
+    back = yield from come_back(LOOKS_MAX)
+    looked = yield from look_at({row["job_id"] for row in noted} | back)
+    ready = yield from not_aside([job for job in looked if job.state is State.BLOCKED])
+    free = [job.id for job in ready]
     found = (yield Statement("admit", {"ids": free})) if free else []
     let_in = moved(found)
     return Admitted(
         tuple(let_in.queued),
         tuple(let_in.ended),
         any(row["state"] == State.SCHEDULED for row in found),
-        len(noted) == LOOKS_MAX,
+        LOOKS_MAX in (len(noted), len(back)),
     )

@@ -16,11 +16,13 @@ import msgspec
 from msgspec import Struct
 
 from jobpipe.errors import LeaseLost
+from jobpipe.model.change import Change
 from jobpipe.model.job import Claimed, Finish, Lane
 from jobpipe.model.report import LogLine, Progress
 from jobpipe.model.state import FINAL, Reason, State
 from jobpipe.model.worker import NewWorker
 from jobpipe.store.ops import report
+from jobpipe.store.ops.aside import set_aside
 from jobpipe.store.ops.claim import Held, Queued, claim, give_back
 from jobpipe.store.ops.claim import held as held_by
 from jobpipe.store.ops.finish import STATES, Finished, finish
@@ -51,6 +53,8 @@ class HandedOut(Struct, frozen=True):
     lease_until: int | None
     """Both None when nothing was handed out."""
     back: list[Queued]
+    aside: list[Change] = []
+    """Those whose task is paused."""
 
 
 class Kept(Struct, frozen=True):
@@ -116,6 +120,7 @@ def hand_out(
     sort: Callable[[Sequence[Claimed]], Sorted],
     now_ns: int,
     claim_id: int | None = None,
+    paused_tasks: frozenset[str] = frozenset(),
 ) -> Op[HandedOut]:
     """Take at most ``limit`` jobs for a program, as a worker of its own, and ``sort`` them.
 
@@ -127,7 +132,9 @@ def hand_out(
         if claim_id is None:
             yield Statement("forget_claim", {"claim": mine})
         return HandedOut([], None, None, [])
-    kept = sort(found)
+    aside = yield from _set_aside([job for job in found if job.task in paused_tasks])
+    gone = {change.id for change in aside}
+    kept = sort([job for job in found if job.id not in gone])
     if kept.ended:
         yield from finish(kept.ended, now_ns).start()
     back: list[Queued] = []
@@ -137,9 +144,13 @@ def hand_out(
     if not kept.jobs:
         if claim_id is None:
             yield Statement("end_worker", {"worker": mine})
-        return HandedOut(found, None, None, back)
+        return HandedOut(found, None, None, back, aside)
     grown = yield Statement("grow_claim", {"claim": mine, "jobs": len(kept.jobs)})
-    return HandedOut(found, mine, grown[0]["lease_until"], back)
+    return HandedOut(found, mine, grown[0]["lease_until"], back, aside)
+
+
+def _set_aside(jobs: Sequence[Claimed]) -> Op[list[Change]]:
+    return (yield from set_aside(jobs).start()) if jobs else []
 
 
 @operation(Mode.TRANSACTION)

@@ -38,6 +38,7 @@ class Control(Struct, frozen=True):
     """(job, token) pairs of running jobs that somebody asked to cancel."""
     lanes: frozenset[Lane]
     paused: frozenset[str]
+    """Queues."""
     frontier: Frontier
     """The highest ranks that other workers have seen claimed."""
     due: Due
@@ -52,6 +53,7 @@ class Control(Struct, frozen=True):
     has_parked: bool = False
     has_looks: bool = False
     """Jobs came to a gate, or left what others wait for."""
+    paused_tasks: frozenset[str] = frozenset()
     watchers: frozenset[int] = frozenset()
     """Processes in which somebody wants to hear what becomes of jobs."""
 
@@ -131,6 +133,7 @@ def control(worker: int, since: int = 0, after: Mapping[Lane, int] = NO_LANES) -
         cancels=frozenset((row["a"], row["b"]) for row in found if row["kind"] == "cancel"),
         lanes=frozenset(Lane(row["name"], row["a"]) for row in found if row["kind"] == "lane"),
         paused=frozenset(row["name"] for row in found if row["kind"] == "paused"),
+        paused_tasks=frozenset(row["name"] for row in found if row["kind"] == "paused_task"),
         frontier=frontier,
         due=due,
         ready={Lane(row["name"], row["a"]): row["b"] for row in found if row["kind"] == "ready"},

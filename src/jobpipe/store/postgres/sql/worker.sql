@@ -31,6 +31,9 @@ UNION ALL
 SELECT 'paused', name, 0, 0 FROM {p}queue
 WHERE paused_at IS NOT NULL AND (paused_until IS NULL OR paused_until > :now)
 UNION ALL
+SELECT 'paused_task', task, 0, 0 FROM {p}task_pause
+WHERE paused_at IS NOT NULL AND (paused_until IS NULL OR paused_until > :now)
+UNION ALL
 SELECT 'frontier', CAST(frontier AS text), 0, 0
 FROM {p}worker
 WHERE ended_at IS NULL AND frontier IS NOT NULL AND id <> CAST(:worker AS bigint)
@@ -51,6 +54,15 @@ UNION ALL
 (SELECT 'parked', '', 0, 0 FROM {p}job WHERE shelf = 'parked' LIMIT 1)
 UNION ALL
 (SELECT 'look', '', 0, 0 FROM {p}look LIMIT 1)
+UNION ALL
+(SELECT 'look', '', 0, 0 FROM {p}flow WHERE due_at BETWEEN 0 AND :now LIMIT 1)
+UNION ALL
+(
+    SELECT 'look', '', 0, 0 FROM {p}task_pause AS p
+    WHERE (p.paused_at IS NULL OR p.paused_until <= :now)
+        AND EXISTS (SELECT 1 FROM {p}aside AS a WHERE a.task = p.task)
+    LIMIT 1
+)
 UNION ALL
 SELECT 'due', '', min(at) - :now, :now
 FROM (
@@ -159,7 +171,7 @@ back AS (
             ELSE 'queued'
         END,
         reason = CASE
-            WHEN cancel_requested_at IS NOT NULL THEN 'by_user'
+            WHEN cancel_requested_at IS NOT NULL THEN coalesce(cancel_reason, 'by_user')
             WHEN losses + 1 >= max_losses THEN 'lost'
         END,
         shelf = CASE
