@@ -7,10 +7,9 @@ from typing import TypedDict
 
 from jobpipe.app.requests import MAX_ID, MAX_PAGE, moment
 from jobpipe.errors import InvalidArguments
+from jobpipe.model.filter import LEAST, MOST, Filter, Term
 from jobpipe.model.state import State
 from jobpipe.policy import query
-from jobpipe.store.ops.read import Filter
-from jobpipe.tasks.codec import show
 from jobpipe.tasks.options import refusal
 from jobpipe.tasks.spec import NAME_ALLOWED, QUEUE_ALLOWED, is_name, is_queue, is_whole
 
@@ -30,7 +29,7 @@ class JobFilters(TypedDict, total=False):
     """Created at this time or later; aware."""
     created_before: datetime | None
     q: str | None
-    """The same in words: ``state:failed queue:mail task:mail.* tag:eu``."""
+    """The same in words, and more: ``state:failed,parked queue:mail task:mail.* -tag:eu``."""
     limit: int
     """Most jobs of the page, ``PAGE_JOBS`` unless said otherwise."""
     before: int | None
@@ -54,35 +53,31 @@ def job_filter(
 
     Raises InvalidArguments naming the first wrong one.
     """
-    words = _joined({"state": state, "queue": queue_name, "task": task, "tag": tag}, q)
-    name, start = words["task"], None
-    if name is not None and name.endswith("*"):
-        start, name = name[:-1], None
-    _check(words["state"], words["queue"], name, before, limit)
-    _check_text("tag", words["tag"])
+    name = task[:-1] if isinstance(task, str) and task.endswith("*") else task
+    _check(state, queue_name, None if task == "*" else name, before, limit)
+    _check_text("tag", tag)
     _check_text("group", group)
-    return Filter(
-        state=State(words["state"]) if words["state"] else None,
-        queue=words["queue"],
-        task=name,
-        task_start=start or None,
-        tag=words["tag"],
-        group=group,
-        created_after=moment("created_after", created_after),
-        created_before=moment("created_before", created_before),
-        before=before,
-    )
+    named = {"state": state, "queue": queue_name, "task": task, "tag": tag, "group": group}
+    terms = [
+        query.text_term(word, value) if word == "task" else Term(word=word, values=(value,))
+        for word, value in named.items()
+        if value is not None
+    ]
+    after, until = moment("created_after", created_after), moment("created_before", created_before)
+    if after is not None:
+        terms.append(Term(word="created", lows=(after,), highs=(MOST,)))
+    if until is not None:
+        terms.append(Term(word="created", lows=(LEAST,), highs=(until - 1,)))
+    return Filter(terms=_joined(terms, q), before=before)
 
 
-def _joined(named: dict[str, str | None], text: str | None) -> dict[str, str | None]:
-    for word, value in query.parse(text or "").items():
-        if named[word] not in (None, value):
-            raise InvalidArguments(
-                f"the query asks for {word}:{show(value)}, and beside it for {word}"
-                f" {show(named[word])}: no job has both"
-            )
-        named[word] = value
-    return named
+def _joined(named: list[Term], text: str | None) -> tuple[Term, ...]:
+    terms = [*named, *query.parse(text or "")]
+    if (word := query.asked_twice(terms)) is not None:
+        raise InvalidArguments(
+            f"the query asks for one {word}, and an option beside it for another: no job has both"
+        )
+    return tuple(dict.fromkeys(terms))
 
 
 def _check_text(option: str, value: object) -> None:

@@ -14,7 +14,7 @@ from jobpipe.cli import exits
 from jobpipe.cli.choices import Choices
 from jobpipe.cli.root import PROGRAM, jobpipe
 from jobpipe.config.completion import asked_for_completion
-from jobpipe.errors import JobpipeError
+from jobpipe.errors import InvalidArguments, JobpipeError
 from jobpipe.telemetry.escape import escape, escape_block
 
 NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO)
@@ -98,5 +98,8 @@ def _tell(error: Exception, debug: bool) -> None:
 def tell_error(error: JobpipeError) -> None:
     """Write an error and what to do about it to standard error."""
     click.echo("Error: " + "\n  ".join(escape_block(str(error))), err=True)
+    if isinstance(error, InvalidArguments) and error.place is not None:
+        text, at = error.place
+        click.echo(f"  {escape(text)}\n  {' ' * len(escape(text[:at]))}^", err=True)
     if error.help and error.help != str(error):
         click.echo("\n".join(escape_block(error.help)), err=True)

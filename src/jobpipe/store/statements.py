@@ -2,7 +2,8 @@
 
 A file holds statements, each under a header ``-- name: claim`` and comment lines that say why.
 ``{p}`` stands before every table name: the schema on PostgreSQL, the prefix on SQLite. A
-parameter is written ``:name``; a cast is written ``CAST(:name AS type)``.
+parameter is written ``:name``; a cast is written ``CAST(:name AS type)``. What several statements
+share stands once, under ``-- part: name``, and is put in for ``{name}``.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path
 
-HEADER = re.compile(r"^-- name: ([a-z_]+)\s*$", re.MULTILINE)
+HEADER = re.compile(r"^-- (name|part): ([a-z_]+)\s*$", re.MULTILINE)
 PARAMETER = re.compile(r"(?<![:\w]):([a-z_]+)\b")
 COMMENT = re.compile(r"^\s*--.*$", re.MULTILINE)
 
@@ -34,12 +35,19 @@ def load(package: str, prefix: str) -> dict[str, str]:
     Raises ValueError when two statements share a name.
     """
     statements: dict[str, str] = {}
+    parts: dict[str, str] = {}
     for file in sql_files(package, "sql"):
-        for name, sql in parse(file.read_text(encoding="utf-8")):
-            if name in statements:
+        for kind, name, sql in parse(file.read_text(encoding="utf-8")):
+            if name in statements or name in parts:
                 raise ValueError(f"two statements are named {name}")
-            statements[name] = sql.replace("{p}", prefix)
-    return statements
+            (parts if kind == "part" else statements)[name] = sql
+    return {name: _filled(sql, parts).replace("{p}", prefix) for name, sql in statements.items()}
+
+
+def _filled(sql: str, parts: Mapping[str, str]) -> str:
+    for name, part in parts.items():
+        sql = sql.replace("{" + name + "}", part)
+    return sql
 
 
 def sql_files(package: str, folder: str) -> list[Path]:
@@ -48,12 +56,12 @@ def sql_files(package: str, folder: str) -> list[Path]:
     return sorted(file for file in place.iterdir() if file.suffix == ".sql")
 
 
-def parse(text: str) -> list[tuple[str, str]]:
-    """Split a file into (name, statement without comments) pairs."""
+def parse(text: str) -> list[tuple[str, str, str]]:
+    """Split a file into its statements and parts: kind, name, text without comments."""
     pieces = HEADER.split(text)[1:]
     return [
-        (name, COMMENT.sub("", body).strip().rstrip(";").strip())
-        for name, body in zip(pieces[::2], pieces[1::2], strict=True)
+        (kind, name, COMMENT.sub("", body).strip().rstrip(";").strip())
+        for kind, name, body in zip(pieces[::3], pieces[1::3], pieces[2::3], strict=True)
     ]
 
 

@@ -6,15 +6,17 @@ from collections.abc import Callable
 
 import pytest
 
+from jobpipe.model.filter import LEAST, MOST, Filter, Term
+from jobpipe.model.job import JobRecord
 from jobpipe.model.state import State
+from jobpipe.policy.query import parse
 from jobpipe.store.ops import read
-from jobpipe.store.ops.read import Filter
 from tests.conformance.clock import MINUTE
 from tests.conformance.lab import Lab, new_job
 
 
-def page(lab: Lab, limit: int = 50, **wanted: object) -> list[int]:
-    return [job.id for job in lab.run(read.jobs(Filter(**wanted), limit, always)).jobs]  # type: ignore[arg-type]
+def page(lab: Lab, query: str = "", limit: int = 50) -> list[int]:
+    return [job.id for job in lab.run(read.jobs(Filter(terms=parse(query)), limit, always)).jobs]
 
 
 def always() -> bool:
@@ -60,17 +62,17 @@ def test_every_state_is_found_and_nothing_else(lab: Lab) -> None:
     ids = some_of_each(lab)
     assert page(lab) == sorted(ids.values(), reverse=True)
     for state in State:
-        assert page(lab, state=state) == ([ids[state]] if state in ids else [])
+        assert page(lab, f"state:{state}") == ([ids[state]] if state in ids else [])
 
 
 def test_filters_are_joined(lab: Lab) -> None:
     ids = some_of_each(lab)
-    assert page(lab, queue="a") == [ids[State.SCHEDULED], ids[State.QUEUED]]
-    assert page(lab, task="one") == [ids[State.RUNNING], ids[State.QUEUED]]
+    assert page(lab, "queue:a") == [ids[State.SCHEDULED], ids[State.QUEUED]]
+    assert page(lab, "task:one") == [ids[State.RUNNING], ids[State.QUEUED]]
     for state in (State.QUEUED, State.RUNNING, State.FAILED, State.SUCCEEDED):
-        assert page(lab, state=state, queue="nobody") == []
-        assert page(lab, state=state, task="nobody") == []
-    assert page(lab, state=State.FAILED, queue="c", task="two") == [ids[State.FAILED]]
+        assert page(lab, f"state:{state} queue:nobody") == []
+        assert page(lab, f"state:{state} task:nobody") == []
+    assert page(lab, "state:failed queue:c task:two") == [ids[State.FAILED]]
 
 
 @pytest.mark.parametrize("state", [None, State.QUEUED, State.SCHEDULED, State.CANCELLED])
@@ -81,19 +83,20 @@ def test_pages_follow_each_other_newest_first(lab: Lab, state: State | None) -> 
         for job in lab.claim(lab.worker()):
             lab.finish(job, State.CANCELLED)
     ids.reverse()
+    terms = parse("" if state is None else f"state:{state}")
     for limit, parts in ((3, [3, 3, 1]), (7, [7]), (8, [7])):
-        got = pages(lab, limit, lambda before: Filter(state=state, before=before))
+        got = pages(lab, limit, lambda before: Filter(terms=terms, before=before))
         assert [len(part) for part in got] == parts
         assert [id for part in got for id in part] == ids
 
 
 def test_a_search_that_takes_too_long_says_how_far_it_looked(lab: Lab) -> None:
     ids = [each.id for each in lab.enqueue([new_job() for _ in range(read.SCAN + 5)])]
-    wanted = Filter(task="rare")
+    wanted = Filter(terms=parse("task:rare"))
     got = lab.run(read.jobs(wanted, 10, never))
     assert (got.jobs, got.looked_down_to) == ([], ids[5])
     assert got.next_before == ids[5]
-    rest = lab.run(read.jobs(Filter(task="rare", before=ids[5]), 10, never))
+    rest = lab.run(read.jobs(Filter(terms=parse("task:rare"), before=ids[5]), 10, never))
     assert (rest.jobs, rest.looked_down_to, rest.next_before) == ([], None, None)
 
 
@@ -129,23 +132,53 @@ def test_jobs_are_found_by_tag_task_and_time(lab: Lab) -> None:
     tagged = lab.new(task="mail.read", tags='["eu","a\\"b"]')
     lab.clock.advance(MINUTE)
     late = lab.new(task="mailer", tags='["us"]', delay_us=MINUTE)
+    assert page(lab, "tag:eu") == [tagged]
+    assert page(lab, 'tag:a"b') == [tagged]
+    assert page(lab, "tag:u") == page(lab, 'tag:""') == []
+    assert page(lab, "tag:us state:scheduled") == [late]
+    assert page(lab, "tag:us state:queued") == []
+    assert page(lab, "task:mail.*") == [tagged, plain]
+    assert page(lab, "task:mail%*") == []
+    assert page(lab, "task:mail* tag:us") == [late]
     created = lab.job(late).created_at
-    assert page(lab, tag="eu") == [tagged]
-    assert page(lab, tag='a"b') == [tagged]
-    assert page(lab, tag="u") == page(lab, tag="") == []
-    assert page(lab, tag="us", state=State.SCHEDULED) == [late]
-    assert page(lab, tag="us", state=State.QUEUED) == []
-    assert page(lab, task_start="mail.") == [tagged, plain]
-    assert page(lab, task_start="mail%") == []
-    assert page(lab, task_start="mail", tag="us") == [late]
-    assert page(lab, created_after=created) == [late]
-    assert page(lab, created_after=created + 1) == []
-    assert page(lab, created_before=created) == [tagged, plain]
-    assert page(lab, created_before=created, state=State.QUEUED, tag="eu") == [tagged]
-    assert page(lab, group="any") == []
+    after = Term(word="created", lows=(created,), highs=(MOST,))
+    assert [job.id for job in looked(lab, after)] == [late]
+    until = Term(word="created", lows=(LEAST,), highs=(created - 1,))
+    assert [job.id for job in looked(lab, until)] == [tagged, plain]
+    assert page(lab, "group:any") == []
     failed = lab.finished(State.FAILED, tags='["eu"]', task="mail.x")
-    assert page(lab, state=State.FAILED, tag="eu", task_start="mail.") == [failed]
-    assert page(lab, state=State.FAILED, tag="us") == []
+    assert page(lab, "state:failed tag:eu task:mail.*") == [failed]
+    assert page(lab, "state:failed tag:us") == []
+    assert page(lab, "state:failed,scheduled") == [failed, late]
+    assert page(lab, "-state:failed,scheduled") == [tagged, plain]
+
+
+def looked(lab: Lab, *terms: Term) -> list[JobRecord]:
+    return lab.run(read.jobs(Filter(terms=terms), 50, always)).jobs
+
+
+def test_several_states_are_walked_beside_each_other(lab: Lab) -> None:
+    kinds = (State.FAILED, State.CANCELLED, State.PARKED, State.RETRYING)
+    ids = [lab.finished(kinds[n % 4]) for n in range(11)] + [lab.new() for _ in range(3)]
+    wanted = [*range(0, 11, 4), *range(1, 11, 4), *range(3, 11, 4)]
+    terms = parse("state:failed,cancelled,retrying")
+    for limit in (1, 2, 50):
+        got = pages(lab, limit, lambda before: Filter(terms=terms, before=before))
+        assert [id for part in got for id in part] == sorted((ids[n] for n in wanted), reverse=True)
+
+
+def test_a_span_of_ids_bounds_the_walk(lab: Lab) -> None:
+    ids = [each.id for each in lab.enqueue([new_job() for _ in range(read.SCAN + 9)])]
+
+    def refuse() -> bool:
+        raise AssertionError("it looked further than the span")
+
+    found = lab.run(read.jobs(Filter(terms=parse(f"id:{ids[0]}..{ids[2]} tag:none")), 9, refuse))
+    assert (found.jobs, found.looked_down_to) == ([], None)
+    found = lab.run(read.jobs(Filter(terms=parse(f"id:>={ids[-3]} task:t")), 9, refuse))
+    assert [job.id for job in found.jobs] == ids[:-4:-1]
+    found = lab.run(read.jobs(Filter(terms=parse(f"id:>={ids[-3]} task:no")), 9, refuse))
+    assert found.jobs == []
 
 
 def test_a_search_for_new_jobs_stops_where_only_old_ones_follow(lab: Lab) -> None:
@@ -157,7 +190,11 @@ def test_a_search_for_new_jobs_stops_where_only_old_ones_follow(lab: Lab) -> Non
         asked.append(None)
         return True
 
-    found = lab.run(read.jobs(Filter(created_after=lab.now()), 50, count))
+    found = lab.run(
+        read.jobs(
+            Filter(terms=(Term(word="created", lows=(lab.now(),), highs=(MOST,)),)), 50, count
+        )
+    )
     assert (found.jobs, found.next_before, found.looked_down_to, asked) == ([], None, None, [])
-    found = lab.run(read.jobs(Filter(tag="none"), 50, count))
+    found = lab.run(read.jobs(Filter(terms=parse("tag:none")), 50, count))
     assert (found.jobs, len(asked)) == ([], 1)

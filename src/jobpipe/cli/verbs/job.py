@@ -55,7 +55,7 @@ def job(**_: Any) -> None:
     epilog="""\b
     Examples:
       jobpipe job list -s failed -q mail
-      jobpipe job list -f "state:failed task:app.welcome" --limit 5
+      jobpipe job list -f "state:failed,cancelled task:app.* age<2d" --limit 5
       jobpipe job list -o jsonl | jq .id
     """,
 )
@@ -85,7 +85,7 @@ def job(**_: Any) -> None:
     "--filter",
     "terms",
     metavar="FILTER",
-    help="Words that must all hold: state:failed queue:mail task:app.* tag:eu.",
+    help="Terms that must all hold: state:failed,parked task:app.* -tag:eu age>1h args.id:42.",
 )
 @click.option(
     "--limit",

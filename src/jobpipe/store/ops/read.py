@@ -10,6 +10,7 @@ from collections.abc import Callable
 
 from msgspec import Struct
 
+from jobpipe.model.filter import Filter
 from jobpipe.model.job import AttemptRecord, JobRecord
 from jobpipe.model.state import SHELVED, State
 from jobpipe.store import rows
@@ -29,39 +30,7 @@ SKEW_US = 60 * 1_000_000
 
 NO_ID = 2**62
 
-
-class Filter(Struct, frozen=True, kw_only=True):
-    """Which jobs a list shows; None means any."""
-
-    state: State | None = None
-    queue: str | None = None
-    task: str | None = None
-    task_start: str | None = None
-    """How the task's name begins."""
-    tag: str | None = None
-    group: str | None = None
-    created_after: int | None = None
-    """Created at this time or later."""
-    created_before: int | None = None
-    before: int | None = None
-    """Only ids below this one: the last id of the page before."""
-
-    def params(self) -> dict[str, str | int | None]:
-        return {
-            "state": self.state,
-            "queue": self.queue,
-            "task": self.task,
-            "task_start": self.task_start,
-            "tag": self.tag,
-            "group": self.group,
-            "created_after": self.created_after,
-            "created_before": self.created_before,
-        }
-
-    @property
-    def takes_all(self) -> bool:
-        """Tell whether any job will do."""
-        return all(value is None for value in self.params().values())
+TIMED = frozenset({State.SCHEDULED, State.RETRYING})
 
 
 class Page(Struct, frozen=True):
@@ -112,56 +81,85 @@ def attempts(id: int) -> Op[list[AttemptRecord]]:
 @operation(Mode.READ)
 def jobs(wanted: Filter, limit: int, keep_looking: Callable[[], bool]) -> Op[Page]:
     """Return up to ``limit`` jobs, newest first; stops when ``keep_looking`` says so."""
-    if wanted.state in SHELVED:
-        return (yield from _shelved(wanted, limit))
-    if wanted.state is State.RUNNING:
-        ids = [row["id"] for row in (yield Statement("running_ids"))]
-        return (yield from _by_id(wanted, limit, ids))
-    if wanted.state in {State.QUEUED, State.SCHEDULED, State.RETRYING}:
-        params = {"state": wanted.state, "bound": SORT_MAX + 1}
-        ids = [row["id"] for row in (yield Statement("waiting_ids", params))]
-        if len(ids) <= SORT_MAX:
-            return (yield from _by_id(wanted, limit, ids))
-    return (yield from _newest(wanted, limit, keep_looking))
+    loose = yield from loose_ids(wanted)
+    if loose is None:
+        return (yield from _newest(wanted, limit, keep_looking))
+    return (yield from _by_state(wanted, limit, keep_looking, loose))
 
 
-def _shelved(wanted: Filter, limit: int) -> Op[Page]:
-    params = {**wanted.params(), "before": wanted.before or NO_ID, "limit": limit + 1}
-    found = yield Statement("shelved", params)
-    return _page([rows.job(row) for row in found], limit)
+def loose_ids(wanted: Filter) -> Op[list[int] | None]:
+    """Return the ids of all that may be meant beside what lies on the shelves, lowest first.
+
+    None: they are too many, or some of these states have no path; only the key leads to all.
+    """
+    states = wanted.states
+    if states is None or State.SUCCEEDED in states:
+        return None
+    ids: set[int] = set()
+    if State.RUNNING in states:
+        ids.update(row["id"] for row in (yield Statement("running_ids")))
+    for state, kind in ((State.QUEUED, {State.QUEUED}), (State.SCHEDULED, TIMED)):
+        if states & kind:
+            params = {"state": state, "bound": SORT_MAX + 1}
+            found = yield Statement("waiting_ids", params)
+            if len(found) > SORT_MAX:
+                return None
+            ids.update(row["id"] for row in found)
+    low, high = wanted.ids
+    return sorted(id for id in ids if low <= id <= high)
 
 
-def _by_id(wanted: Filter, limit: int, ids: list[int]) -> Op[Page]:
-    before = wanted.before or NO_ID
-    ids = sorted({id for id in ids if id < before}, reverse=True)
+def _by_state(
+    wanted: Filter, limit: int, keep_looking: Callable[[], bool], loose: list[int]
+) -> Op[Page]:
+    """Walk the shelves and the loose ids beside each other, slice by slice."""
     found: list[JobRecord] = []
-    for start in range(0, len(ids), SCAN):
-        params = {**wanted.params(), "ids": ids[start : start + SCAN]}
-        found += [rows.job(row) for row in (yield Statement("jobs_by_id", params))]
-        if len(found) > limit:
-            break
-    return _page(found, limit)
+    before, scan = _start(wanted), limit + 1 if wanted.has_only_states else SCAN
+    shelves = SHELVED & (wanted.states or SHELVED)
+    while True:
+        slices = [[id for id in loose if id < before][-scan:]]
+        for state in shelves:
+            params = {"state": state, "before": before, "limit": scan}
+            slices.append([row["id"] for row in (yield Statement("shelf_ids", params))])
+        # Beyond the end of a full slice there may be more of that kind, so all end there.
+        end = max((min(ids) for ids in slices if len(ids) == scan), default=0)
+        ids = sorted({id for ids in slices for id in ids if id >= end})
+        if ids:
+            params = {**wanted.params(), "ids": ids, "limit": limit + 1 - len(found)}
+            found += [rows.job(row) for row in (yield Statement("jobs_by_id", params))]
+        if end <= max(wanted.ids[0], 0) or len(found) > limit:
+            return _page(found, limit)
+        before = end
+        if not keep_looking():
+            return Page(found, before, looked_down_to=before)
 
 
 def _newest(wanted: Filter, limit: int, keep_looking: Callable[[], bool]) -> Op[Page]:
     found: list[JobRecord] = []
-    before = wanted.before or NO_ID
+    before = _start(wanted)
     while True:
-        place = {"before": before, "scan": limit + 1 if wanted.takes_all else SCAN}
+        place = {"before": before, "scan": SCAN if wanted.terms else limit + 1}
         found += [
             rows.job(row) for row in (yield Statement("newest", {**wanted.params(), **place}))
         ]
         end = (yield Statement("slice_end", place))[0]
-        if end["n"] < place["scan"] or len(found) > limit or _is_past(wanted, end["newest"]):
+        if end["n"] < place["scan"] or len(found) > limit or _is_past(wanted, end):
             return _page(found, limit)
         before = end["last"]
         if not keep_looking():
             return Page(found, before, looked_down_to=before)
 
 
-def _is_past(wanted: Filter, newest: int) -> bool:
-    """Tell whether all that follows was created too early: ids follow time but for a moment."""
-    return wanted.created_after is not None and newest < wanted.created_after - SKEW_US
+def _start(wanted: Filter) -> int:
+    return min(wanted.before or NO_ID, wanted.ids[1] + 1, NO_ID)
+
+
+def _is_past(wanted: Filter, end: Row) -> bool:
+    """Tell whether all that follows is too old: ids follow time but for a moment."""
+    after = wanted.created_after
+    if after is not None and end["newest"] < after - SKEW_US:
+        return True
+    return bool(end["last"] <= wanted.ids[0])
 
 
 def _page(found: list[JobRecord], limit: int) -> Page:

@@ -10,10 +10,8 @@ from jobpipe.model.job import JobRecord, Lane
 from jobpipe.model.state import FINAL, WAITING, Reason, State
 from jobpipe.store.ops import read, unique
 from jobpipe.store.ops.claim import Queued, queued
-from jobpipe.store.ops.read import QueueRecord
+from jobpipe.store.ops.read import TIMED, QueueRecord
 from jobpipe.store.port import Batch, Mode, Op, Row, Statement, operation
-
-TIMED = frozenset({State.SCHEDULED, State.RETRYING})
 
 
 @operation(Mode.TRANSACTION)
@@ -30,7 +28,7 @@ def cancel(id: int, reason: Reason) -> Op[State]:
             f"job {id} has ended ({state}); only a job that has not ended can be cancelled"
         )
     if state is State.RUNNING:
-        yield Statement("request_cancel", {"id": id})
+        yield Statement("request_cancel", {"id": id, "reason": reason})
         return state
     yield Statement("cancel_waiting", {"id": id, "reason": reason})
     return State.CANCELLED
@@ -50,6 +48,7 @@ def rerun(id: int) -> Op[Queued | None]:
     if state not in FINAL and state is not State.PARKED:
         raise InvalidTransition(f"job {id} is {state}; only a job that has ended can be re-run")
     found = yield Statement("rerun", {"id": id})
+    yield Statement("note_rerun", {"id": id})
     if job["unique_key"] is not None:
         yield from unique.take_anew(id, job["unique_key"])
     return queued(found[0]) if found[0]["rank"] is not None else None

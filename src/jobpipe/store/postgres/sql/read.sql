@@ -22,17 +22,7 @@ FROM (
 ) AS j
 LEFT JOIN {p}worker AS w ON w.id = j.worker_id
 LEFT JOIN {p}progress AS p ON p.job_id = j.id
-WHERE (CAST(:state AS text) IS NULL OR j.state = CAST(:state AS text))
-    AND (CAST(:queue AS text) IS NULL OR j.queue = CAST(:queue AS text))
-    AND (CAST(:task AS text) IS NULL OR j.task = CAST(:task AS text))
-    AND (CAST(:task_start AS text) IS NULL OR starts_with(j.task, CAST(:task_start AS text)))
-    AND (
-        CAST(:tag AS text) IS NULL
-        OR CAST(:tag AS text) IN (SELECT json_array_elements_text(j.tags))
-    )
-    AND (CAST(:group AS text) IS NULL OR j.group_key = CAST(:group AS text))
-    AND (CAST(:created_after AS bigint) IS NULL OR j.created_at >= CAST(:created_after AS bigint))
-    AND (CAST(:created_before AS bigint) IS NULL OR j.created_at < CAST(:created_before AS bigint))
+WHERE {matches}
 ORDER BY j.id DESC
 
 -- name: slice_end
@@ -42,26 +32,11 @@ FROM (
     ORDER BY id DESC LIMIT CAST(:scan AS bigint)
 ) AS slice
 
--- name: shelved
-SELECT
-    j.*, w.name AS worker, w.pid AS worker_pid, p.done AS progress_done,
-    p.total AS progress_total, p.note AS progress_note, p.at AS progress_at
-FROM {p}job AS j
-LEFT JOIN {p}worker AS w ON w.id = j.worker_id
-LEFT JOIN {p}progress AS p ON p.job_id = j.id
-WHERE j.shelf = CAST(:state AS text) AND j.id < CAST(:before AS bigint)
-    AND (CAST(:queue AS text) IS NULL OR j.queue = CAST(:queue AS text))
-    AND (CAST(:task AS text) IS NULL OR j.task = CAST(:task AS text))
-    AND (CAST(:task_start AS text) IS NULL OR starts_with(j.task, CAST(:task_start AS text)))
-    AND (
-        CAST(:tag AS text) IS NULL
-        OR CAST(:tag AS text) IN (SELECT json_array_elements_text(j.tags))
-    )
-    AND (CAST(:group AS text) IS NULL OR j.group_key = CAST(:group AS text))
-    AND (CAST(:created_after AS bigint) IS NULL OR j.created_at >= CAST(:created_after AS bigint))
-    AND (CAST(:created_before AS bigint) IS NULL OR j.created_at < CAST(:created_before AS bigint))
-ORDER BY j.id DESC
-LIMIT CAST(:limit AS bigint)
+-- name: shelf_ids
+-- A slice of one shelf, newest first.
+SELECT id FROM {p}job
+WHERE shelf = CAST(:state AS text) AND id < CAST(:before AS bigint)
+ORDER BY id DESC LIMIT CAST(:limit AS bigint)
 
 -- name: waiting_ids
 -- Ids of all that is queued or waits for a time, up to a bound. The orders are those of the
@@ -87,18 +62,9 @@ FROM {p}job AS j
 LEFT JOIN {p}worker AS w ON w.id = j.worker_id
 LEFT JOIN {p}progress AS p ON p.job_id = j.id
 WHERE j.id = ANY (CAST(:ids AS bigint[]))
-    AND (CAST(:state AS text) IS NULL OR j.state = CAST(:state AS text))
-    AND (CAST(:queue AS text) IS NULL OR j.queue = CAST(:queue AS text))
-    AND (CAST(:task AS text) IS NULL OR j.task = CAST(:task AS text))
-    AND (CAST(:task_start AS text) IS NULL OR starts_with(j.task, CAST(:task_start AS text)))
-    AND (
-        CAST(:tag AS text) IS NULL
-        OR CAST(:tag AS text) IN (SELECT json_array_elements_text(j.tags))
-    )
-    AND (CAST(:group AS text) IS NULL OR j.group_key = CAST(:group AS text))
-    AND (CAST(:created_after AS bigint) IS NULL OR j.created_at >= CAST(:created_after AS bigint))
-    AND (CAST(:created_before AS bigint) IS NULL OR j.created_at < CAST(:created_before AS bigint))
+    AND {matches}
 ORDER BY j.id DESC
+LIMIT CAST(:limit AS bigint)
 
 -- name: attempts
 SELECT * FROM {p}attempt WHERE job_id = CAST(:id AS bigint) ORDER BY token

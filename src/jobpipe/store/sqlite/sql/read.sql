@@ -21,37 +21,17 @@ FROM (
 ) AS j
 LEFT JOIN {p}worker AS w ON w.id = j.worker_id
 LEFT JOIN {p}progress AS p ON p.job_id = j.id
-WHERE (:state IS NULL OR j.state = :state)
-    AND (:queue IS NULL OR j.queue = :queue)
-    AND (:task IS NULL OR j.task = :task)
-    AND (:task_start IS NULL OR substr(j.task, 1, length(:task_start)) = :task_start)
-    AND (:tag IS NULL OR :tag IN (SELECT value FROM json_each(j.tags)))
-    AND (:group IS NULL OR j.group_key = :group)
-    AND (:created_after IS NULL OR j.created_at >= :created_after)
-    AND (:created_before IS NULL OR j.created_at < :created_before)
+WHERE {matches}
 ORDER BY j.id DESC
 
 -- name: slice_end
 SELECT min(id) AS last, count(*) AS n, max(created_at) AS newest
 FROM (SELECT id, created_at FROM {p}job WHERE id < :before ORDER BY id DESC LIMIT :scan)
 
--- name: shelved
-SELECT
-    j.*, w.name AS worker, w.pid AS worker_pid, p.done AS progress_done,
-    p.total AS progress_total, p.note AS progress_note, p.at AS progress_at
-FROM {p}job AS j
-LEFT JOIN {p}worker AS w ON w.id = j.worker_id
-LEFT JOIN {p}progress AS p ON p.job_id = j.id
-WHERE j.shelf = :state AND j.id < :before
-    AND (:queue IS NULL OR j.queue = :queue)
-    AND (:task IS NULL OR j.task = :task)
-    AND (:task_start IS NULL OR substr(j.task, 1, length(:task_start)) = :task_start)
-    AND (:tag IS NULL OR :tag IN (SELECT value FROM json_each(j.tags)))
-    AND (:group IS NULL OR j.group_key = :group)
-    AND (:created_after IS NULL OR j.created_at >= :created_after)
-    AND (:created_before IS NULL OR j.created_at < :created_before)
-ORDER BY j.id DESC
-LIMIT :limit
+-- name: shelf_ids
+-- A slice of one shelf, newest first.
+SELECT id FROM {p}job
+WHERE shelf = :state AND id < :before ORDER BY id DESC LIMIT :limit
 
 -- name: waiting_ids
 -- Ids of all that is queued or waits for a time, up to a bound: sorted here, not by an index.
@@ -70,15 +50,9 @@ FROM json_each(:ids) AS wanted
 CROSS JOIN {p}job AS j ON j.id = wanted.value
 LEFT JOIN {p}worker AS w ON w.id = j.worker_id
 LEFT JOIN {p}progress AS p ON p.job_id = j.id
-WHERE (:state IS NULL OR j.state = :state)
-    AND (:queue IS NULL OR j.queue = :queue)
-    AND (:task IS NULL OR j.task = :task)
-    AND (:task_start IS NULL OR substr(j.task, 1, length(:task_start)) = :task_start)
-    AND (:tag IS NULL OR :tag IN (SELECT value FROM json_each(j.tags)))
-    AND (:group IS NULL OR j.group_key = :group)
-    AND (:created_after IS NULL OR j.created_at >= :created_after)
-    AND (:created_before IS NULL OR j.created_at < :created_before)
+WHERE {matches}
 ORDER BY j.id DESC
+LIMIT :limit
 
 -- name: attempts
 SELECT * FROM {p}attempt WHERE job_id = :id ORDER BY token
