@@ -74,9 +74,11 @@ def jobs(**filters: Unpack[JobFilters]) -> Asked[Page]:
     asked = {
         "state": filters.get("state"),
         "queue": filters.get("queue_name"),
-        "created_after": time_text(wanted.created_after),
-        "created_before": time_text(wanted.created_before),
         **{name: filters.get(name) for name in ("task", "tag", "group", "q")},
+    }
+    asked |= {
+        name: time_text(requests.moment(name, filters.get(name)))
+        for name in ("created_after", "created_before")
     }
 
     def exchange() -> Exchange[Page]:
@@ -133,17 +135,20 @@ def logs(
     return Ask(operation=operation, exchange=exchange)
 
 
-def cancel(id: int, if_version: str | None = None) -> Asked[JobRecord]:
+def cancel(
+    id: int, if_version: str | None = None, reason: str = Reason.BY_USER
+) -> Asked[JobRecord]:
     """Cancel a waiting job, or ask a running one to stop; comes to the job as it stands then."""
     id = requests.job_id(id)
-    order = steer.cancel(id, Reason.BY_USER)
+    order = steer.cancel(id, requests.cancel_reason(reason))
+    body = None if reason == Reason.BY_USER else {"reason": reason}
     return Ask(
         operation=steered(Action.CANCEL, id, order, if_version),
         value=lambda results: found(id, results[1]),
         hint=lambda results: Hint(
             control=True, gates=_is_marked(results[1]), changes=_changes(results[1])
         ),
-        exchange=_steering(_job(id, "POST", "/cancel"), if_version),
+        exchange=_steering(_job(id, "POST", "/cancel", body=body), if_version),
     )
 
 
