@@ -19,6 +19,7 @@ VERBS = {
     "enqueue": "jobpipe.cli.verbs.enqueue:enqueue",
     "job": "jobpipe.cli.verbs.job:job",
     "queue": "jobpipe.cli.verbs.queue:queue",
+    "tenant": "jobpipe.cli.verbs.tenant:tenant",
     "task": "jobpipe.cli.verbs.task:task",
     "worker-list": "jobpipe.cli.verbs.worker:worker_list",
     "token": "jobpipe.cli.verbs.token:token",

@@ -33,6 +33,16 @@ def log_cursor(text: str | None) -> tuple[int, int] | None:
     return int(token), int(number)
 
 
+def tenant_cursor(text: str | None) -> tuple[str, str] | None:
+    """Return the tenant, by queue and name, that a cursor names; raises Problem."""
+    if text is None:
+        return None
+    queue, colon, name = text.partition(":")
+    if not colon:
+        raise _wrong()
+    return queue, name
+
+
 def _is_number(text: str) -> bool:
     return text.isascii() and text.isdigit() and len(text) < 20
 

@@ -21,6 +21,7 @@ class Action(StrEnum):
     PAUSE_QUEUE = "pause_queue"
     RESUME_QUEUE = "resume_queue"
     LIMIT_QUEUE = "limit_queue"
+    SET_WEIGHT = "set_weight"
 
 
 class Actor(Struct, frozen=True, gc=False):

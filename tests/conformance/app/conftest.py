@@ -23,6 +23,7 @@ OVER_HTTP = {
     "test_outcomes",
     "test_queues",
     "test_reports",
+    "test_tenants",
     "test_unique",
     "test_values",
 }

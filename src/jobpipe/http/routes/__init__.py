@@ -13,12 +13,14 @@ from jobpipe.http.routes import (
     pages,
     queues,
     steering,
+    tenants,
 )
 
 CALLS: tuple[Endpoint, ...] = (
     *jobs.ENDPOINTS,
     *steering.ENDPOINTS,
     *queues.ENDPOINTS,
+    *tenants.ENDPOINTS,
     *claims.ENDPOINTS,
     *overview.ENDPOINTS,
     *events.ENDPOINTS,

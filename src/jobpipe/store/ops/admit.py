@@ -13,6 +13,8 @@ from jobpipe.model.change import Change
 from jobpipe.model.state import State
 from jobpipe.store.ops.aside import come_back, not_aside
 from jobpipe.store.ops.claim import Queued, moved
+from jobpipe.store.ops.fair import fair
+from jobpipe.store.ops.flows import flows
 from jobpipe.store.ops.look import look_at
 from jobpipe.store.port import Mode, Op, Statement, operation
 
@@ -39,14 +41,17 @@ def admit() -> Op[Admitted | None]:
         return None
     noted = yield Statement("take_looks", {"limit": LOOKS_MAX})
     back = yield from come_back(LOOKS_MAX)
-    looked = yield from look_at({row["job_id"] for row in noted} | back)
-    ready = yield from not_aside([job for job in looked if job.state is State.BLOCKED])
-    free = [job.id for job in ready]
+    ids = {row["job_id"] for row in noted} | back
+    looked = yield from look_at(ids)
+    flowed = yield from flows(ids, looked)
+    ready = yield from not_aside(flowed.free)
+    turns = yield from fair(looked, ids.difference(job.id for job in looked), ready)
+    free = [job.id for job in turns.free]
     found = (yield Statement("admit", {"ids": free})) if free else []
     let_in = moved(found)
     return Admitted(
         tuple(let_in.queued),
-        tuple(let_in.ended),
+        (*flowed.ended, *let_in.ended),
         any(row["state"] == State.SCHEDULED for row in found),
-        LOOKS_MAX in (len(noted), len(back)),
+        flowed.more or turns.more or LOOKS_MAX in (len(noted), len(back)),
     )
