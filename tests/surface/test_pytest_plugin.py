@@ -2,12 +2,19 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
+from jobpipe.testing.kit import PLACES
+
 pytest_plugins = ["pytester"]
+
+ROOT = Path(__file__).parents[2]
+PAGE = ROOT.joinpath("docs", "testing.md").read_text(encoding="utf-8")
 
 SHOP = """
 from jobpipe import Jobpipe
@@ -19,6 +26,14 @@ jp = Jobpipe("postgresql://nobody@127.0.0.1:1/none")
 def ship(order: int) -> str:
     return f"order {order} is on its way"
 """
+
+
+@pytest.fixture
+def alone(pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> pytest.Pytester:
+    """A suite that loads this plugin alone: others take seconds to load."""
+    monkeypatch.setenv("PYTEST_DISABLE_PLUGIN_AUTOLOAD", "1")
+    monkeypatch.setenv("PYTEST_PLUGINS", "jobpipe.testing.plugin")
+    return pytester
 
 
 @pytest.fixture
@@ -50,7 +65,7 @@ def test_the_fixture_holds_the_application_of_the_ini_file(suite: pytest.Pyteste
     suite.runpytest_subprocess("-W", "error").assert_outcomes(passed=2)
 
 
-def test_the_mode_may_stand_in_the_ini_file(suite: pytest.Pytester) -> None:
+def test_the_mode_may_stand_in_the_ini_file(alone: pytest.Pytester, suite: pytest.Pytester) -> None:
     suite.makepyfile(
         """
         from shop import ship
@@ -65,10 +80,10 @@ def test_the_mode_may_stand_in_the_ini_file(suite: pytest.Pytester) -> None:
 
 
 def test_the_application_may_come_from_a_fixture_and_be_used_everywhere(
-    pytester: pytest.Pytester,
+    alone: pytest.Pytester,
 ) -> None:
-    pytester.makepyfile(shop=SHOP)
-    pytester.makeconftest(
+    alone.makepyfile(shop=SHOP)
+    alone.makeconftest(
         """
         import pytest
 
@@ -80,7 +95,7 @@ def test_the_application_may_come_from_a_fixture_and_be_used_everywhere(
             return jp
         """
     )
-    pytester.makepyfile(
+    alone.makepyfile(
         """
         import pytest
         from shop import ship
@@ -92,15 +107,15 @@ def test_the_application_may_come_from_a_fixture_and_be_used_everywhere(
             assert ship.enqueue(7).refresh().state == "queued"
         """
     )
-    result = pytester.runpytest_subprocess("-o", "pythonpath=.")
+    result = alone.runpytest_subprocess("-o", "pythonpath=.")
     result.assert_outcomes(passed=1)
 
 
 def test_without_an_application_the_fixture_says_how_to_name_it(
-    pytester: pytest.Pytester,
+    alone: pytest.Pytester,
 ) -> None:
-    pytester.makepyfile("def test_it(jobpipe):\n    jobpipe.drain()\n")
-    result = pytester.runpytest_subprocess()
+    alone.makepyfile("def test_it(jobpipe):\n    jobpipe.drain()\n")
+    result = alone.runpytest_subprocess()
     result.assert_outcomes(failed=1)
     result.stdout.fnmatch_lines(["*ConfigError: the test kit has no application*"])
 
@@ -114,3 +129,21 @@ def test_a_suite_that_does_not_use_it_loads_next_to_nothing() -> None:
         [sys.executable, "-c", program], capture_output=True, text=True, check=True, timeout=60
     )
     assert done.stdout.split() == ["jobpipe", "jobpipe.testing", "jobpipe.testing.plugin"]
+
+
+def test_the_tests_of_the_page_pass(alone: pytest.Pytester) -> None:
+    files = re.findall(r"^```\w+\n# (\S+)\n(.*?)^```$", PAGE, re.MULTILINE | re.DOTALL)
+    for name, text in files:
+        alone.path.joinpath(name).write_text(text, encoding="utf-8")
+    assert [name for name, _ in files] == [
+        "shop.py",
+        "pyproject.toml",
+        "test_shop.py",
+        "by_hand.py",
+    ]
+    alone.runpytest_subprocess("-W", "error").assert_outcomes(passed=7)
+
+
+def test_the_page_lists_every_place_that_may_fail() -> None:
+    listed = re.findall(r"^\| `([a-z_]+\.[a-z_]+)` \|", PAGE, re.MULTILINE)
+    assert tuple(listed) == PLACES

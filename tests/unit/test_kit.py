@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import sqlite3
 from collections.abc import AsyncIterator, Iterator
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
@@ -342,6 +343,27 @@ def test_a_worker_inside_the_program_follows_the_clock(kit: Kit) -> None:
         assert job.result(timeout=10) == 2
 
 
+def test_transactions_of_jobs_work(kit: Kit) -> None:
+    @jp.task(name="in_transaction", max_attempts=1)
+    def in_transaction(fails: bool) -> None:
+        with current_job().transaction() as connection:
+            connection.execute("CREATE TABLE IF NOT EXISTS told (n INTEGER)")
+            if fails:
+                raise ValueError("undone")
+
+    kit.failures = "keep"
+    ids = [in_transaction.enqueue(fails).id for fails in (False, True)]
+    kit.drain()
+    assert [jp.job(id).state for id in ids] == [State.SUCCEEDED, State.FAILED]
+
+
+def test_a_connection_of_the_callers_is_left_out_of_account(kit: Kit) -> None:
+    with sqlite3.connect(":memory:") as connection:
+        job = add.using(on=connection).enqueue(1)
+    connection.close()
+    assert kit.run(job) == 2
+
+
 def test_several_jobs_may_run_at_once() -> None:
     @jp.task(name="waits_for_another")
     def waits_for_another() -> int:
@@ -354,9 +376,14 @@ def test_several_jobs_may_run_at_once() -> None:
 @pytest.mark.parametrize(
     "option, wrong", [("mode", "eager"), ("failures", "ignore")], ids=["mode", "failures"]
 )
-def test_what_is_neither_is_refused(option: str, wrong: Any) -> None:
+def test_what_there_is_not_is_refused(option: str, wrong: Any) -> None:
     with pytest.raises(InvalidArguments, match=f"option {option}='{wrong}' is refused"):
         Kit(**{option: wrong})
+
+
+def test_a_place_that_there_is_not_is_refused(kit: Kit) -> None:
+    with pytest.raises(InvalidArguments, match=r"allowed: enqueue\.before or enqueue\.after or"):
+        kit.fail_at("enqueue.befor")
 
 
 def test_the_store_may_be_taken_away_before_a_job_is_stored(kit: Kit) -> None:
@@ -379,12 +406,14 @@ def test_the_store_may_be_taken_away_after_a_job_is_stored(kit: Kit) -> None:
     assert len(kit.assert_enqueued(add, count=2)) == 2
 
 
-def test_a_worker_that_fails_before_an_outcome_is_stored_loses_nothing(
-    kit: Kit, caplog: pytest.LogCaptureFixture
+@pytest.mark.parametrize("place", ["claim.taken", "finish.before"])
+def test_a_worker_that_fails_loses_nothing(
+    kit: Kit, caplog: pytest.LogCaptureFixture, place: str
 ) -> None:
-    kit.fail_at("finish.before")
-    assert kit.run(add.enqueue(1)) == 2
-    assert "FailpointError: finish.before" in caplog.text
+    kit.fail_at(place)
+    job = flaky.using(run_after=timedelta(hours=1)).enqueue(1)
+    assert kit.run(job) == 2
+    assert f"FailpointError: {place}" in caplog.text
 
 
 def test_leases_follow_the_clock() -> None:

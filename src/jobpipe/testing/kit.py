@@ -29,6 +29,9 @@ Mode = Literal["manual", "inline"]
 Failures = Literal["raise", "keep"]
 MODES, FAILURES = ("manual", "inline"), ("raise", "keep")
 
+PLACES = ("enqueue.before", "enqueue.after", "claim.taken", "finish.before")
+"""Where a test may let something fail; a store in memory would not outlive a failure within it."""
+
 MEMORY_URL = "sqlite:///:memory:"
 
 
@@ -239,12 +242,13 @@ class Kit:
 
     # Making things fail
 
-    def fail_at(self, name: str, passage: int = 1) -> None:
-        """Raise an error where the code passes that place; docs/testing.md lists the places.
+    def fail_at(self, place: str, passage: int = 1) -> None:
+        """Raise an error at one of ``PLACES``, which docs/testing.md explains.
 
-        ``passage`` says the how manieth time, 0 every time.
+        ``passage`` says the how manieth time that the code comes by, 0 every time.
         """
-        self._failpoints.append(f"{name}=raise" + (f"@{passage}" if passage else ""))
+        place = _one_of("place", place, PLACES)
+        self._failpoints.append(f"{place}=raise" + (f"@{passage}" if passage else ""))
         failpoint.arm(",".join(self._failpoints))
 
 
