@@ -29,12 +29,18 @@ CROSS JOIN LATERAL (
 WHERE h.key = ANY (CAST(:keys AS text[])) AND h.holds
 
 -- name: free_held_keys
--- A row that was taken anew meanwhile is another one. Locked in one order.
+-- Judged again, since a job may have been re-run meanwhile: its row is another one then, or its
+-- state. Locked in one order.
 WITH over AS MATERIALIZED (
-    SELECT job_id FROM {p}held_key
-    WHERE job_id = ANY (CAST(:ids AS bigint[])) AND holds
-    ORDER BY job_id
-    FOR UPDATE
+    SELECT h.job_id
+    FROM {p}held_key AS h
+    CROSS JOIN LATERAL (
+        SELECT finished_at FROM {p}job WHERE id = h.job_id LIMIT 1
+    ) AS j
+    WHERE h.job_id = ANY (CAST(:ids AS bigint[])) AND h.holds
+        AND CASE WHEN h.until IS NULL THEN j.finished_at IS NOT NULL ELSE h.until <= :now END
+    ORDER BY h.job_id
+    FOR UPDATE OF h
 )
 UPDATE {p}held_key AS h SET holds = false
 FROM over WHERE h.job_id = over.job_id
