@@ -316,6 +316,18 @@ def test_cancel_rerun_delete(client: TestClient, app: Jobpipe) -> None:
     assert client.get(path).status_code == 404
 
 
+def test_a_cancel_may_say_why(client: TestClient) -> None:
+    job = posted(client, task="add", args=[1])
+    path = f"{JOBS}/{job['id']}/cancel"
+    for wrong in ({"reason": "by_flow"}, {"reason": None}, {"why": "by_deploy"}):
+        answer = client.post(path, json=wrong)
+        assert (answer.status_code, answer.json()["code"]) == (422, "invalid_body"), wrong
+    cancelled = client.post(path, json={"reason": "by_deploy"}).json()
+    assert (cancelled["state"], cancelled["reason"]) == ("cancelled", "by_deploy")
+    other = posted(client, task="add", args=[1])
+    assert client.post(f"{JOBS}/{other['id']}/cancel", json={}).json()["reason"] == "by_user"
+
+
 def test_who_knows_a_version_hears_of_another_one_only(client: TestClient) -> None:
     job = posted(client, task="add", args=[1])
     path = f"{JOBS}/{job['id']}"

@@ -13,6 +13,7 @@ from jobpipe.errors import InvalidArguments, JobNotFound
 from jobpipe.model.audit import AuditRecord
 from jobpipe.model.job import MAX_PRIORITY, MIN_PRIORITY
 from jobpipe.model.report import LogRecord
+from jobpipe.model.state import Reason
 from jobpipe.store.ops import audit, report
 from jobpipe.store.ops.steer import Patch
 from jobpipe.store.port import Operation
@@ -23,6 +24,9 @@ from jobpipe.tasks.remote import RemoteTask
 from jobpipe.tasks.signature import Signature
 from jobpipe.tasks.spec import QUEUE_ALLOWED, is_queue, is_whole
 from jobpipe.tasks.task import Call
+
+CANCEL_REASONS = (Reason.BY_USER, Reason.BY_DEPLOY)
+"""What people may give as the reason of a cancel."""
 
 ONLY_BY_PLACE = (Parameter.POSITIONAL_ONLY, Parameter.VAR_POSITIONAL)
 BY_PLACE = (*ONLY_BY_PLACE, Parameter.POSITIONAL_OR_KEYWORD)
@@ -128,6 +132,14 @@ def moment(option: str, value: object) -> int | None:
     if not isinstance(value, datetime) or value.utcoffset() is None:
         raise refusal(option, value, "a datetime with a tzinfo")
     return micros(value)
+
+
+def cancel_reason(reason: object) -> Reason:
+    """Return why somebody cancels a job; raises InvalidArguments."""
+    for each in CANCEL_REASONS:
+        if reason == each:
+            return each
+    raise refusal("reason", reason, " or ".join(CANCEL_REASONS))
 
 
 def read_audit(before: int | None, limit: int, job_id: int | None) -> Operation[list[AuditRecord]]:

@@ -76,6 +76,8 @@ class Endpoint:
     """A Struct whose fields are the parameters after the question mark."""
     body: type | None = None
     """A Struct, the JSON object of the body."""
+    is_body_optional: bool = False
+    """Nothing need be said in it."""
     body_max: int | Callable[[Jobpipe], int] = BODY_MAX
     """Most bytes of the body, known before it is read."""
     headers: Mapping[str, str] = field(default_factory=dict)

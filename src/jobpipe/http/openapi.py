@@ -99,7 +99,7 @@ def _operation(
     if endpoint.body is not None:
         schema = schema_of[str(endpoint.body)]
         operation["requestBody"] = {
-            "required": True,
+            "required": not endpoint.is_body_optional,
             "content": {"application/json": {"schema": schema}},
         }
     return operation

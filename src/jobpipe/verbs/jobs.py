@@ -13,6 +13,7 @@ from jobpipe.app.outcomes import value_of
 from jobpipe.app.views import JobView, job_view
 from jobpipe.model.job import AttemptRecord, JobRecord
 from jobpipe.model.report import LogRecord
+from jobpipe.model.state import Reason
 from jobpipe.store.ops.read import Page
 from jobpipe.tasks.job import Job
 from jobpipe.verbs.asking import Asking
@@ -109,16 +110,21 @@ class StoredJobs(Asking):
         """Return a page of a job's log like ``logs``."""
         return await self._aask(asks.logs(id, after, limit, token))
 
-    def cancel(self, id: int, if_version: str | None = None) -> JobRecord:
+    def cancel(
+        self, id: int, if_version: str | None = None, *, reason: str = Reason.BY_USER
+    ) -> JobRecord:
         """Cancel a waiting job, or ask a running one to stop; returns it as it stands then.
 
-        Raises PreconditionFailed when ``if_version`` is no longer its version.
+        ``reason`` is ``by_user`` or ``by_deploy``: by which it is found later. Raises
+        PreconditionFailed when ``if_version`` is no longer its version.
         """
-        return self._ask(asks.cancel(id, if_version))
+        return self._ask(asks.cancel(id, if_version, reason))
 
-    async def acancel(self, id: int, if_version: str | None = None) -> JobRecord:
+    async def acancel(
+        self, id: int, if_version: str | None = None, *, reason: str = Reason.BY_USER
+    ) -> JobRecord:
         """Cancel a job like ``cancel``."""
-        return await self._aask(asks.cancel(id, if_version))
+        return await self._aask(asks.cancel(id, if_version, reason))
 
     def rerun(self, id: int, if_version: str | None = None) -> JobRecord:
         """Run an ended job once more; returns it as it stands then.

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
+import threading
 import time
 from datetime import timedelta
 
 import pytest
 
 from jobpipe import Cancel, Fail, Jobpipe, Reason, Retry, Snooze, State, current_job
-from jobpipe.errors import JobCancelled, JobFailed, WaitTimeout
-from tests.conformance.app.site import Site
+from jobpipe.errors import InvalidArguments, JobCancelled, JobFailed, WaitTimeout
+from tests.conformance.app.site import ENOUGH_SECONDS, Site
 from tests.conformance.clock import MINUTE, SECOND
 
 
@@ -204,6 +206,36 @@ def test_a_job_that_expired_before_it_started_is_not_run(site: Site, jp: Jobpipe
     ]
     assert {site.seen(job).reason for job in jobs[:2]} == {Reason.EXPIRED}
     assert [site.seen(job).attempt for job in jobs] == [0, 0, 1]
+
+
+def test_a_cancel_says_why_and_a_re_run_forgets_it(site: Site, jp: Jobpipe) -> None:
+    started = threading.Event()
+
+    @jp.task
+    async def waits(seconds: float) -> str:
+        started.set()
+        await asyncio.sleep(seconds)
+        return "done"
+
+    later = site.enqueue(waits.using(run_after=timedelta(hours=1)), 0)
+    assert site.do(jp, "cancel", later.id, reason="by_deploy").reason is Reason.BY_DEPLOY
+    with site.running(jp):
+        running = site.enqueue(waits, ENOUGH_SECONDS)
+        assert started.wait(ENOUGH_SECONDS)
+        site.do(jp, "cancel", running.id, reason="by_deploy")
+        with pytest.raises(JobCancelled, match="by_deploy"):
+            site.result(running)
+    assert site.seen(running).reason is Reason.BY_DEPLOY
+    site.do(jp, "rerun", later.id)
+    site.drain(jp)
+    assert site.result(later) == "done"
+    other = site.enqueue(waits, 0)
+    for wrong in ("by_flow", "", "BY_USER", None, 7):
+        with pytest.raises(
+            InvalidArguments, match=r"option reason=.*allowed: by_user or by_deploy"
+        ):
+            site.do(jp, "cancel", other.id, reason=wrong)
+    assert site.do(jp, "cancel", other.id).reason is Reason.BY_USER
 
 
 def test_an_unknown_task_is_parked_until_somebody_knows_it(site: Site) -> None:

@@ -27,15 +27,21 @@ T = TypeVar("T")
 
 @click.command("cancel", cls=Verb)
 @click.argument("ids", metavar="ID...", type=job_id, nargs=-1, required=True)
+@click.option(
+    "--reason",
+    type=click.Choice(["by_user", "by_deploy"]),
+    default="by_user",
+    help="What to find them by later: by_deploy are those that are to run on other code.",
+)
 @setting_flags(*STORE)
 @pass_choices
-def cancel_jobs(choices: Choices, ids: Sequence[int]) -> int:
+def cancel_jobs(choices: Choices, ids: Sequence[int], reason: str) -> int:
     """Cancel jobs that wait, and ask running ones to stop.
 
     A running job hears of it when its worker next looks (twice a second); `jobpipe job show ID`
     tells what came of it.
     """
-    return _steer(choices, ids, lambda application, id: application.cancel(id))
+    return _steer(choices, ids, lambda application, id: application.cancel(id, reason=reason))
 
 
 @click.command("rerun", cls=Verb)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import datetime
+from typing import Literal
 
 from msgspec import Struct
 
@@ -39,8 +40,16 @@ async def change(call: Call) -> Answer:
     return with_tag(job_view(record))
 
 
+class CancelBody(Struct, kw_only=True, forbid_unknown_fields=True):
+    """Why a job is cancelled; the body may be left out."""
+
+    reason: Literal["by_user", "by_deploy"] = "by_user"
+
+
 async def cancel(call: Call) -> Answer:
-    return with_tag(job_view(await call.app.acancel(call.path["id"], wanted_version(call))))
+    wanted: CancelBody = call.body
+    record = await call.app.acancel(call.path["id"], wanted_version(call), reason=wanted.reason)
+    return with_tag(job_view(record))
 
 
 async def rerun(call: Call) -> Answer:
@@ -70,6 +79,8 @@ ENDPOINTS = (
         role=Role.OPERATOR,
         handle=cancel,
         summary="Cancel a job that waits, or ask one that runs to stop",
+        body=CancelBody,
+        is_body_optional=True,
         headers=IF_MATCH,
         answer=JobView,
         errors=REFUSALS,

@@ -103,7 +103,9 @@ WITH given AS MATERIALIZED (
 back AS (
     UPDATE {p}job AS j
     SET state = CASE WHEN cancel_requested_at IS NULL THEN 'queued' ELSE 'cancelled' END,
-        reason = CASE WHEN cancel_requested_at IS NOT NULL THEN 'by_user' END,
+        reason = CASE
+            WHEN cancel_requested_at IS NOT NULL THEN coalesce(cancel_reason, 'by_user')
+        END,
         shelf = CASE WHEN cancel_requested_at IS NOT NULL THEN 'cancelled' END,
         finished_at = CASE WHEN cancel_requested_at IS NOT NULL THEN :now END,
         rank = CASE WHEN cancel_requested_at IS NULL THEN given.rank END,

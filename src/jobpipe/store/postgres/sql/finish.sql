@@ -22,7 +22,9 @@ WITH ended AS MATERIALIZED (
 done AS (
     UPDATE {p}job AS j
     SET state = ended.state,
-        reason = ended.reason,
+        reason = CASE ended.reason
+            WHEN 'by_user' THEN coalesce(j.cancel_reason, 'by_user') ELSE ended.reason
+        END,
         shelf = CASE
             WHEN ended.state IN ('failed', 'cancelled', 'parked') THEN ended.state
         END,

@@ -5,7 +5,10 @@ FROM {p}job WHERE id = CAST(:id AS bigint) FOR UPDATE
 -- name: cancel_waiting
 WITH cancelled AS (
     UPDATE {p}job
-    SET state = 'cancelled', reason = CAST(:reason AS text), shelf = 'cancelled',
+    SET state = 'cancelled', shelf = 'cancelled',
+        reason = CASE CAST(:reason AS text)
+            WHEN 'by_user' THEN coalesce(cancel_reason, 'by_user') ELSE CAST(:reason AS text)
+        END,
         finished_at = :now, rank = NULL, due_at = NULL, waiting_key = NULL,
         cancel_requested_at = coalesce(cancel_requested_at, :now)
     WHERE id = CAST(:id AS bigint)
@@ -18,7 +21,11 @@ SELECT id FROM cancelled
 
 -- name: request_cancel
 WITH asked AS (
-    UPDATE {p}job SET cancel_requested_at = coalesce(cancel_requested_at, :now)
+    UPDATE {p}job
+    SET cancel_reason = CASE
+            WHEN cancel_requested_at IS NULL THEN CAST(:reason AS text) ELSE cancel_reason
+        END,
+        cancel_requested_at = coalesce(cancel_requested_at, :now)
     WHERE id = CAST(:id AS bigint)
     RETURNING id, token, worker_id
 ),
@@ -63,7 +70,8 @@ UPDATE {p}job
 SET state = CASE WHEN marks & 1 <> 0 THEN 'blocked' ELSE 'queued' END, reason = NULL,
     shelf = CASE WHEN marks & 1 <> 0 THEN 'blocked' END, attempt = 0, losses = 0, reruns = reruns + 1,
     result = NULL, error = NULL, started_at = NULL, finished_at = NULL,
-    cancel_requested_at = NULL, run_at = :now, queued_at = :now, worker_id = NULL, suspect = NULL,
+    cancel_requested_at = NULL, cancel_reason = NULL, run_at = :now, queued_at = :now,
+    worker_id = NULL, suspect = NULL,
     expires_at = :now + (expires_at - CASE reruns WHEN 0 THEN created_at ELSE run_at END),
     rank = CASE WHEN marks & 1 <> 0 THEN NULL ELSE nextval('{p}rank') END
 WHERE id = CAST(:id AS bigint)

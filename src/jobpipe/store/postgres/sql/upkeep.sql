@@ -23,7 +23,7 @@ moved AS (
             ELSE 'queued'
         END,
         reason = CASE
-            WHEN cancel_requested_at IS NOT NULL THEN 'by_user'
+            WHEN cancel_requested_at IS NOT NULL THEN coalesce(cancel_reason, 'by_user')
             WHEN expires_at <= :now THEN 'expired'
         END,
         shelf = CASE
@@ -111,7 +111,9 @@ back AS (
             WHEN marks & 1 <> 0 THEN 'blocked'
             ELSE 'queued'
         END,
-        reason = CASE WHEN cancel_requested_at IS NOT NULL THEN 'by_user' END,
+        reason = CASE
+            WHEN cancel_requested_at IS NOT NULL THEN coalesce(cancel_reason, 'by_user')
+        END,
         shelf = CASE
             WHEN cancel_requested_at IS NOT NULL THEN 'cancelled'
             WHEN marks & 1 <> 0 THEN 'blocked'

@@ -82,7 +82,7 @@ DELETE FROM {p}cancel_request
 WHERE (job_id, token) IN (SELECT value ->> 0, value ->> 1 FROM json_each(:rows));
 UPDATE {p}job
 SET state = iif(cancel_requested_at IS NULL, 'queued', 'cancelled'),
-    reason = iif(cancel_requested_at IS NULL, NULL, 'by_user'),
+    reason = iif(cancel_requested_at IS NULL, NULL, coalesce(cancel_reason, 'by_user')),
     shelf = iif(cancel_requested_at IS NULL, NULL, 'cancelled'),
     finished_at = iif(cancel_requested_at IS NULL, NULL, :now),
     rank = iif(cancel_requested_at IS NULL, given.rank, NULL),

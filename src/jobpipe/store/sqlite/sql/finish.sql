@@ -26,7 +26,9 @@ INSERT INTO {p}attempt (
     job_id, token, number, outcome, reason, worker, host, pid, started_at, finished_at, error
 )
 SELECT
-    j.id, j.token, j.attempt, e.value ->> 4, e.value ->> 3, w.name, w.host, w.pid,
+    j.id, j.token, j.attempt, e.value ->> 4,
+    iif(e.value ->> 3 = 'by_user', coalesce(j.cancel_reason, 'by_user'), e.value ->> 3),
+    w.name, w.host, w.pid,
     :now - (e.value ->> 10) - (e.value ->> 9), :now - (e.value ->> 10), e.value ->> 6
 FROM json_each(:rows) AS e
 CROSS JOIN {p}job AS j ON j.id = e.value ->> 0
@@ -52,7 +54,7 @@ FROM (
 WHERE {p}job.id = e.id AND {p}job.token = 1 AND {p}job.state = 'running';
 UPDATE {p}job
 SET state = e.state,
-    reason = e.reason,
+    reason = iif(e.reason = 'by_user', coalesce(cancel_reason, 'by_user'), e.reason),
     shelf = iif(e.state IN ('failed', 'cancelled', 'parked'), e.state, NULL),
     due_at = iif(
         e.state IN ('retrying', 'scheduled'),

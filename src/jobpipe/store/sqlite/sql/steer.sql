@@ -4,7 +4,8 @@ SELECT id, state, token, worker_id, attempt, queue, unique_key FROM {p}job WHERE
 -- name: cancel_waiting
 INSERT INTO {p}tally (queue, state, n) SELECT queue, 'cancelled', 1 FROM {p}job WHERE id = :id;
 UPDATE {p}job
-SET state = 'cancelled', reason = :reason, shelf = 'cancelled', finished_at = :now,
+SET state = 'cancelled', shelf = 'cancelled', finished_at = :now,
+    reason = iif(:reason = 'by_user', coalesce(cancel_reason, :reason), :reason),
     rank = NULL, due_at = NULL, waiting_key = NULL,
     cancel_requested_at = coalesce(cancel_requested_at, :now)
 WHERE id = :id
@@ -14,7 +15,9 @@ RETURNING id
 INSERT INTO {p}cancel_request (job_id, token, worker_id)
 SELECT id, token, worker_id FROM {p}job WHERE id = :id
 ON CONFLICT (job_id) DO UPDATE SET token = excluded.token, worker_id = excluded.worker_id;
-UPDATE {p}job SET cancel_requested_at = coalesce(cancel_requested_at, :now)
+UPDATE {p}job
+SET cancel_reason = iif(cancel_requested_at IS NULL, :reason, cancel_reason),
+    cancel_requested_at = coalesce(cancel_requested_at, :now)
 WHERE id = :id RETURNING id
 
 -- name: rerun
@@ -40,7 +43,8 @@ UPDATE {p}job
 SET state = iif(marks & 1, 'blocked', 'queued'), reason = NULL,
     shelf = iif(marks & 1, 'blocked', NULL), attempt = 0, losses = 0, reruns = reruns + 1,
     result = NULL, error = NULL, started_at = NULL, finished_at = NULL,
-    cancel_requested_at = NULL, run_at = :now, queued_at = :now, worker_id = NULL, suspect = NULL,
+    cancel_requested_at = NULL, cancel_reason = NULL, run_at = :now, queued_at = :now,
+    worker_id = NULL, suspect = NULL,
     expires_at = :now + (expires_at - iif(reruns = 0, created_at, run_at)),
     rank = iif(marks & 1, NULL, (SELECT seq FROM sqlite_sequence WHERE name = '{p}job'))
 WHERE id = :id

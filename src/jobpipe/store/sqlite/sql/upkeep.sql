@@ -22,7 +22,7 @@ SET state = CASE
         ELSE 'queued'
     END,
     reason = CASE
-        WHEN cancel_requested_at IS NOT NULL THEN 'by_user'
+        WHEN cancel_requested_at IS NOT NULL THEN coalesce(cancel_reason, 'by_user')
         WHEN expires_at <= :now THEN 'expired'
     END,
     shelf = CASE
@@ -101,7 +101,7 @@ SET state = CASE
         WHEN marks & 1 THEN 'blocked'
         ELSE 'queued'
     END,
-    reason = iif(cancel_requested_at IS NULL, NULL, 'by_user'),
+    reason = iif(cancel_requested_at IS NULL, NULL, coalesce(cancel_reason, 'by_user')),
     shelf = CASE
         WHEN cancel_requested_at IS NOT NULL THEN 'cancelled'
         WHEN marks & 1 THEN 'blocked'
