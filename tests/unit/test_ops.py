@@ -249,7 +249,7 @@ def test_a_delete_asks_for_no_more_than_the_state_allows() -> None:
     script = Script(lock_job=[{"state": "parked"}])
     assert run(steer.delete_job(1), script) is State.PARKED
     assert script.names == ["lock_job"]
-    script = Script(lock_job=[{"state": "cancelled"}], prune=[])
+    script = Script(lock_job=[{"state": "cancelled"}], kept_by_flows=[], prune=[], forget_nodes=[])
     assert run(steer.delete_job(1), script) is State.CANCELLED
     assert script.asked[1].params == {"ids": [1]}
 
@@ -307,7 +307,7 @@ def test_a_log_is_read_from_a_line_on(
 
 def test_a_prune_step_deletes_what_is_old_enough_and_notes_where_it_stopped() -> None:
     def row(id: int, state: str, finished: int | None, needed: bool = False) -> dict[str, Any]:
-        facts = {"state": state, "finished_at": finished, "needed": needed}
+        facts = {"state": state, "finished_at": finished, "needed": needed, "marks": None}
         return {"id": id, "created_at": 0, "now": 100, **facts}
 
     rows = [
@@ -331,7 +331,7 @@ def test_a_prune_step_deletes_no_more_jobs_than_their_logs_allow(
     reached: int, ids: list[int]
 ) -> None:
     row = {"state": "succeeded", "created_at": 0, "finished_at": 0, "now": 100, "needed": False}
-    rows = [{**row, "id": id} for id in (7, 8, 9)]
+    rows = [{**row, "id": id, "marks": None} for id in (7, 8, 9)]
     answers = {"old_jobs": rows, "prune": [{"id": id} for id in ids], "note_position": []}
     script = Script(**answers, log_reach=[{"reached": reached}])
     pruned = run(upkeep.prune(0, 10, {State.SUCCEEDED: 50}), script)

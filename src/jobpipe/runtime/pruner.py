@@ -9,6 +9,7 @@ from jobpipe.model.state import State
 from jobpipe.policy.duration import MAX_SPAN_US, UNITS_US
 from jobpipe.policy.retention import Retention
 from jobpipe.store.ops import audit, upkeep
+from jobpipe.store.ops.forget import prune_empty_flows
 from jobpipe.store.port import AsyncStore
 
 PRUNE_EVERY_SECONDS = 60.0
@@ -38,14 +39,15 @@ class Pruner:
             position = await self._walk(position)
             while position:
                 position = await self._walk(position)
-            await self._prune_workers(every_us)
+            await self._prune_others(every_us)
             while await self._store.run(audit.prune_audit(AUDIT_KEEP_US, STEP)) == STEP:
                 pass
 
-    async def _prune_workers(self, least_us: int) -> None:
+    async def _prune_others(self, least_us: int) -> None:
         ages = [MAX_SPAN_US if span is None else span for span in self._keep_us.values()]
         longest, shortest = max(ages), min(ages)
         await self._store.run(upkeep.prune_workers(max(longest, least_us), max(shortest, least_us)))
+        await self._store.run(prune_empty_flows(max(shortest, least_us)))
 
     async def _walk(self, position: int) -> int:
         pruned = await self._store.run(upkeep.prune(position, STEP, self._keep_us))

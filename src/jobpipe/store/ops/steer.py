@@ -10,6 +10,7 @@ from jobpipe.model.job import JobRecord, Lane
 from jobpipe.model.state import FINAL, WAITING, Reason, State
 from jobpipe.store.ops import read, unique
 from jobpipe.store.ops.claim import Queued, queued
+from jobpipe.store.ops.forget import forget, kept_by_flows
 from jobpipe.store.ops.read import TIMED, QueueRecord
 from jobpipe.store.port import Batch, Mode, Op, Row, Statement, operation
 
@@ -154,7 +155,13 @@ def delete_job(id: int) -> Op[State | None]:
         return None
     state = State(found[0]["state"])
     if state in FINAL:
+        if (yield from kept_by_flows([id])):
+            raise InvalidTransition(
+                f"job {id} belongs to a flow that has not ended",
+                help="Wait for the end of the flow, or cancel it.",
+            )
         yield Statement("prune", {"ids": [id]})
+        yield from forget([id])
     return state
 
 

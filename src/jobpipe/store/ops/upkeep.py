@@ -10,6 +10,7 @@ from jobpipe.model.change import Change
 from jobpipe.model.state import FINAL, State
 from jobpipe.model.takes import Takes
 from jobpipe.store.ops.claim import Moved, moved
+from jobpipe.store.ops.forget import forget
 from jobpipe.store.port import Batch, Mode, Op, Row, Statement, operation
 
 PRUNE_LINES = 20_000
@@ -71,7 +72,7 @@ def prune(after: int, limit: int, keep_us: Mapping[State, int | None]) -> Op[Pru
     """Look at ``limit`` jobs beyond the id ``after`` and delete those kept long enough.
 
     ``keep_us`` says how long a job in each final state is kept; None keeps it for ever. Whoever
-    holds a key for a time is kept that long.
+    holds a key for a time is kept that long, the jobs of a flow until it has ended.
     """
     slice_ = yield Statement("old_jobs", {"after": after, "limit": limit})
     old = []
@@ -80,7 +81,9 @@ def prune(after: int, limit: int, keep_us: Mapping[State, int | None]) -> Op[Pru
         if keep is not None and row["finished_at"] <= row["now"] - keep and not row["needed"]:
             old.append(row["id"])
     fitting = (yield from _fitting(old)) if old else []
-    deleted = (yield Statement("prune", {"ids": fitting})) if fitting else []
+    found = (yield Statement("prune", {"ids": fitting})) if fitting else []
+    deleted = {row["id"] for row in found}
+    yield from forget([row["id"] for row in slice_ if row["id"] in deleted and row["marks"]])
     spans = [keep for keep in keep_us.values() if keep is not None]
     at_end = len(slice_) < limit or not spans or _too_young(slice_[-1], min(spans))
     position = 0 if at_end else slice_[-1]["id"]

@@ -23,6 +23,7 @@ CREATE TABLE {p}flow (
     CHECK ((finished_at IS NULL) = (state = 'running'))
 ) WITH (fillfactor = 50);
 CREATE INDEX flow_due ON {p}flow (due_at) WHERE due_at IS NOT NULL;
+CREATE INDEX flow_empty ON {p}flow (finished_at) WHERE total = 0;
 
 -- One row a job or flow that has to do with others; flow_id is null for a flow on its own. settled
 -- is how it ended, once that has been counted; waits is how many nodes it still comes after.

@@ -301,3 +301,10 @@ DELETE FROM {p}flow AS f
 WHERE f.id = ANY (CAST(:ids AS bigint[])) AND f.state <> 'running'
     AND NOT EXISTS (SELECT 1 FROM {p}member AS m WHERE m.flow_id = f.id)
 RETURNING f.id
+
+-- name: prune_empty_flows
+-- Nothing else leads to a flow without nodes.
+DELETE FROM {p}flow AS f
+WHERE f.total = 0 AND f.finished_at < :now - CAST(:age_us AS bigint)
+    AND NOT EXISTS (SELECT 1 FROM {p}member AS m WHERE m.flow_id = f.id)
+RETURNING f.id

@@ -240,3 +240,10 @@ DELETE FROM {p}flow
 WHERE id IN (SELECT value FROM json_each(:ids)) AND state <> 'running'
     AND NOT EXISTS (SELECT 1 FROM {p}member WHERE flow_id = {p}flow.id)
 RETURNING id
+
+-- name: prune_empty_flows
+-- Nothing else leads to a flow without nodes.
+DELETE FROM {p}flow
+WHERE total = 0 AND finished_at < :now - :age_us
+    AND NOT EXISTS (SELECT 1 FROM {p}member WHERE flow_id = {p}flow.id)
+RETURNING id

@@ -127,9 +127,12 @@ UPDATE {p}duty SET position = :position WHERE name = :name RETURNING position
 
 -- name: old_jobs
 SELECT
-    j.id, j.state, j.created_at, j.finished_at, :now AS now,
+    j.id, j.state, j.created_at, j.finished_at, j.marks, :now AS now,
     j.unique_key IS NOT NULL AND EXISTS (
         SELECT 1 FROM {p}held_key AS h WHERE h.job_id = j.id AND h.holds AND h.until > :now
+    ) OR j.marks IS NOT NULL AND EXISTS (
+        SELECT 1 FROM {p}member AS m JOIN {p}flow AS f ON f.id = m.flow_id
+        WHERE m.node_id = j.id AND f.state = 'running'
     ) AS needed
 FROM {p}job AS j WHERE j.id > :after ORDER BY j.id LIMIT :limit
 
