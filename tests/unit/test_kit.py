@@ -283,7 +283,7 @@ def test_one_job_is_run_to_its_end(kit: Kit) -> None:
 
 def test_a_job_whose_time_never_comes_is_not_run(kit: Kit) -> None:
     jp.pause_queue("default")
-    with pytest.raises(WaitTimeout):
+    with pytest.raises(WaitTimeout, match=r"job 1 is queued, .*: The queue default is paused"):
         kit.run(add.enqueue(1))
 
 

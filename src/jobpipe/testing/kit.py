@@ -4,18 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
-from datetime import timedelta
-from typing import TYPE_CHECKING, Any, Literal, Self, TypeVar
+from typing import TYPE_CHECKING, Any, Literal, Self, TypeVar, Unpack
 
 from jobpipe import failpoint
 from jobpipe.config.settings import Settings
 from jobpipe.delivery.hub import Hint, Hub
-from jobpipe.errors import ConfigError, JobFailed
+from jobpipe.errors import ConfigError, JobFailed, WaitTimeout
 from jobpipe.model.state import FINAL, State
 from jobpipe.tasks.options import refusal
 from jobpipe.testing.access import TestAccess
 from jobpipe.testing.clock import VirtualClock
-from jobpipe.testing.matching import Arguments, Wanted, listed
+from jobpipe.testing.matching import Wanted, Wishes, listed
 from jobpipe.testing.rounds import Rounds, all_jobs
 
 if TYPE_CHECKING:
@@ -121,20 +120,10 @@ class Kit:
     # What was enqueued
 
     def enqueued(
-        self,
-        task: DeclaredTask | str | None = None,
-        *,
-        args: Arguments | None = None,
-        queue: str | None = None,
-        state: State | str | None = None,
-        within: timedelta | None = None,
+        self, task: DeclaredTask | str | None = None, **wishes: Unpack[Wishes]
     ) -> list[Job[Any]]:
-        """Return what was enqueued in this test, whatever became of it, in order.
-
-        ``args`` is all arguments by position (``(1, 2)``) or some by name (``{"a": 1}``), of one
-        ``task``; ``within`` bounds the time from now to the earliest start.
-        """
-        wanted = self._wanted(task, args, queue, state, within)
+        """Return what was enqueued in this test, whatever became of it, in order."""
+        wanted = self._wanted(task, wishes)
         now = self.clock.micros
         jobs = all_jobs(self.app)
         return [job for job in jobs if job.record is not None and wanted.fits(job.record, now)]
@@ -143,35 +132,24 @@ class Kit:
         self,
         task: DeclaredTask | str | None = None,
         *,
-        args: Arguments | None = None,
-        queue: str | None = None,
-        state: State | str | None = None,
-        within: timedelta | None = None,
         count: int | None = None,
+        **wishes: Unpack[Wishes],
     ) -> list[Job[Any]]:
         """Return like ``enqueued``; raises AssertionError when there is none, or not ``count``."""
-        jobs = self.enqueued(task, args=args, queue=queue, state=state, within=within)
+        jobs = self.enqueued(task, **wishes)
         if len(jobs) == count or (jobs and count is None):
             return jobs
-        wanted = self._wanted(task, args, queue, state, within)
         expected = "at least one job" if count is None else f"{count} jobs"
         raise AssertionError(
-            f"expected {expected} {wanted}, found {len(jobs)}; the jobs there are:\n"
-            f"{listed(all_jobs(self.app))}"
+            f"expected {expected} {self._wanted(task, wishes)}, found {len(jobs)};"
+            f" the jobs there are:\n{listed(all_jobs(self.app))}"
         )
 
-    def _wanted(
-        self,
-        task: DeclaredTask | str | None,
-        args: Arguments | None,
-        queue: str | None,
-        state: State | str | None,
-        within: timedelta | None,
-    ) -> Wanted:
-        if args is not None and task is None:
-            raise refusal("args", args, "arguments of one task, which has to be named")
+    def _wanted(self, task: DeclaredTask | str | None, wishes: Wishes) -> Wanted:
+        if task is None and wishes.get("args") is not None:
+            raise refusal("args", wishes["args"], "arguments of one task, which has to be named")
         declared = self.app.task_named(task) if isinstance(task, str) else task
-        return Wanted(task=declared, args=args, queue=queue, state=state, within=within)
+        return Wanted(task=declared, **wishes)
 
     # Running it
 
@@ -204,14 +182,20 @@ class Kit:
         for _ in self._rounds_for(job):
             with self._running():
                 self.app.drain()
-        return job.result(timeout=0)
+        return self._result_of(job)
 
     async def arun(self, job: Job[R]) -> R:
         """Run like ``run``, on this event loop."""
         for _ in self._rounds_for(job):
             with self._running():
                 await self.app.adrain()
-        return job.refresh().result(timeout=0)
+        return self._result_of(job)
+
+    def _result_of(self, job: Job[R]) -> R:
+        if job.refresh().state not in FINAL:
+            why = self.app.explain(job.id).summary
+            raise WaitTimeout(f"job {job.id} is {job.state}, and nothing will run it: {why}")
+        return job.result(timeout=0)
 
     def _rounds_for(self, job: Job[Any]) -> Rounds:
         return Rounds(self.app, self.clock, lambda: job.refresh().state not in FINAL)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from datetime import timedelta
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypedDict
 
 from msgspec import Struct
 
@@ -24,10 +24,21 @@ SHOWN_MAX = 20
 Arguments = Mapping[str, Any] | Sequence[Any]
 
 
-class Wanted(Struct, frozen=True, kw_only=True):
-    """What a job must be; None does not matter."""
+class Wishes(TypedDict, total=False):
+    """Which jobs a test asks for; what is left out does not matter."""
 
-    task: DeclaredTask | None = None
+    args: Arguments | None
+    """All arguments by position (``(1, 2)``) or some by name (``{"a": 1}``), of one task."""
+    queue: str | None
+    state: State | str | None
+    within: timedelta | None
+    """Longest time from now to the earliest start."""
+
+
+class Wanted(Struct, frozen=True, kw_only=True):
+    """The same, complete."""
+
+    task: DeclaredTask | None
     args: Arguments | None = None
     queue: str | None = None
     state: State | str | None = None
