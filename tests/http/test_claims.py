@@ -89,6 +89,7 @@ def test_a_job_is_handed_out_whole_and_finished(app: Jobpipe, client: TestClient
             "token": 1,
             "task": "far",
             "args": {"src": "ü"},
+            "version": 1,
             "attempt": 1,
             "max_attempts": 5,
             "queue": "far",
@@ -106,6 +107,28 @@ def test_a_job_is_handed_out_whole_and_finished(app: Jobpipe, client: TestClient
     assert (view.state, view.result, view.worker) == ("succeeded", {"n": [1]}, "sh")
     assert view.duration_seconds is not None
     assert "sh" not in [worker.name for worker in app.workers()]
+
+
+def test_a_task_with_several_names_is_called_as_the_program_calls_it(
+    app: Jobpipe, client: TestClient
+) -> None:
+    ids = [enqueue(app), enqueue(app, "near")]
+    app.remote_task("new", aliases=["far.old", "older"], version=4)
+    ids.append(enqueue(app, "older"))
+    app.close()
+    later = Jobpipe(app.settings.url)
+    later.remote_task("far.new", queue_name="far", aliases=["far"])
+    later.remote_task("near.new", aliases=["near"])
+    with service_of(later) as new:
+        given = claim(new, tasks=["far.new"])["jobs"]
+        assert [(job["id"], job["task"], job["version"]) for job in given] == [
+            (ids[0], "far.new", 1)
+        ]
+        enqueue(later, "far")
+        assert [job["task"] for job in claim(new, tasks=["far"])["jobs"]] == ["far"]
+        given = claim(new, queues="near,default")["jobs"]
+        assert [(job["task"], job["version"]) for job in given] == [("near.new", 1), ("new", 4)]
+    later.close()
 
 
 def test_nothing_to_do_is_no_claim(client: TestClient) -> None:

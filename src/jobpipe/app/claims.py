@@ -6,7 +6,7 @@ and return the same.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import Annotated, Any, Literal
 
@@ -21,7 +21,9 @@ from jobpipe.model.job import Claimed
 from jobpipe.store.ops.hand_out import Heard, Kept, Key, Settled
 from jobpipe.tasks import wire
 from jobpipe.tasks.options import refusal
+from jobpipe.tasks.registry import Registry
 from jobpipe.tasks.spec import NAME_ALLOWED, QUEUE_ALLOWED, is_name
+from jobpipe.tasks.versions import version_of
 
 SLOTS_MAX = 1_000
 ITEMS_MAX = 1_000
@@ -163,6 +165,8 @@ class ClaimedJobView(Struct, frozen=True, kw_only=True):
     """Goes with everything that is said about this attempt."""
     task: str
     args: Any
+    version: int
+    """Of the arguments."""
     attempt: int
     max_attempts: int
     queue: str
@@ -251,15 +255,30 @@ def tasks_of(wanted: NewClaim) -> frozenset[str] | None:
     return frozenset(wanted.tasks)
 
 
+def names_known(tasks: frozenset[str] | None, registry: Registry) -> dict[str, str]:
+    """Return what a program calls each task, by all names under which jobs may be stored.
+
+    A program that takes any calls them by their own names.
+    """
+    if tasks is None:
+        return {name: task.name for task in registry for name in registry.names_of(task.name)}
+    others = {name: task for task in sorted(tasks) for name in registry.names_of(task)}
+    return others | {task: task for task in tasks}
+
+
 def claim_view(
-    claim: int, lease_us: int, lease_until: int | None, jobs: Sequence[Claimed]
+    claim: int,
+    lease_us: int,
+    lease_until: int | None,
+    jobs: Sequence[Claimed],
+    names: Mapping[str, str],
 ) -> ClaimView:
-    """Show a claim and its jobs."""
+    """Show a claim and its jobs, whose tasks are called as ``names`` tells."""
     return ClaimView(
         claim=claim,
         lease_seconds=lease_us / SECOND_US,
         lease_until=time_text(lease_until),
-        jobs=[_job_view(job) for job in jobs],
+        jobs=[_job_view(job, names.get(job.task, job.task)) for job in jobs],
     )
 
 
@@ -316,12 +335,13 @@ def _verdicts(
     )
 
 
-def _job_view(job: Claimed) -> ClaimedJobView:
+def _job_view(job: Claimed, task: str) -> ClaimedJobView:
     return ClaimedJobView(
         id=job.id,
         token=job.token,
-        task=job.task,
+        task=task,
         args=plain(job.args),
+        version=version_of(job.args),
         attempt=job.attempt,
         max_attempts=job.max_attempts,
         queue=job.queue,

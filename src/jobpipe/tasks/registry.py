@@ -95,6 +95,10 @@ class Registry:
             for name in _names(task)
         ]
 
+    def names_of(self, name: str) -> tuple[str, ...]:
+        """Return all names of the task that has this one, its own first; none if there is none."""
+        return _names(self._named[name]) if name in self._named else ()
+
     def get(self, name: str) -> DeclaredTask:
         """Return the task by its name or an alias; raises UnknownTask, which tells the nearest."""
         task = self._named.get(name)

@@ -105,10 +105,12 @@ class Claims(OwnStore):
         )
         lease_us = round((wanted.lease_seconds or self.settings.lease_seconds) * 1e6)
         tasks = claims.tasks_of(wanted)
-        wish = Wish(worker, lease_us, LaneChoice(queues), wanted.slots, tasks)
+        names = claims.names_known(tasks, self.registry)
+        known = None if tasks is None else frozenset(names)
+        wish = Wish(worker, lease_us, LaneChoice(queues), wanted.slots, known)
         if not await self._handout.grant(wish, wanted.wait_seconds) or wish.claim is None:
             return claims.NOTHING
-        return claims.claim_view(wish.claim, lease_us, wish.lease_until, wish.jobs)
+        return claims.claim_view(wish.claim, lease_us, wish.lease_until, wish.jobs, names)
 
     async def aclaim_give_back(self, given: claims.ClaimView, caller: str = "") -> None:
         """Queue the jobs of a claim again, of which nobody heard; what has ended stays so."""

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import importlib
+import os
+import sys
 from typing import Any
 
 import pytest
@@ -10,6 +13,8 @@ from jobpipe import Job, Jobpipe, Reason, State
 from tests.conformance.app.site import Site
 from tests.conformance.clock import MINUTE
 from tests.waiting import until
+
+APART = "tests.conformance.app.versioned"
 
 
 def first(jp: Jobpipe) -> Any:
@@ -187,6 +192,27 @@ def test_a_parked_job_is_run_again_by_hand(site: Site) -> None:
     assert stands(site, job) == (State.QUEUED, None, 0, 2)
     site.drain(new)
     assert site.result(job) == "2:7"
+
+
+@pytest.mark.parametrize("site", ["sqlite-sync", "postgresql-async"], indirect=True)
+def test_upgrades_of_a_task_with_a_process_of_its_own_run_there(
+    site: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    one, two = site.jobpipe(), site.jobpipe()
+
+    @one.task(name="formerly")
+    def formerly(user: int, worker: int) -> None: ...
+
+    later = one.task(name="versioned", version=3)(formerly.function)
+    monkeypatch.delitem(sys.modules, APART, raising=False)
+    two.include(importlib.import_module(APART).tasks)
+    old, newer = site.enqueue(formerly, 7, os.getpid()), site.enqueue(later, 7, 0)
+    with site.running(two):
+        id, pid = site.result(old)
+        until(lambda: site.seen(newer).state is State.PARKED)
+    assert id == 7
+    assert pid != os.getpid()
+    assert stands(site, newer) == (State.PARKED, Reason.INCOMPATIBLE, 0, 3)
 
 
 @pytest.mark.parametrize("site", ["sqlite-sync", "postgresql-sync"], indirect=True)
