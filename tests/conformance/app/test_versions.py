@@ -194,6 +194,18 @@ def test_a_parked_job_is_run_again_by_hand(site: Site) -> None:
     assert site.result(job) == "2:7"
 
 
+def test_arguments_into_which_a_result_is_handed_keep_their_version(
+    site: Site, jp: Jobpipe
+) -> None:
+    @jp.task(version=2)
+    def double(n: int) -> int:
+        return 2 * n
+
+    chain = site.do(jp.chain(double.call(1), double, double), "enqueue")
+    site.drain(jp)
+    assert site.do(chain, "result", timeout=5) == 8
+
+
 @pytest.mark.parametrize("site", ["sqlite-sync", "postgresql-async"], indirect=True)
 def test_upgrades_of_a_task_with_a_process_of_its_own_run_there(
     site: Site, monkeypatch: pytest.MonkeyPatch

@@ -29,11 +29,12 @@ def hand_on(ids: Sequence[int]) -> Op[None]:
 
 
 def _filled(text: str, places: Sequence[Row]) -> str:
+    version = text[: len(text) - len(text.lstrip())]  # the blanks in front tell it
     args = json.loads(text)
     for place in places:
         has_result = place["state"] == State.SUCCEEDED and place["result"] is not None
         _put(args, place["pointer"], json.loads(place["result"]) if has_result else None)
-    return json.dumps(args, separators=(",", ":"))
+    return version + json.dumps(args, separators=(",", ":"))
 
 
 def _put(within: Any, pointer: str, value: Any) -> None:
