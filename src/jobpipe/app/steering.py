@@ -12,11 +12,12 @@ from typing import TypeVar
 import msgspec
 
 from jobpipe.app.actor import PYTHON, current
-from jobpipe.app.views import JobView, job_view, time_text
+from jobpipe.app.views import JobView, job_view, plain, time_text
 from jobpipe.errors import PreconditionFailed
 from jobpipe.model.audit import Action, Actor, AuditNote
 from jobpipe.model.job import JobRecord
 from jobpipe.store.ops import audit, read, steer
+from jobpipe.store.ops.gate_settings import GateRecord
 from jobpipe.store.ops.read import QueueRecord
 from jobpipe.store.port import Mode, Op, Operation
 
@@ -80,6 +81,23 @@ def steered_queue(action: Action, name: str, order: Callable[[str], Operation[T]
     return Operation(given.name, Mode.TRANSACTION, start)
 
 
+def steered_gate(
+    action: Action, hold: Callable[[], Op[GateRecord]], order: Callable[[str], Operation[T]]
+) -> Operation[T]:
+    """Return the order about a gate, or a task, with its note; ``hold`` locks and reads it."""
+    by = current() or PYTHON
+    given = order(by.name)
+
+    def start() -> Op[T]:
+        before = yield from hold()
+        result = yield from given.start()
+        after = yield from hold()
+        yield from _note(by, action, _gate_facts, before, after)
+        return result
+
+    return Operation(given.name, Mode.TRANSACTION, start)
+
+
 def _check_version(record: JobRecord, wanted: str) -> None:
     found = etag(job_view(record))
     if found != wanted:
@@ -115,6 +133,17 @@ def _job_facts(record: JobRecord) -> str:
         run_at=time_text(record.run_at),
         reruns=record.reruns or None,
         cancel_requested_at=time_text(record.cancel_requested_at),
+    )
+
+
+def _gate_facts(record: GateRecord) -> str:
+    return audit.facts(
+        kind=record.kind,
+        key=record.key,
+        paused=record.paused_at is not None,
+        reason=record.paused_reason,
+        until=time_text(record.paused_until),
+        override=plain(record.override),
     )
 
 

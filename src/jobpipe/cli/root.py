@@ -21,6 +21,7 @@ VERBS = {
     "queue": "jobpipe.cli.verbs.queue:queue",
     "tenant": "jobpipe.cli.verbs.tenant:tenant",
     "task": "jobpipe.cli.verbs.task:task",
+    "gate": "jobpipe.cli.verbs.gate:gate",
     "worker-list": "jobpipe.cli.verbs.worker:worker_list",
     "token": "jobpipe.cli.verbs.token:token",
     "db": "jobpipe.cli.verbs.db:db",

@@ -21,6 +21,11 @@ class Action(StrEnum):
     PAUSE_QUEUE = "pause_queue"
     RESUME_QUEUE = "resume_queue"
     LIMIT_QUEUE = "limit_queue"
+    PAUSE_TASK = "pause_task"
+    RESUME_TASK = "resume_task"
+    LIMIT_GATE = "limit_gate"
+    PAUSE_GATE = "pause_gate"
+    RESUME_GATE = "resume_gate"
     SET_WEIGHT = "set_weight"
 
 

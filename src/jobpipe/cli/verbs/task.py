@@ -11,6 +11,7 @@ from jobpipe.cli import completing
 from jobpipe.cli.choices import Choices, pass_choices
 from jobpipe.cli.options import STORE, Noun, setting_flags
 from jobpipe.cli.output import Column
+from jobpipe.cli.verbs.task_pause import pause_task, resume_task
 from jobpipe.telemetry.escape import escape, escape_json
 
 if TYPE_CHECKING:
@@ -30,7 +31,11 @@ COLUMNS: list[Column[TaskView]] = [
 
 @click.group(cls=Noun)
 def task(**_: Any) -> None:
-    """Look at the tasks of an application."""
+    """Look at the tasks of an application, pause and resume them."""
+
+
+task.add_command(pause_task)
+task.add_command(resume_task)
 
 
 @task.command("list", epilog="Example: jobpipe task list --app app:jp")
