@@ -44,6 +44,7 @@ def test_the_defaults_are_shown_as_a_user_would_write_them(tmp_path: Path) -> No
         ("JOBPIPE_RETRY_DELAYS", "exponential:1:600"),
         ("JOBPIPE_TIMEOUT", "none"),
         ("JOBPIPE_POLL_SECONDS", "1"),
+        ("JOBPIPE_AGEING_SECONDS", "1"),
         ("JOBPIPE_LEASE_SECONDS", "15"),
         ("JOBPIPE_PULSE_SECONDS", "60"),
         ("JOBPIPE_SHUTDOWN_SECONDS", "30"),

@@ -35,6 +35,7 @@ DEFAULTS = Settings(
     retry_delays=ExponentialDelays(1.0, 600.0),
     timeout_seconds=None,
     poll_seconds=1.0,
+    ageing_seconds=1.0,
     lease_seconds=15.0,
     pulse_seconds=60.0,
     shutdown_seconds=30.0,
@@ -78,6 +79,7 @@ CUSTOM = Settings(
     retry_delays=ListDelays((1.0, 5.0, 30.0)),
     timeout_seconds=2.5,
     poll_seconds=0.5,
+    ageing_seconds=0.0,
     lease_seconds=1.0,
     pulse_seconds=20.0,
     max_jobs=500,
@@ -121,6 +123,7 @@ CUSTOM_TEXTS = {
     "JOBPIPE_RETRY_DELAYS": "1,5,30",
     "JOBPIPE_TIMEOUT": "2.5",
     "JOBPIPE_POLL_SECONDS": "0.5",
+    "JOBPIPE_AGEING_SECONDS": "0",
     "JOBPIPE_LEASE_SECONDS": "1",
     "JOBPIPE_PULSE_SECONDS": "20",
     "JOBPIPE_SHUTDOWN_SECONDS": "0",
@@ -164,6 +167,7 @@ max_attempts = 3
 retry_delays = [1, 5, 30]
 timeout = 2.5
 poll_seconds = 0.5
+ageing_seconds = 0
 lease_seconds = 1
 pulse_seconds = 20
 shutdown_seconds = 0

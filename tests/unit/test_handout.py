@@ -15,6 +15,7 @@ from jobpipe.model.change import Change, Changes
 from jobpipe.model.job import Claimed, Lane
 from jobpipe.model.state import State
 from jobpipe.model.worker import NewWorker
+from jobpipe.policy.ageing import Ageing
 from jobpipe.policy.retry import ListDelays
 from jobpipe.runtime.handout import Handout, Wish
 from jobpipe.runtime.lanes import LaneChoice
@@ -125,7 +126,8 @@ class Watched(Wish):
 def handout(store: Any, hub: Hub | None = None) -> Handout:
     referee = Referee(Registry(), ListDelays((1.0,)), 1_000)
     telling = Telling(hub or Hub())
-    made = Handout(store, referee, Unparkers(store, lambda hint: None), telling, 1.0)
+    unparkers = Unparkers(store, lambda hint: None)
+    made = Handout(store, referee, unparkers, telling, 1.0, Ageing(1.0))
     made.hint(Hint({A: 1, B: 1}))
     return made
 

@@ -138,6 +138,15 @@ SETTINGS: tuple[Setting, ...] = (
         doc="The longest wait of a job enqueued on a connection that cannot tell of its commit.",
     ),
     Setting(
+        field="ageing_seconds",
+        env="JOBPIPE_AGEING_SECONDS",
+        read=values.seconds(0, 3600),
+        default="1",
+        allowed="seconds from 0 to 3600; 0 for never",
+        doc="How long a priority is passed over, for each step between it and the one that is "
+        "served, until one of its jobs is let in.",
+    ),
+    Setting(
         field="lease_seconds",
         env="JOBPIPE_LEASE_SECONDS",
         read=values.seconds(0.2, 3600),

@@ -37,6 +37,7 @@ class Settings:
     retry_delays: RetryDelays
     timeout_seconds: float | None
     poll_seconds: float
+    ageing_seconds: float
     lease_seconds: float
     pulse_seconds: float
     shutdown_seconds: float

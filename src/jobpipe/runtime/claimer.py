@@ -203,8 +203,8 @@ class Claimer:
         """
         if not self._rests or self._polled_at + self._poll_seconds > before:
             return None
-        lanes = [lane for ask in self._lanes.asks() for lane in ask.lanes]
         self._polled_at = time.monotonic()
+        lanes = self._lanes.all()
         asked = walks.question(self._store.capabilities, self.frontier, lanes)
         if asked is None:
             self.look()
@@ -256,14 +256,14 @@ class Claimer:
         missed has a hint of its own, or is found by a later walk.
         """
         self._is_exhausted = False
-        self._polled_at = time.monotonic()
+        now = self._polled_at = time.monotonic()
         demand = self._demand()
         if not demand.is_due:
             return False
         room = demand.room
         is_held_up = may_have_more = False
-        for ask in self._lanes.asks():
-            wanted = min(room, CLAIM_MAX)
+        for ask in self._lanes.asks(now):
+            wanted = 1 if ask.lets_in else min(room, CLAIM_MAX)
             left = self._lanes.slots_left(ask, self.records.queues)
             if left is not None:
                 wanted = min(wanted, demand.free, left)
@@ -271,6 +271,7 @@ class Claimer:
                 is_held_up = True
                 continue
             jobs = await self._walks.claim(ask.lanes, wanted)
+            self._lanes.answered(ask, jobs, self._walks.was_short, now)
             may_have_more = may_have_more or not self._walks.was_short
             room -= len(jobs)
             demand = Demand(demand.free - len(jobs), demand.ahead)

@@ -21,6 +21,7 @@ from jobpipe.failpoint import failpoint
 from jobpipe.model.change import Change
 from jobpipe.model.job import Claimed, Lane
 from jobpipe.model.worker import NewWorker
+from jobpipe.policy.ageing import Ageing
 from jobpipe.policy.frontier import Frontier
 from jobpipe.runtime import walks
 from jobpipe.runtime.lanes import LaneChoice
@@ -66,7 +67,7 @@ class Wish:
 
     def asked(self) -> list[Lane]:
         """Return the lanes that it asks for."""
-        return [lane for ask in self.lanes.asks() for lane in ask.lanes]
+        return self.lanes.all()
 
 
 class Handout:
@@ -79,8 +80,10 @@ class Handout:
         unparkers: Unparkers,
         telling: Telling,
         poll_seconds: float,
+        ageing: Ageing,
     ) -> None:
         self.frontier = Frontier(poll_seconds)
+        self._ageing = ageing
         self._store = store
         self._referee = referee
         self._unparkers = unparkers
@@ -101,6 +104,7 @@ class Handout:
         taker = Walks(self._store, self.frontier, partial(self._take, wish))
         if wish.tasks is not None:
             await self._unparkers.bring_back(wish.tasks)
+        wish.lanes.ageing = self._ageing
         wish.lanes.know(self._lanes, self._paused)
         self._wishes[wish] = None
         try:
@@ -201,9 +205,10 @@ class Handout:
                 await self.give_back(wish.claim, wish.worker.host, len(wish.jobs))
 
     async def _claim(self, wish: Wish, taker: Walks) -> None:
-        for ask in wish.lanes.asks():
+        now = time.monotonic()
+        for ask in wish.lanes.asks(now):
             while not wish.is_closed:
-                wanted = min(wish.slots - len(wish.jobs), CLAIM_MAX)
+                wanted = 1 if ask.lets_in else min(wish.slots - len(wish.jobs), CLAIM_MAX)
                 held = Counter(job.queue for job in wish.jobs)
                 left = wish.lanes.slots_left(ask, held)
                 wanted = wanted if left is None else min(wanted, left)
@@ -216,6 +221,7 @@ class Handout:
                     if not wish.jobs:
                         raise
                     return
+                wish.lanes.answered(ask, found, taker.was_short, now)
                 back, wish.back = wish.back, ()
                 for queued in back:  # the walk has passed them
                     self.frontier.lower(queued.lane, queued.rank)

@@ -16,6 +16,7 @@ from jobpipe.delivery.hub import Hint
 from jobpipe.errors import StoreUnavailable
 from jobpipe.model.job import Claimed, Finish
 from jobpipe.model.state import FINAL, Reason
+from jobpipe.policy.ageing import Ageing
 from jobpipe.runtime.attempt import Judge
 from jobpipe.runtime.calling import Caller
 from jobpipe.runtime.claimer import Claimer, Demand, ReadAhead
@@ -67,7 +68,7 @@ class Incarnation:
         self.why_lost = ""
         self._kit, self._options, self._loop = kit, options, loop
         self._intake = seat.intake
-        self._lanes = LaneChoice(options.queues)
+        self._lanes = LaneChoice(options.queues, Ageing(options.ageing_seconds))
         self._ahead = ReadAhead()
         self._changed = asyncio.Event()
         self._giving_back, self._looks_often = False, True

@@ -39,6 +39,7 @@ class WorkerOptions:
     queues: tuple[QueueSlots, ...]
     concurrency: int
     poll_seconds: float
+    ageing_seconds: float
     lease_seconds: float
     pulse_seconds: float
     shutdown_seconds: float

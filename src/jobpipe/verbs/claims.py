@@ -50,6 +50,7 @@ class Claims(OwnStore):
         Whoever serves without a worker needs it: else no job is promoted, and nothing that a dead
         worker held is taken back.
         """
+        from jobpipe.policy.ageing import Ageing
         from jobpipe.runtime.caretaker import Caretaker
         from jobpipe.runtime.handout import Handout
         from jobpipe.runtime.telling import Telling
@@ -60,7 +61,8 @@ class Claims(OwnStore):
         options = self._caretaker_options()
         unparkers = Unparkers(kit.store, self.hub.ring)
         telling, poll_seconds = Telling(self.hub), options.poll_seconds
-        handout = Handout(kit.store, self._referee(), unparkers, telling, poll_seconds)
+        ageing = Ageing(options.ageing_seconds)
+        handout = Handout(kit.store, self._referee(), unparkers, telling, poll_seconds, ageing)
         caretaker = Caretaker(kit, options, handout)
         running = asyncio.create_task(caretaker.run())
         ready = asyncio.create_task(caretaker.ready.wait())
@@ -201,6 +203,7 @@ class Claims(OwnStore):
             queues=(),
             concurrency=0,
             poll_seconds=settings.poll_seconds,
+            ageing_seconds=settings.ageing_seconds,
             lease_seconds=settings.lease_seconds,
             pulse_seconds=settings.pulse_seconds,
             shutdown_seconds=settings.shutdown_seconds,

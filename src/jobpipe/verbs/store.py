@@ -166,6 +166,7 @@ class OwnStore(Asking):
             queues=settings.queues,
             concurrency=settings.concurrency,
             poll_seconds=settings.poll_seconds,
+            ageing_seconds=settings.ageing_seconds,
             lease_seconds=settings.lease_seconds,
             pulse_seconds=settings.pulse_seconds,
             shutdown_seconds=settings.shutdown_seconds,
