@@ -49,7 +49,7 @@ def call_by_json(
     """
     if isinstance(task, RemoteTask):
         return task.using(**options).call_by_json(args)
-    by_place, by_name = _places(task.signature, args) if isinstance(args, Mapping) else (args, {})
+    by_place, by_name = places_of(task.signature, args) if isinstance(args, Mapping) else (args, {})
     named = task.signature.bind(tuple(by_place), by_name)
     try:
         text = msgspec.json.encode(named).decode()
@@ -59,7 +59,7 @@ def call_by_json(
     return task.using(**options).call(*positional, **keyword)
 
 
-def _places(
+def places_of(
     signature: Signature, args: Mapping[str, Any]
 ) -> tuple[Sequence[Any], Mapping[str, Any]]:
     """Split arguments that were all named: some parameters take theirs by place alone."""

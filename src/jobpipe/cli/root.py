@@ -18,6 +18,7 @@ VERBS = {
     "worker": "jobpipe.cli.verbs.worker:worker",
     "enqueue": "jobpipe.cli.verbs.enqueue:enqueue",
     "job": "jobpipe.cli.verbs.job:job",
+    "flow": "jobpipe.cli.verbs.flow:flow",
     "queue": "jobpipe.cli.verbs.queue:queue",
     "tenant": "jobpipe.cli.verbs.tenant:tenant",
     "task": "jobpipe.cli.verbs.task:task",

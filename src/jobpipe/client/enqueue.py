@@ -44,6 +44,8 @@ def enqueued(calls: Sequence[Call[Any]]) -> Exchange[list[Enqueued]]:
     """Have the service store the calls, all or none."""
     if not calls:
         return []
+    for call in calls:
+        call.check_alone()
     mark = f"{MADE_UP}{secrets.token_hex(16)}"
     if len(calls) == 1:
         body = job_body(calls[0], mark)

@@ -174,13 +174,17 @@ class Call(Struct, Generic[R], frozen=True, gc=False):
     handed: Places = ()
     """Where results of other nodes of its flow go."""
 
-    def new_job(self, defaults: Defaults) -> NewJob:
-        """Return what is to be stored; raises PayloadTooLarge, InvalidArguments."""
+    def check_alone(self) -> None:
+        """Raise InvalidArguments when it is handed a result: only a flow can do that."""
         if self.handed:
             raise InvalidArguments(
                 f"task {self.spec.name}: only in a flow are results handed on",
                 help="Add the call to the flow or the chain whose result it takes.",
             )
+
+    def new_job(self, defaults: Defaults) -> NewJob:
+        """Return what is to be stored; raises PayloadTooLarge, InvalidArguments."""
+        self.check_alone()
         spec, options, version = self.spec, self.options, self.spec.version
         check_size(spec.name, "arguments", self.args, defaults.max_payload)
         if options.meta is not None:

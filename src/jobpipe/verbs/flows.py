@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import timedelta
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from jobpipe.app import asks, flow_asks
 from jobpipe.app.flow_views import FlowView, MemberView, flow_view, member_view
+from jobpipe.app.handing import call_handing
 from jobpipe.errors import JobCancelled, JobFailed
 from jobpipe.model.flow import FlowKind, FlowRecord, FlowState, PlanStored, Policy, Role
 from jobpipe.model.job import JobRecord
@@ -16,12 +17,20 @@ from jobpipe.runtime.context import current_job
 from jobpipe.tasks.codec import decode_result
 from jobpipe.tasks.flow import Flow, Node, add_links
 from jobpipe.tasks.growth import RunningFlow
+from jobpipe.tasks.registry import DeclaredTask
 from jobpipe.tasks.task import AnyTask, Call
 from jobpipe.verbs.asking import Asking
 
 
 class Flows(Asking):
     """The verbs about jobs that belong together."""
+
+    if TYPE_CHECKING:  # the application has them
+
+        def call_named(
+            self, name: str, args: Mapping[str, Any] | Sequence[Any] = (), **options: Any
+        ) -> Call[Any]: ...
+        def task_named(self, name: str) -> DeclaredTask: ...
 
     def batch(
         self,
@@ -94,6 +103,22 @@ class Flows(Asking):
         """
         job = current_job()
         return RunningFlow(self, job.id, job.token)
+
+    def call_handing(
+        self,
+        name: str,
+        args: Mapping[str, Any] | Sequence[Any],
+        results: Mapping[str, Node[Any]],
+        **options: Any,
+    ) -> Call[Any]:
+        """Return a checked call by the task's name for a flow, as ``call_named`` does.
+
+        ``results`` says by JSON pointers into the arguments where the results of nodes go.
+        Raises UnknownTask, InvalidArguments.
+        """
+        if not results:
+            return self.call_named(name, args, **options)
+        return call_handing(self.task_named(name), args, results, options)
 
     # Looking and steering by id
 

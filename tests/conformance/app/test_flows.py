@@ -7,77 +7,18 @@ from typing import Any
 
 import pytest
 
-from jobpipe import Fail, Flow, Job, current_job, previous
+from jobpipe import Job, previous
 from jobpipe.errors import InvalidArguments, InvalidTransition, JobCancelled, JobFailed
 from jobpipe.model.flow import FlowState, Role
 from jobpipe.model.state import Reason, State
-from tests.conformance.app.site import ENOUGH_SECONDS, Site
+from tests.conformance.app.flow_bench import Bench, called
+from tests.conformance.app.site import Site
 from tests.conformance.clock import SECOND
-
-
-class Bench:
-    """An application with a few tasks, and what they have done."""
-
-    def __init__(self, site: Site) -> None:
-        self.site = site
-        self.jp = jp = site.jobpipe(max_attempts=1)
-        self.done: list[str] = []
-        self.broken: set[str] = set()
-
-        @jp.task(name="add")
-        def add(a: int, b: int = 1) -> int:
-            return a + b
-
-        @jp.task(name="total")
-        def total(numbers: list[int | None], extra: dict[str, Any] | None = None) -> int:
-            return sum(number or 0 for number in numbers) + len(extra or {})
-
-        @jp.task(name="step")
-        def step(name: str) -> str:
-            if name in self.broken:
-                raise Fail(f"{name} is broken")
-            self.done.append(name)
-            return name
-
-        self.add, self.total, self.step = add, total, step
-
-    def enqueue(self, flow: Flow, **options: Any) -> Flow:
-        stored: Flow = self.site.do(flow, "enqueue", **options)
-        return stored
-
-    def drain(self) -> list[str]:
-        """Run what may run, and return what was done meanwhile."""
-        self.done.clear()
-        self.site.drain(self.jp)
-        return list(self.done)
-
-    def result(self, flow: Flow) -> Any:
-        return self.site.do(flow, "result", timeout=ENOUGH_SECONDS)
-
-    def state(self, flow: Flow) -> FlowState:
-        self.site.do(flow, "progress")
-        return flow.state
-
-    def members(self, flow: Flow) -> list[tuple[Role, str | None, Reason | None]]:
-        found = self.site.do(self.jp, "flow_members", flow.id)
-        return [(each.role, each.state, each.reason) for each in found]
 
 
 @pytest.fixture
 def bench(site: Site) -> Bench:
     return Bench(site)
-
-
-def called(bench: Bench, make: Any, *args: Any, **options: Any) -> Flow:
-    """Make a flow that calls at each of its ends."""
-    flow: Flow = make(
-        *args,
-        on_success=bench.step.call("success"),
-        on_failure=bench.step.call("failure"),
-        on_done=bench.step.call("done"),
-        **options,
-    )
-    return flow
 
 
 def test_a_batch_counts_its_jobs_and_calls_when_all_have_succeeded(bench: Bench) -> None:
@@ -323,43 +264,6 @@ def test_at_its_deadline_what_is_left_is_cancelled(bench: Bench) -> None:
         bench.result(flow)
     bench.site.drain(bench.jp)
     assert sorted(bench.done) == ["done", "failure"]
-
-
-def test_a_running_node_adds_to_its_flow(bench: Bench) -> None:
-    @bench.jp.task(name="split")
-    def split(parts: int) -> None:
-        flow = bench.jp.current_flow()
-        nodes = flow.add_many(bench.add.call(n) for n in range(parts))
-        flow.add(bench.total.call([node.result for node in nodes]))
-        assert current_job().id != nodes[0].id
-
-    flow = called(bench, bench.jp.flow)
-    flow.add(split.call(3))
-    bench.enqueue(flow)
-    assert sorted(bench.drain()) == ["done", "success"]
-    assert bench.site.do(flow, "progress") == {
-        "total": 5,
-        "succeeded": 5,
-        "failed": 0,
-        "cancelled": 0,
-        "left": 0,
-    }
-    last = bench.members(flow)[-1]
-    assert last == (Role.NODE, State.SUCCEEDED, None)
-
-
-def test_only_a_node_that_runs_adds_to_its_flow(bench: Bench) -> None:
-    with pytest.raises(LookupError):
-        bench.jp.current_flow()
-
-    @bench.jp.task(name="alone")
-    def alone() -> None:
-        bench.jp.current_flow().add(bench.add.call(1))
-
-    job = bench.site.enqueue(alone)
-    bench.drain()
-    with pytest.raises(JobFailed, match="no node of a flow"):
-        bench.site.result(job)
 
 
 def test_flows_are_listed_newest_first(bench: Bench) -> None:

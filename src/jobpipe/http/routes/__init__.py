@@ -7,6 +7,7 @@ from jobpipe.http.routes import (
     claims,
     condition,
     events,
+    flows,
     gates,
     jobs,
     metrics,
@@ -20,6 +21,7 @@ from jobpipe.http.routes import (
 CALLS: tuple[Endpoint, ...] = (
     *jobs.ENDPOINTS,
     *steering.ENDPOINTS,
+    *flows.ENDPOINTS,
     *queues.ENDPOINTS,
     *gates.ENDPOINTS,
     *tenants.ENDPOINTS,

@@ -125,7 +125,7 @@ class LogQuery(Struct, kw_only=True, forbid_unknown_fields=True):
 async def enqueue(call: Call) -> Answer:
     wanted: NewJobBody = call.body
     key = _key(call, wanted.idempotency_key)
-    job = await call.app.aenqueue_named(wanted.task, wanted.args, **_options(wanted, key))
+    job = await call.app.aenqueue_named(wanted.task, wanted.args, **options_of(wanted, key))
     view = job_view(job.record or await call.app.job_arefresh(job))
     location = f"{call.root}/api/v1/jobs/{job.id}"
     return Answer(
@@ -140,7 +140,7 @@ async def enqueue_bulk(call: Call) -> Answer:
     calls = []
     for start in range(0, len(wanted.jobs), SLICE):
         calls += [
-            call.app.call_named(each.task, each.args, **_options(each, each.idempotency_key))
+            call.app.call_named(each.task, each.args, **options_of(each, each.idempotency_key))
             for each in wanted.jobs[start : start + SLICE]
         ]
         await asyncio.sleep(0)
@@ -198,7 +198,8 @@ async def _with_history(call: Call) -> tuple[JobRecord, list[AttemptRecord]]:
     return job.record, await call.app.aattempts(job.id)
 
 
-def _options(wanted: NewJobBody, key: str | None) -> dict[str, Any]:
+def options_of(wanted: NewJobBody, key: str | None) -> dict[str, Any]:
+    """Return the options of a request, as ``using`` takes them; raises Problem."""
     if wanted.run_at is not None and wanted.delay_seconds is not None:
         raise Problem(422, "invalid_body", "run_at and delay_seconds exclude each other")
     run_after: datetime | timedelta | None = aware(wanted.run_at)
