@@ -8,7 +8,7 @@ the workers busy: whoever comes late need not wait for the lines of others.
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 
 import msgspec
 from msgspec import Struct
@@ -30,6 +30,8 @@ from jobpipe.store.port import Batch, Op, Row, Statement
 QUEUES_MAX = 50
 """Most queues that one round hands out turns in."""
 
+TURN_COLUMNS = ("queue", "tenant", "tag", "urgency", "place")
+
 Workers = list[tuple[list[str], int]]
 
 
@@ -47,7 +49,17 @@ class _Lines(Struct, frozen=True):
 
     queue: str
     clock: int
+    low: int
     first: int
+
+
+class _Heads(Struct, frozen=True):
+    """What was taken from the line of one tenant."""
+
+    jobs: list[Looked]
+    """Those that are still blocked."""
+    last: tuple[int, int]
+    """The place of the last: its urgency, and its place in the line."""
 
 
 class _Served(Struct, frozen=True):
@@ -77,7 +89,7 @@ def fair(seen: Sequence[Looked], gone: Collection[int], free: Sequence[Looked]) 
     for number, row in enumerate(found):
         served = _Served([], True)
         if room and number < QUEUES_MAX:
-            lines = _Lines(row["queue"], row["clock"], row["first"])
+            lines = _Lines(*(row[name] for name in _Lines.__struct_fields__))
             served = yield from _serve(lines, slots_for(lines.queue, fleet), room)
         opened += served.jobs
         room -= len(served.jobs)
@@ -116,9 +128,10 @@ def _sort(
     )
     fresh = [id for id in jobs if id in free and id not in passed and id not in stay]
     if fresh:
-        joining = [(id, jobs[id].queue, jobs[id].tenant, jobs[id].priority) for id in sorted(fresh)]
-        columns = ("job_id", "queue", "tenant", "priority")
-        yield Statement("join_lines", batch=Batch(columns, joining))
+        joining = [jobs[id] for id in sorted(fresh)]
+        given = [(job.id, job.queue, job.tenant, -job.priority) for job in joining]
+        columns = ("job_id", "queue", "tenant", "urgency")
+        yield Statement("join_lines", batch=Batch(columns, given))
     return passed, queues
 
 
@@ -130,8 +143,8 @@ def _counts(job: Looked, row: Row) -> bool:
 
 def _waits(job: Looked, row: Row) -> bool:
     """Tell whether the job stands in the right line."""
-    place = (row["queue"], row["priority"])
-    return job.state is State.BLOCKED and place == (job.queue, job.priority)
+    place = (row["queue"], row["urgency"])
+    return job.state is State.BLOCKED and place == (job.queue, -job.priority)
 
 
 def _forget(left: Collection[int], ended: Collection[int]) -> Op[None]:
@@ -164,15 +177,25 @@ def _serve(lines: _Lines, slots: int, room: int) -> Op[_Served]:
     n = min(wanted, room)
     if n <= 0:
         return _Served([], False)
-    found = yield Statement("next_tenants", {"queue": lines.queue, "limit": n + len(at_gates)})
+    limit = n + len(at_gates)
+    asked = {"queue": lines.queue, "low": lines.low, "limit": limit}
+    found = yield Statement("next_tenants", asked)
     waiting = {row["name"]: _line(row, ready_jobs(slots) - at_gates[row["name"]]) for row in found}
     chosen = turns(list(waiting.values()), n, lines.clock)
-    jobs, tags, clock = yield from _take(lines, chosen, waiting)
+    heads = yield from _take(lines.queue, Counter(turn.tenant for turn in chosen))
+    jobs, tags, clock = _called(chosen, waiting, heads, lines.clock)
+    noted = [(lines.queue, name, tags[name], *head.last) for name, head in sorted(heads.items())]
+    if noted:
+        yield Statement("note_turns", batch=Batch(TURN_COLUMNS, noted))
     places = yield from _note_let_go(jobs, lines.queue)
-    if tags:
-        yield Statement("note_turns", batch=Batch(("queue", "tenant", "tag"), tags))
-    first = min([*places, *(row["first"] for row in held)], default=lines.first)
-    yield Statement("note_clock", {"queue": lines.queue, "clock": clock, "first": first})
+    beyond = [found[-1]["tag"]] if len(found) == limit else []
+    params = {
+        "queue": lines.queue,
+        "clock": clock,
+        "low": min([clock, *tags.values(), *beyond]),
+        "first": min([*places, *(row["first"] for row in held)], default=lines.first),
+    }
+    yield Statement("note_clock", params)
     return _Served(jobs, len(jobs) < len(chosen) or (n < wanted and len(chosen) == n))
 
 
@@ -180,36 +203,34 @@ def _line(row: Row, most: int) -> Line:
     return Line(row["name"], row["weight"], row["tag"], min(row["waiting"], most))
 
 
-def _take(
-    lines: _Lines, chosen: Sequence[Turn], waiting: Mapping[str, Line]
-) -> Op[tuple[list[Looked], list[tuple[str, str, int]], int]]:
-    """Take the jobs that have these turns out of their lines.
-
-    Returns them with the new tags and the new clock. A job that ended meanwhile uses up no turn.
-    """
-    heads = yield from _heads(lines.queue, Counter(turn.tenant for turn in chosen))
+def _called(
+    chosen: Sequence[Turn], waiting: Mapping[str, Line], heads: Mapping[str, _Heads], clock: int
+) -> tuple[list[Looked], dict[str, int], int]:
+    """Return the jobs in the order of their turns, the tags of all tenants, and the new clock."""
+    left = {name: iter(head.jobs) for name, head in heads.items()}
+    tags = {name: line.tag for name, line in waiting.items()}
     jobs: list[Looked] = []
-    tags: dict[str, int] = {}
-    clock = lines.clock
     for turn in chosen:
-        if (job := next(heads[turn.tenant], None)) is not None:
+        job = next(left[turn.tenant], None) if turn.tenant in left else None
+        if job is not None:  # one that ended meanwhile uses up no turn
             jobs.append(job)
             tags[turn.tenant] = next_tag(turn.start, waiting[turn.tenant].weight)
             clock = max(clock, turn.start)
-    return jobs, [(lines.queue, tenant, tag) for tenant, tag in sorted(tags.items())], clock
+    return jobs, tags, clock
 
 
-def _heads(queue: str, wanted: Mapping[str, int]) -> Op[dict[str, Iterator[Looked]]]:
-    """Take so many jobs out of the line of each tenant; those that are still blocked."""
+def _take(queue: str, wanted: Mapping[str, int]) -> Op[dict[str, _Heads]]:
+    """Take so many jobs out of the line of each tenant."""
     alike: dict[int, list[str]] = defaultdict(list)
     for tenant, n in wanted.items():
         alike[n].append(tenant)
     ids: list[int] = []
-    heads: dict[str, list[Looked]] = {tenant: [] for tenant in wanted}
+    heads: dict[str, _Heads] = {}
     for n, tenants in sorted(alike.items()):
         for row in (yield Statement("heads", {"queue": queue, "tenants": tenants, "limit": n})):
             ids.append(row["id"])
-            if row["state"] is not None:
-                heads[row["line"]].append(looked(row))
+            jobs = heads[row["line"]].jobs if row["line"] in heads else []
+            alive = [] if row["state"] is None else [looked(row)]
+            heads[row["line"]] = _Heads([*jobs, *alive], (row["urgency"], row["place"]))
     yield from _forget(ids, ())
-    return {tenant: iter(jobs) for tenant, jobs in heads.items()}
+    return heads

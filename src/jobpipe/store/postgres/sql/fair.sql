@@ -1,9 +1,9 @@
 -- name: tenant_rows
 -- Where jobs stand: in a line, or let go (which alone has a token).
-SELECT given.id AS job_id, found.queue, found.tenant, found.priority, found.token
+SELECT given.id AS job_id, found.queue, found.tenant, found.urgency, found.token
 FROM unnest(CAST(:ids AS bigint[])) AS given (id)
 CROSS JOIN LATERAL (
-    SELECT queue, tenant, priority, CAST(NULL AS bigint) AS token
+    SELECT queue, tenant, urgency, CAST(NULL AS bigint) AS token
     FROM {p}line WHERE job_id = given.id
     UNION ALL
     SELECT queue, tenant, CAST(NULL AS smallint), token
@@ -28,39 +28,41 @@ DELETE FROM {p}let_go WHERE job_id = ANY (CAST(:ids AS bigint[])) RETURNING job_
 -- name: join_lines
 -- Who begins to wait starts at the clock of the queue at the earliest.
 WITH given AS MATERIALIZED (
-    SELECT job_id, queue, tenant, priority, number
+    SELECT job_id, queue, tenant, urgency, number
     FROM unnest(
         CAST(:job_id AS bigint[]), CAST(:queue AS text[]), CAST(:tenant AS text[]),
-        CAST(:priority AS smallint[])
-    ) WITH ORDINALITY AS g (job_id, queue, tenant, priority, number)
+        CAST(:urgency AS smallint[])
+    ) WITH ORDINALITY AS g (job_id, queue, tenant, urgency, number)
 ),
 known AS (
     INSERT INTO {p}fair_queue (queue) SELECT DISTINCT queue FROM given
     ON CONFLICT (queue) DO NOTHING
 ),
 counted AS (
-    INSERT INTO {p}tenant AS t (queue, name, tag, since, waiting)
+    INSERT INTO {p}tenant AS t (queue, name, tag, since, waiting, urgency)
     SELECT
         g.queue, g.tenant,
         coalesce((SELECT clock FROM {p}fair_queue AS f WHERE f.queue = g.queue), 0),
-        min(g.job_id), count(*)
+        min(g.job_id), count(*), min(g.urgency)
     FROM given AS g
     GROUP BY g.queue, g.tenant
     ON CONFLICT (queue, name) DO UPDATE
     SET waiting = t.waiting + excluded.waiting,
         tag = CASE WHEN t.waiting = 0 THEN greatest(t.tag, excluded.tag) ELSE t.tag END,
-        since = CASE WHEN t.waiting = 0 THEN excluded.since ELSE t.since END
+        since = CASE WHEN t.waiting = 0 THEN excluded.since ELSE t.since END,
+        urgency = least(t.urgency, excluded.urgency),
+        place = CASE WHEN excluded.urgency < t.urgency THEN 0 ELSE t.place END
 )
-INSERT INTO {p}line (job_id, queue, tenant, priority)
-SELECT job_id, queue, tenant, priority FROM given ORDER BY number
+INSERT INTO {p}line (job_id, queue, tenant, urgency)
+SELECT job_id, queue, tenant, urgency FROM given ORDER BY number
 RETURNING job_id
 
 -- name: fair_queues
 -- Those of the queues in which somebody waits.
-SELECT f.queue, f.clock, f.first
+SELECT f.queue, f.clock, f.low, f.first
 FROM {p}fair_queue AS f
 WHERE f.queue = ANY (CAST(:queues AS text[])) AND EXISTS (
-    SELECT 1 FROM {p}tenant AS t WHERE t.queue = f.queue AND t.waiting > 0
+    SELECT 1 FROM {p}tenant AS t WHERE t.queue = f.queue AND t.waiting > 0 AND t.tag >= f.low
 )
 
 -- name: count_let_go
@@ -92,7 +94,7 @@ GROUP BY CAST(queues AS text)
 -- name: next_tenants
 SELECT name, coalesce(weight, 1) AS weight, tag, waiting
 FROM {p}tenant
-WHERE queue = CAST(:queue AS text) AND waiting > 0
+WHERE queue = CAST(:queue AS text) AND waiting > 0 AND tag >= CAST(:low AS bigint)
 ORDER BY tag, since
 LIMIT CAST(:limit AS bigint)
 
@@ -100,25 +102,28 @@ LIMIT CAST(:limit AS bigint)
 -- The first of the lines of these tenants, as they stand: one that is blocked no longer has no
 -- state.
 SELECT
-    head.tenant AS line, head.job_id AS id,
+    head.tenant AS line, head.urgency, head.place, head.job_id AS id,
     j.state, j.marks, j.token, j.queue, j.priority, j.task, j.group_key, j.tenant
 FROM unnest(CAST(:tenants AS text[])) AS given (tenant)
+JOIN {p}tenant AS t ON t.queue = CAST(:queue AS text) AND t.name = given.tenant
 CROSS JOIN LATERAL (
-    SELECT l.tenant, l.job_id, l.priority, l.place FROM {p}line AS l
-    WHERE l.queue = CAST(:queue AS text) AND l.tenant = given.tenant
-    ORDER BY l.priority DESC, l.place
+    SELECT l.tenant, l.job_id, l.urgency, l.place FROM {p}line AS l
+    WHERE l.queue = t.queue AND l.tenant = t.name AND (l.urgency, l.place) >= (t.urgency, t.place)
+    ORDER BY l.urgency, l.place
     LIMIT CAST(:limit AS bigint)
 ) AS head
 LEFT JOIN LATERAL (
     SELECT state, marks, token, queue, priority, task, group_key, tenant
     FROM {p}job WHERE id = head.job_id AND state = 'blocked' LIMIT 1
 ) AS j ON true
-ORDER BY head.tenant, head.priority DESC, head.place
+ORDER BY head.tenant, head.urgency, head.place
 
 -- name: note_turns
-UPDATE {p}tenant AS t SET tag = given.tag
-FROM unnest(CAST(:queue AS text[]), CAST(:tenant AS text[]), CAST(:tag AS bigint[]))
-    AS given (queue, tenant, tag)
+UPDATE {p}tenant AS t SET tag = given.tag, urgency = given.urgency, place = given.place
+FROM unnest(
+    CAST(:queue AS text[]), CAST(:tenant AS text[]), CAST(:tag AS bigint[]),
+    CAST(:urgency AS smallint[]), CAST(:place AS bigint[])
+) AS given (queue, tenant, tag, urgency, place)
 WHERE t.queue = given.queue AND t.name = given.tenant
 RETURNING t.name
 
@@ -145,7 +150,8 @@ WITH idle AS MATERIALIZED (
 forgotten AS (
     DELETE FROM {p}tenant AS t USING idle WHERE t.queue = idle.queue AND t.name = idle.name
 )
-UPDATE {p}fair_queue SET clock = CAST(:clock AS bigint), first = CAST(:first AS bigint)
+UPDATE {p}fair_queue
+SET clock = CAST(:clock AS bigint), low = CAST(:low AS bigint), first = CAST(:first AS bigint)
 WHERE queue = CAST(:queue AS text)
 RETURNING queue
 

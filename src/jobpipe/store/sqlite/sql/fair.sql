@@ -1,6 +1,6 @@
 -- name: tenant_rows
 -- Where jobs stand: in a line, or let go (which alone has a token).
-SELECT l.job_id, l.queue, l.tenant, l.priority, NULL AS token
+SELECT l.job_id, l.queue, l.tenant, l.urgency, NULL AS token
 FROM json_each(:ids) AS given CROSS JOIN {p}line AS l ON l.job_id = given.value
 UNION ALL
 SELECT l.job_id, l.queue, l.tenant, NULL, l.token
@@ -23,28 +23,33 @@ DELETE FROM {p}let_go WHERE job_id IN (SELECT value FROM json_each(:ids)) RETURN
 -- Who begins to wait starts at the clock of the queue at the earliest.
 INSERT INTO {p}fair_queue (queue) SELECT DISTINCT value ->> 1 FROM json_each(:rows) WHERE true
 ON CONFLICT (queue) DO NOTHING;
-INSERT INTO {p}tenant (queue, name, tag, since, waiting)
+INSERT INTO {p}tenant (queue, name, tag, since, waiting, urgency)
 SELECT
     value ->> 1, value ->> 2,
     (SELECT clock FROM {p}fair_queue WHERE queue = value ->> 1),
-    min(value ->> 0), count(*)
+    min(value ->> 0), count(*), min(value ->> 3)
 FROM json_each(:rows)
 WHERE true
 GROUP BY value ->> 1, value ->> 2
 ON CONFLICT (queue, name) DO UPDATE
 SET waiting = waiting + excluded.waiting,
     tag = iif(waiting = 0, max(tag, excluded.tag), tag),
-    since = iif(waiting = 0, excluded.since, since);
-INSERT INTO {p}line (job_id, queue, tenant, priority)
+    since = iif(waiting = 0, excluded.since, since),
+    urgency = min(urgency, excluded.urgency),
+    place = iif(excluded.urgency < urgency, 0, place);
+INSERT INTO {p}line (job_id, queue, tenant, urgency)
 SELECT value ->> 0, value ->> 1, value ->> 2, value ->> 3 FROM json_each(:rows) ORDER BY key
 RETURNING job_id
 
 -- name: fair_queues
 -- Those of the queues in which somebody waits.
-SELECT f.queue, f.clock, f.first
+SELECT f.queue, f.clock, f.low, f.first
 FROM json_each(:queues) AS given
 CROSS JOIN {p}fair_queue AS f ON f.queue = given.value
-WHERE EXISTS (SELECT 1 FROM {p}tenant AS t WHERE t.queue = f.queue AND t.waiting > 0)
+WHERE EXISTS (
+    SELECT 1 FROM {p}tenant AS t
+    WHERE t.queue = f.queue AND t.waiting > 0 AND t.tag >= f.low
+)
 
 -- name: count_let_go
 -- What had its turn and has not started, judged by the jobs themselves; what does not count any
@@ -70,7 +75,7 @@ GROUP BY queues
 -- name: next_tenants
 SELECT name, coalesce(weight, 1) AS weight, tag, waiting
 FROM {p}tenant
-WHERE queue = :queue AND waiting > 0
+WHERE queue = :queue AND waiting > 0 AND tag >= :low
 ORDER BY tag, since
 LIMIT :limit
 
@@ -78,23 +83,27 @@ LIMIT :limit
 -- The first of the lines of these tenants, as they stand: one that is blocked no longer has no
 -- state.
 SELECT
-    l.tenant AS line, l.job_id AS id,
+    l.tenant AS line, l.urgency, l.place, l.job_id AS id,
     held.state, held.marks, held.token, held.queue, held.priority, held.task, held.group_key,
     held.tenant
 FROM json_each(:tenants) AS given
+CROSS JOIN {p}tenant AS t ON t.queue = :queue AND t.name = given.value
 CROSS JOIN {p}line AS l ON l.place IN (
     SELECT place FROM {p}line
-    WHERE queue = :queue AND tenant = given.value
-    ORDER BY priority DESC, place
+    WHERE queue = t.queue AND tenant = t.name AND (urgency, place) >= (t.urgency, t.place)
+    ORDER BY urgency, place
     LIMIT :limit
 )
 LEFT JOIN {p}job AS held ON held.id = l.job_id AND held.state = 'blocked'
-ORDER BY l.tenant, l.priority DESC, l.place
+ORDER BY l.tenant, l.urgency, l.place
 
 -- name: note_turns
-UPDATE {p}tenant SET tag = given.tag
+UPDATE {p}tenant SET tag = given.tag, urgency = given.urgency, place = given.place
 FROM (
-    SELECT value ->> 0 AS queue, value ->> 1 AS tenant, value ->> 2 AS tag FROM json_each(:rows)
+    SELECT
+        value ->> 0 AS queue, value ->> 1 AS tenant, value ->> 2 AS tag, value ->> 3 AS urgency,
+        value ->> 4 AS place
+    FROM json_each(:rows)
 ) AS given
 WHERE {p}tenant.queue = given.queue AND {p}tenant.name = given.tenant
 RETURNING name
@@ -113,7 +122,8 @@ DELETE FROM {p}tenant WHERE queue = :queue AND name IN (
     ORDER BY tag
     LIMIT 100
 );
-UPDATE {p}fair_queue SET clock = :clock, first = :first WHERE queue = :queue RETURNING queue
+UPDATE {p}fair_queue SET clock = :clock, low = :low, first = :first WHERE queue = :queue
+RETURNING queue
 
 -- name: look_again
 -- Durably, so that whoever does the next round finds these queues.
