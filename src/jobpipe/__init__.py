@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from jobpipe.tasks.command import CommandResult, CommandTask
     from jobpipe.tasks.depends import Depends
     from jobpipe.tasks.flow import Flow, Node
+    from jobpipe.tasks.gates import Concurrency, Group, Rate
     from jobpipe.tasks.handing import previous
     from jobpipe.tasks.hooks import AsyncCallNext, CallNext
     from jobpipe.tasks.job import Job
@@ -45,14 +46,17 @@ __all__ = [
     "Cancel",
     "CommandResult",
     "CommandTask",
+    "Concurrency",
     "Depends",
     "Fail",
     "Flow",
+    "Group",
     "Job",
     "Jobpipe",
     "JobpipeError",
     "Limits",
     "Node",
+    "Rate",
     "Reason",
     "Retry",
     "RunningJob",
@@ -75,6 +79,7 @@ _HOMES = {
     "tasks.command": ("CommandResult", "CommandTask"),
     "tasks.depends": ("Depends",),
     "tasks.flow": ("Flow", "Node"),
+    "tasks.gates": ("Concurrency", "Group", "Rate"),
     "tasks.handing": ("previous",),
     "tasks.hooks": ("AsyncCallNext", "CallNext"),
     "tasks.job": ("Job",),

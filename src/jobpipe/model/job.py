@@ -10,6 +10,7 @@ from __future__ import annotations
 from msgspec import Struct
 
 from jobpipe.model.audit import Actor
+from jobpipe.model.gate import Wish
 from jobpipe.model.report import ProgressRecord
 from jobpipe.model.state import Reason, State
 from jobpipe.model.unique import Uniqueness
@@ -44,6 +45,8 @@ class NewJob(Struct, frozen=True, kw_only=True, gc=False):
     group_key: str | None = None
     tenant: str | None = None
     unique_key: str | None = None
+    wishes: tuple[Wish, ...] = ()
+    """The gates that it is to pass. No column of the job."""
     by: Actor | None = None
     """Who asks for it; noted in the audit. No column of the job; None leaves no note."""
     unique: Uniqueness | None = None

@@ -27,4 +27,6 @@ class Admitter:
         self._telling.queued(round_.queued, round_.ended)
         if round_.is_scheduled:
             self._telling.timed()
-        return 0.0 if round_.more else None
+        if round_.more:
+            return 0.0
+        return None if round_.next_in_us is None else max(0.0, round_.next_in_us / 1e6)

@@ -89,6 +89,11 @@ class Job(Generic[R]):
         """The metadata, as last read."""
         return (self._read(self.record.meta) if self.record else None) or {}
 
+    @property
+    def group(self) -> str | None:
+        """The group in whose order it runs."""
+        return self.record.group if self.record else None
+
     def result(self, timeout: float | None = None) -> R:
         """Wait until the job is final and return its result.
 

@@ -11,9 +11,11 @@ from datetime import UTC, datetime, timedelta
 from typing import Any, Literal
 
 from jobpipe.errors import InvalidArguments
+from jobpipe.model.gate import GateKind
 from jobpipe.model.job import MAX_PRIORITY, MIN_PRIORITY
 from jobpipe.tasks import spec
 from jobpipe.tasks.codec import encode_plain, show
+from jobpipe.tasks.gates import AnyConcurrency, AnyGroup, AnyRate, Gates, as_gates
 from jobpipe.tasks.unique import Unique, as_unique
 
 MAX_TAGS = 100
@@ -35,6 +37,9 @@ class Options:
     timeout_us: int | None = None
     tenant: str | None = None
     unique: Unique | Literal[False] | None = None
+    concurrency: Gates | None = None
+    rate: Gates | None = None
+    group: Gates | None = None
     on: object | None = None
 
     def merged(self, later: Options) -> Options:
@@ -62,6 +67,9 @@ def check(
     timeout: timedelta | float | None = None,
     tenant: str | None = None,
     unique: Unique | str | bool | None = None,
+    concurrency: AnyConcurrency | None = None,
+    rate: AnyRate | None = None,
+    group: AnyGroup | None = None,
     on: object | None = None,
 ) -> Options:
     """Check the options of a request; raises InvalidArguments naming the first wrong one."""
@@ -78,6 +86,9 @@ def check(
         timeout_us=_span("timeout", timeout),
         tenant=_name("tenant", tenant),
         unique=as_unique(unique),
+        concurrency=as_gates(GateKind.CONCURRENCY, concurrency),
+        rate=as_gates(GateKind.RATE, rate),
+        group=as_gates(GateKind.GROUP, group),
         on=on,
     )
 

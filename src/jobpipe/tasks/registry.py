@@ -21,6 +21,7 @@ from jobpipe.model.job import MAX_NAME_LENGTH
 from jobpipe.model.takes import Takes
 from jobpipe.policy.retry import RetryDelays
 from jobpipe.tasks.command import CommandTask, declare_command
+from jobpipe.tasks.gates import AnyConcurrency, AnyGroup, AnyRate
 from jobpipe.tasks.hooks import Functions, Hooks
 from jobpipe.tasks.limits import Limits
 from jobpipe.tasks.remote import RemoteTask, declare_remote
@@ -45,6 +46,9 @@ REMOTE_OPTIONS = frozenset(
         "on_loss",
         "store_result",
         "tenant",
+        "concurrency",
+        "rate",
+        "group",
         "unique",
     }
 )
@@ -187,6 +191,9 @@ class TaskDeclarations:
         limits: Limits | None = None,
         tenant: str | None = None,
         unique: Unique | str | bool | None = None,
+        concurrency: AnyConcurrency | None = None,
+        rate: AnyRate | None = None,
+        group: AnyGroup | None = None,
         on_success: Functions = (),
         on_retry: Functions = (),
         on_failure: Functions = (),
@@ -234,7 +241,8 @@ class TaskDeclarations:
 
         Its jobs take any JSON arguments. The options are those of ``task`` that are not about a
         function: ``queue_name``, ``priority``, ``max_attempts``, ``retry_delays``, ``timeout``,
-        ``version``, ``aliases``, ``on_loss``, ``store_result``, ``tenant`` and ``unique``.
+        ``version``, ``aliases``, ``on_loss``, ``store_result``, ``tenant``, ``unique``,
+        ``concurrency``, ``rate`` and ``group``.
         """
         task = declare_remote(self, name, _known(options, REMOTE_OPTIONS, f"remote task {name}"))
         self._add(task)

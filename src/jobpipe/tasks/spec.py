@@ -15,10 +15,18 @@ from pathlib import Path
 from typing import Any, Literal, TypeAlias
 
 from jobpipe.errors import ConfigError, InvalidArguments
+from jobpipe.model.gate import GateKind
 from jobpipe.model.job import MAX_PRIORITY, MIN_PRIORITY
 from jobpipe.model.takes import LATEST
 from jobpipe.policy.retry import RetryDelays, parse_delays
 from jobpipe.tasks.codec import show
+from jobpipe.tasks.gates import (
+    AnyConcurrency,
+    AnyGroup,
+    AnyRate,
+    Gates,
+    declared_gates,
+)
 from jobpipe.tasks.hooks import NO_HOOKS, Functions, TaskHooks, task_hooks
 from jobpipe.tasks.limits import Limits
 from jobpipe.tasks.names import NAME_ALLOWED as NAME_ALLOWED
@@ -63,6 +71,8 @@ class TaskSpec:
     """Whose jobs they are, made of their arguments."""
     unique: Unique | None = None
     """What makes its jobs one and the same; None: nothing."""
+    gates: Gates = ()
+    """What must open before its jobs may be queued."""
     hooks: TaskHooks = NO_HOOKS
 
 
@@ -86,6 +96,9 @@ class Declared:
     limits: Limits | None = None
     tenant: str | None = None
     unique: Unique | str | bool | None = None
+    concurrency: AnyConcurrency | None = None
+    rate: AnyRate | None = None
+    group: AnyGroup | None = None
     on_success: Functions = ()
     on_retry: Functions = ()
     on_failure: Functions = ()
@@ -114,6 +127,14 @@ def declare(function: Callable[..., Any], **options: Any) -> TaskSpec:
         limits=check.limits(given.limits, given.executor),
         tenant=check.template("tenant", given.tenant, function),
         unique=check.unique(given.unique, function),
+        gates=declared_gates(
+            Signature(name, function),
+            {
+                GateKind.GROUP: given.group,
+                GateKind.CONCURRENCY: given.concurrency,
+                GateKind.RATE: given.rate,
+            },
+        ),
         hooks=task_hooks(given.on_success, given.on_retry, given.on_failure),
     )
 

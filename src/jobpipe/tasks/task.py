@@ -16,10 +16,12 @@ from typing import Any, Generic, ParamSpec, Protocol, Self, TypeVar, cast
 from msgspec import Struct
 
 from jobpipe.errors import ConfigError, InvalidArguments
+from jobpipe.model.gate import GateKind, Wish
 from jobpipe.model.job import NewJob
 from jobpipe.model.marks import GATED, STARTS
 from jobpipe.tasks import options as request
 from jobpipe.tasks.codec import check_size, encode_args
+from jobpipe.tasks.gates import AnyConcurrency, AnyGroup, AnyRate, group_of, wishes
 from jobpipe.tasks.handing import Places, encode_handing, holds_handed
 from jobpipe.tasks.job import Job
 from jobpipe.tasks.options import Options
@@ -94,6 +96,9 @@ class AnyTask(Generic[P, R]):
         timeout: timedelta | float | None = None,
         tenant: str | None = None,
         unique: Unique | str | bool | None = None,
+        concurrency: AnyConcurrency | None = None,
+        rate: AnyRate | None = None,
+        group: AnyGroup | None = None,
         on: object | None = None,
     ) -> Self:
         """Return the same task with other options for the jobs enqueued through it."""
@@ -109,6 +114,9 @@ class AnyTask(Generic[P, R]):
             timeout=timeout,
             tenant=tenant,
             unique=unique,
+            concurrency=concurrency,
+            rate=rate,
+            group=group,
             on=on,
         )
         other = copy.copy(self)
@@ -194,7 +202,7 @@ class Call(Struct, Generic[R], frozen=True, gc=False):
             own = spec.timeout_seconds
             timeout = defaults.timeout_seconds if own is None else own
             timeout_us = None if timeout is None else round(timeout * 1_000_000)
-        tenant = self._tenant()
+        tenant, wished = self._tenant(), self._wishes()
         unique_key, unique = settled(spec.unique, options.unique, self.signature, self.args)
         return NewJob(
             task=spec.name,
@@ -211,14 +219,33 @@ class Call(Struct, Generic[R], frozen=True, gc=False):
             tags=options.tags,
             meta=options.meta,
             version=None if version == 1 else version,
-            marks=None if tenant is None else GATED | STARTS,
+            marks=_marks(tenant, wished),
+            group_key=group_of(wished),
             tenant=tenant,
             unique_key=unique_key,
             unique=unique,
+            wishes=wished,
         )
+
+    def _wishes(self) -> tuple[Wish, ...]:
+        options = self.options
+        asked = {
+            GateKind.GROUP: options.group,
+            GateKind.CONCURRENCY: options.concurrency,
+            GateKind.RATE: options.rate,
+        }
+        return wishes(self.spec.gates, asked, self.signature, self.args)
 
     def _tenant(self) -> str | None:
         template = self.spec.tenant
         if self.options.tenant is not None or template is None:
             return self.options.tenant
         return template.render(self.signature, self.args)
+
+
+def _marks(tenant: str | None, wished: Sequence[Wish]) -> int | None:
+    """Return who minds what becomes of the job."""
+    counts_starts = any(wish.kind is GateKind.RATE for wish in wished)
+    if tenant is not None or counts_starts:
+        return GATED | STARTS
+    return GATED if wished else None

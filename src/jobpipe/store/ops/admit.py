@@ -13,8 +13,9 @@ from jobpipe.model.change import Change
 from jobpipe.model.state import State
 from jobpipe.store.ops.aside import come_back, not_aside
 from jobpipe.store.ops.claim import Queued, moved
-from jobpipe.store.ops.fair import fair
+from jobpipe.store.ops.fair import fair, look_again
 from jobpipe.store.ops.flows import flows
+from jobpipe.store.ops.gates import gates
 from jobpipe.store.ops.look import look_at
 from jobpipe.store.port import Mode, Op, Statement, operation
 
@@ -32,6 +33,8 @@ class Admitted(Struct, frozen=True):
     """Some were let go before their time: they wait for it now."""
     more: bool
     """There is more to look at."""
+    next_in_us: int | None = None
+    """When the time of a gate comes that may open by itself; 0 or less: it has come."""
 
 
 @operation(Mode.TRANSACTION)
@@ -46,12 +49,16 @@ def admit() -> Op[Admitted | None]:
     flowed = yield from flows(ids, looked)
     ready = yield from not_aside(flowed.free)
     turns = yield from fair(looked, ids.difference(job.id for job in looked), ready)
-    free = [job.id for job in turns.free]
+    passed = yield from gates(looked, turns.free)
+    free = [job.id for job in passed.free]
+    waits = yield from look_again(turns.free, set(free))
     found = (yield Statement("admit", {"ids": free})) if free else []
     let_in = moved(found)
+    noted_anew = bool(passed.ended or let_in.ended) or passed.more
     return Admitted(
         tuple(let_in.queued),
-        (*flowed.ended, *let_in.ended),
+        (*flowed.ended, *passed.ended, *let_in.ended),
         any(row["state"] == State.SCHEDULED for row in found),
-        flowed.more or turns.more or LOOKS_MAX in (len(noted), len(back)),
+        flowed.more or turns.more or waits or noted_anew or LOOKS_MAX in (len(noted), len(back)),
+        passed.next_in_us,
     )

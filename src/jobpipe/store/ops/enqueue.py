@@ -84,7 +84,7 @@ def enqueue(
 def enqueue_together(jobs: Sequence[NewJob]) -> Operation[list[Enqueued]]:
     """Return what stores jobs that need no key, no bound and no new lane."""
     for job in jobs:
-        if job.by is not None:
+        if job.by is not None or job.wishes:
             return enqueue_noted(jobs)
     return enqueue_plain(jobs)
 
@@ -102,7 +102,7 @@ def enqueue_plain(jobs: Sequence[NewJob]) -> Op[list[Enqueued]]:
 
 @operation(Mode.TRANSACTION)
 def enqueue_noted(jobs: Sequence[NewJob]) -> Op[list[Enqueued]]:
-    """Store plain jobs, and note in the audit who asked for which."""
+    """Store jobs with their wishes, and note in the audit who asked for which."""
     answers = yield from _insert(jobs)
     yield from note(enqueue_notes(jobs, answers))
     return answers
@@ -225,7 +225,20 @@ def _insert(jobs: Sequence[NewJob], ids: Sequence[int] | None = None) -> Op[list
             answers += yield from _insert_any(
                 [(id, *row, None) for id, row in zip(given, rows, strict=True)]
             )
+    yield from _add_wishes(jobs, answers)
     return answers
+
+
+def _add_wishes(jobs: Sequence[NewJob], answers: Sequence[Enqueued]) -> Op[None]:
+    """Note which gates the jobs are to pass."""
+    wished = [
+        (answer.id, wish.kind.value, wish.key, wish.terms)
+        for job, answer in zip(jobs, answers, strict=True)
+        for wish in job.wishes
+    ]
+    if wished:
+        batch = Batch(("job_id", "kind", "key", "terms"), wished)
+        yield Statement("enqueue_wishes", batch=batch)
 
 
 def _insert_unheld(requests: Sequence[unique.Request]) -> Op[dict[int, Enqueued]]:
@@ -236,6 +249,8 @@ def _insert_unheld(requests: Sequence[unique.Request]) -> Op[dict[int, Enqueued]
     for start in range(0, len(rows), CHUNK):
         stored = yield from _insert_any(rows[start : start + CHUNK])
         answers |= {answer.id: answer for answer in stored}
+    made = [(job, answers[id]) for id, job in requests if id in answers]
+    yield from _add_wishes([job for job, _ in made], [answer for _, answer in made])
     return answers
 
 

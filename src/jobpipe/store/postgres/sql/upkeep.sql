@@ -200,6 +200,14 @@ dropped AS (
 ),
 let_go AS (
     DELETE FROM {p}held_key WHERE job_id = ANY (ARRAY(SELECT id FROM old))
+),
+left_gates AS (
+    DELETE FROM {p}gate_job WHERE job_id = ANY (ARRAY(SELECT id FROM old))
+    RETURNING kind, key, token
+),
+looked_at AS (
+    UPDATE {p}gate AS g SET next_at = 0
+    FROM left_gates AS l WHERE g.kind = l.kind AND g.key = l.key AND l.token IS NOT NULL
 )
 DELETE FROM {p}job AS j USING unnest(ARRAY(SELECT id FROM old)) AS chosen (id)
 WHERE j.id = chosen.id AND chosen.id BETWEEN 0 AND 4611686018427387904 RETURNING j.id

@@ -1,0 +1,104 @@
+"""When a gate opens: judgements over facts, by the store's clock, in microseconds.
+
+A rate follows the generic cell rate algorithm: ``full_at`` is when all tokens of the burst are
+there again, and each token taken moves it on by the time in which one comes. So within any span no
+more jobs are let in than come in it, plus the burst.
+"""
+
+from __future__ import annotations
+
+from msgspec import Struct
+
+from jobpipe.model.gate import ConcurrencyTerms, GateKind, GroupTerms, RateTerms, Terms
+
+UNCLAIMED_US = 10_000_000
+"""How long a queued job may keep what others wait for without being claimed."""
+
+
+class Hold(Struct, frozen=True):
+    """Jobs that a gate has let through, by what became of them."""
+
+    queued: int = 0
+    running: int = 0
+    waiting: int = 0
+    """Neither: they are to come back, or have not passed all their gates."""
+    failed: int = 0
+
+
+class Gate(Struct, frozen=True):
+    """A gate as the round found it."""
+
+    kind: GateKind
+    terms: Terms | None
+    """None: it counts nothing."""
+    hold: Hold = Hold()
+    is_paused: bool = False
+    paused_until: int | None = None
+    shut_until: int | None = None
+    full_at: int = 0
+
+
+class Room(Struct, frozen=True):
+    """How many jobs a gate lets through now."""
+
+    n: int
+    opens_at: int | None = None
+    """When it may let one through without anybody leaving it; None: not by time alone."""
+
+
+UNBOUNDED = 1_000_000_000
+SHUT = Room(0)
+
+
+def room(gate: Gate, now: int) -> Room:
+    """Judge how many more jobs a gate lets through."""
+    if gate.is_paused:
+        return Room(0, gate.paused_until)
+    if gate.shut_until is not None and gate.shut_until > now:
+        return Room(0, gate.shut_until)
+    hold = gate.hold
+    match gate.terms:
+        case None:
+            return Room(UNBOUNDED)
+        case ConcurrencyTerms(n):
+            return Room(max(0, n - hold.queued - hold.running))
+        case RateTerms(burst=burst) as terms:
+            tokens = available(terms, gate.full_at, now)
+            if not tokens:
+                return Room(0, next_token_at(terms, gate.full_at))
+            return Room(max(0, min(tokens, burst - hold.queued)))
+        case GroupTerms(on_failure):
+            stands = hold.queued + hold.running + hold.waiting
+            return Room(0 if stands or (hold.failed and on_failure == "block") else 1)
+
+
+def available(terms: RateTerms, full_at: int, now: int) -> int:
+    """Return how many tokens are there."""
+    missing = max(0, full_at - now) * terms.n
+    return max(0, (terms.burst * terms.per_us - missing) // terms.per_us)
+
+
+def taken(terms: RateTerms, full_at: int, now: int, tokens: int) -> int:
+    """Return ``full_at`` after tokens were taken; rounded so that the rate is never exceeded."""
+    return max(full_at, now) + -(-tokens * terms.per_us // terms.n)
+
+
+def returned(terms: RateTerms, full_at: int, tokens: int) -> int:
+    """Return ``full_at`` after tokens came back."""
+    return full_at - tokens * terms.per_us // terms.n
+
+
+def next_token_at(terms: RateTerms, full_at: int) -> int:
+    """Return when one token is there."""
+    return full_at - (terms.burst - 1) * terms.per_us // terms.n
+
+
+def usual_burst(n: int, per_us: int) -> int:
+    """Return the burst of a rate that names none: what comes in a tenth of a second.
+
+    One at a time where that is less than one and a second or more lies between two; otherwise two
+    at least, so that a late look loses nothing of the rate.
+    """
+    if per_us >= n * 1_000_000:
+        return 1
+    return max(2, -(-n * 100_000 // per_us))

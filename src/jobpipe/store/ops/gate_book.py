@@ -1,0 +1,256 @@
+"""What a round knows of gates and of the jobs at them: read in bulk, changed here, written once."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Collection, Iterable, Sequence
+from typing import Any
+
+import msgspec
+from msgspec import Struct, structs
+
+from jobpipe.model.gate import (
+    ConcurrencyTerms,
+    GateKind,
+    GateName,
+    GroupTerms,
+    RateTerms,
+    Terms,
+)
+from jobpipe.policy import gates as policy
+from jobpipe.policy.gates import Gate, Hold, Room
+from jobpipe.store.ops.look import Looked, looked
+from jobpipe.store.port import Batch, Op, Row, Statement
+
+ORDER = {kind: number for number, kind in enumerate(GateKind)}
+KINDS: dict[GateKind, type[Terms]] = {
+    GateKind.GROUP: GroupTerms,
+    GateKind.CONCURRENCY: ConcurrencyTerms,
+    GateKind.RATE: RateTerms,
+}
+
+
+class Entry(Struct):
+    """A job at a gate."""
+
+    job_id: int
+    name: GateName
+    terms: str | None
+    place: int
+    line: int | None
+    token: int | None
+    was: tuple[int, int | None, int | None]
+
+    @property
+    def state(self) -> tuple[int, int | None, int | None]:
+        return self.place, self.line, self.token
+
+
+class Standing(Struct):
+    """A gate, and what the round does with it."""
+
+    name: GateName
+    facts: Gate
+    now: int
+    terms: str | None
+    terms_of: int
+    override: str | None
+    is_made: bool
+    next_at: int | None
+    fail_to: int | None
+    last: int | None
+    """The place at the end of its line, as it was stored; None: nobody waited."""
+    was: tuple[int | None, int, int | None]
+    room: int = 0
+    has_failed: bool = False
+    is_served: bool = False
+    """Whoever may pass has been let through."""
+    is_left: bool = False
+    """Jobs are left that might pass."""
+
+    def judge(self) -> Room:
+        """Find out how many more it lets through."""
+        found = policy.room(self.facts, self.now)
+        self.room = 0 if self.fail_to is not None else found.n
+        return found
+
+    def take(self, entry: Entry, token: int) -> None:
+        """Let a job through."""
+        entry.token, entry.line = token, None
+        hold = structs.replace(self.facts.hold, queued=self.facts.hold.queued + 1)
+        full_at, terms = self.facts.full_at, self.facts.terms
+        if isinstance(terms, RateTerms):
+            full_at = policy.taken(terms, full_at, self.now, 1)
+        self.facts = structs.replace(self.facts, hold=hold, full_at=full_at)
+        self.room -= 1
+
+    def give_back(self) -> None:
+        """Take back a token that was not used."""
+        terms = self.facts.terms
+        if isinstance(terms, RateTerms):
+            full_at = policy.returned(terms, self.facts.full_at, 1)
+            self.facts = structs.replace(self.facts, full_at=full_at)
+
+    @property
+    def state(self) -> tuple[int | None, int, int | None]:
+        return self.next_at, self.facts.full_at, self.fail_to
+
+
+class Book:
+    """The gates and entries of one round."""
+
+    def __init__(self) -> None:
+        self.entries: dict[int, list[Entry]] = {}
+        self.gates: dict[GateName, Standing] = {}
+        self._unwritten: dict[GateName, dict[int, Looked]] = defaultdict(dict)
+        """Who came to a line in this round, which the store does not know yet."""
+
+    def read_jobs(self, ids: Collection[int]) -> Op[None]:
+        """Read what jobs wish, and the gates that they name."""
+        fresh = sorted(id for id in ids if id not in self.entries)
+        if not fresh:
+            return
+        self.entries.update((id, []) for id in fresh)
+        for row in (yield Statement("gate_jobs", {"ids": fresh})):
+            self.entries[row["job_id"]].append(_entry(row))
+        for id in fresh:
+            self.entries[id].sort(key=lambda each: (ORDER[each.name.kind], each.name.key))
+        yield from self.read_gates(each.name for id in fresh for each in self.entries[id])
+
+    def read_gates(self, names: Iterable[GateName]) -> Op[None]:
+        """Read gates that are not known yet."""
+        fresh = sorted(set(names).difference(self.gates))
+        if fresh:
+            rows = [(name.kind.value, name.key) for name in fresh]
+            for row in (yield Statement("read_gates", batch=Batch(("kind", "key"), rows))):
+                gate = _standing(row)
+                gate.judge()
+                self.gates[gate.name] = gate
+
+    def make_gates(self, jobs: Iterable[Looked]) -> Op[None]:
+        """See to it that there is each gate that the jobs name, with the terms of the newest."""
+        newest: dict[GateName, Entry] = {}
+        for job in jobs:
+            for entry in self.entries[job.id]:
+                if entry.name not in newest or newest[entry.name].job_id < job.id:
+                    newest[entry.name] = entry
+        made = []
+        for name, entry in newest.items():
+            gate = self.gates[name]
+            is_news = entry.terms != gate.terms and entry.job_id > gate.terms_of
+            if is_news or not gate.is_made:
+                gate.terms, gate.terms_of, gate.is_made = entry.terms, entry.job_id, True
+                text = gate.override or gate.terms
+                gate.facts = structs.replace(gate.facts, terms=terms_of(name.kind, text))
+                gate.judge()
+                made.append((name.kind.value, name.key, gate.terms, gate.terms_of))
+        if made:
+            columns = ("kind", "key", "terms", "terms_of")
+            yield Statement("make_gates", batch=Batch(columns, sorted(made)))
+
+    def join(self, job: Looked, entry: Entry) -> None:
+        """Put a job into the line of a gate."""
+        entry.line = 0 if entry.name.kind is GateKind.GROUP else -job.priority
+        self._unwritten[entry.name][job.id] = job
+
+    def heads(self, names: Collection[GateName], most: int) -> Op[dict[GateName, list[Looked]]]:
+        """Return the first of the lines, so many of each at least, if there are as many."""
+        stored: dict[GateName, list[Looked]] = {name: [] for name in names}
+        asked = [(n.kind.value, n.key) for n in sorted(names) if self.gates[n].last is not None]
+        if asked:
+            batch = Batch(("kind", "key"), asked)
+            for row in (yield Statement("line_heads", {"most": most}, batch=batch)):
+                name = GateName(GateKind(row["gate_kind"]), row["gate_key"])
+                stored[name].append(looked(row))
+            yield from self.read_jobs({job.id for jobs in stored.values() for job in jobs})
+        found: dict[GateName, list[Looked]] = {}
+        for name, jobs in stored.items():
+            line = {job.id: job for job in jobs} | self._unwritten[name]
+            ordered = sorted(line.values(), key=lambda job: self.place(job.id, name))
+            if len(jobs) == most:  # others in the store may stand before who is not stored yet
+                last = max(self.place(job.id, name) for job in jobs)
+                ordered = [job for job in ordered if self.place(job.id, name) <= last]
+            found[name] = ordered
+        return found
+
+    def entry(self, id: int, name: GateName) -> Entry:
+        return next(each for each in self.entries[id] if each.name == name)
+
+    def place(self, id: int, name: GateName) -> tuple[int, int, int]:
+        """Return what a line is ordered by."""
+        entry = self.entry(id, name)
+        return entry.line or 0, entry.place, id
+
+    def write_jobs(self) -> Op[None]:
+        """Write where jobs stand now."""
+        changed = [e for entries in self.entries.values() for e in entries if e.state != e.was]
+        if changed:
+            columns = ("job_id", "kind", "key", "place", "line", "token")
+            rows = [(e.job_id, e.name.kind.value, e.name.key, *e.state) for e in changed]
+            yield Statement("note_gate_jobs", batch=Batch(columns, sorted(rows, key=_key)))
+        waiting = [
+            (each.job_id, str(each.name))
+            for each in changed
+            if each.line is not None and each.was[1] is None
+        ]
+        if waiting:
+            yield Statement("note_blocked", batch=Batch(("id", "gate"), sorted(waiting)))
+        for each in changed:
+            each.was = each.state
+        for name, jobs in self._unwritten.items():
+            places = [self.entry(id, name) for id in jobs]
+            ends = [each.place for each in places if each.line is not None]
+            if ends:
+                gate = self.gates[name]
+                gate.last = max(*ends, gate.last or 0)
+        self._unwritten.clear()
+
+    def write_gates(self) -> Op[None]:
+        """Write what became of gates."""
+        changed = [gate for gate in self.gates.values() if gate.is_made and gate.state != gate.was]
+        if changed:
+            columns = ("kind", "key", "next_at", "full_at", "fail_to")
+            rows = [(g.name.kind.value, g.name.key, *g.state) for g in changed]
+            yield Statement("note_gates", batch=Batch(columns, sorted(rows, key=_key)))
+
+
+def terms_of(kind: GateKind, text: str | None) -> Terms | None:
+    """Return what a JSON text says of a gate."""
+    return None if text is None else msgspec.json.decode(text, type=KINDS[kind])
+
+
+def _key(row: Sequence[Any]) -> tuple[Any, Any, Any]:
+    return row[0], row[1], row[2] or 0
+
+
+def _entry(row: Row) -> Entry:
+    place, line, token = row["place"], row["line"], row["token"]
+    name = GateName(GateKind(row["kind"]), row["key"])
+    return Entry(row["job_id"], name, row["terms"], place, line, token, (place, line, token))
+
+
+def _standing(row: Row) -> Standing:
+    name, now = GateName(GateKind(row["kind"]), row["key"]), row["now"]
+    until = row["paused_until"]
+    facts = Gate(
+        kind=name.kind,
+        terms=terms_of(name.kind, row["override"] or row["terms"]),
+        hold=Hold(row["queued"], row["running"], row["waiting"], row["failed"]),
+        is_paused=row["paused_at"] is not None and (until is None or until > now),
+        paused_until=until,
+        shut_until=row["shut_until"],
+        full_at=row["full_at"] or 0,
+    )
+    return Standing(
+        name=name,
+        facts=facts,
+        now=now,
+        terms=row["terms"],
+        terms_of=row["terms_of"] or 0,
+        override=row["override"],
+        is_made=bool(row["is_made"]),
+        next_at=row["next_at"],
+        fail_to=row["fail_to"],
+        last=row["last"],
+        was=(row["next_at"], facts.full_at, row["fail_to"]),
+    )

@@ -1,0 +1,292 @@
+"""Gates of concurrency, groups and rates: the last stage of the round that admits.
+
+A blocked job waits in the line of one shut gate, so it never stops those behind it that wish for
+other keys. When a gate has room, the first of its line are looked at: who finds all his gates open
+is let through them together, who finds another one shut goes to the line of that one. A group is
+taken as soon as it is a job's turn, and kept until the job has ended, so its order is never lost.
+
+What a gate has let through is judged by the state of those jobs each time (see ``read_gates``).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Mapping, Sequence
+
+from msgspec import Struct
+
+from jobpipe.model import marks
+from jobpipe.model.change import Change
+from jobpipe.model.gate import GateKind, GateName, GroupTerms
+from jobpipe.model.state import FINAL, Reason, State
+from jobpipe.policy.gates import UNCLAIMED_US
+from jobpipe.store.ops.gate_book import Book, Entry, Standing
+from jobpipe.store.ops.look import Looked
+from jobpipe.store.port import Batch, Mode, Op, Statement, operation
+
+GATES_MAX = 1_000
+"""Most gates that one round looks at because their time has come."""
+HEADS_MAX = 1_000
+"""Most jobs that one round lets through, and that it looks at in one line."""
+PASSES_MAX = 8
+"""How often one round looks at the lines of the same gates."""
+FIRST = GateName(GateKind.CONCURRENCY, "")
+"""Before all gates, as a store orders them."""
+
+
+class Passed(Struct, frozen=True):
+    """What the gates have let through."""
+
+    free: list[Looked]
+    """Jobs to let in, in order; those without gates first."""
+    ended: tuple[Change, ...]
+    """Jobs that were cancelled because one of their group has failed."""
+    more: bool
+    """Jobs were blocked again: the next round looks at them."""
+    next_in_us: int | None
+    """When a gate is to be looked at next, 0 or less if there is more to do now."""
+
+
+def gates(seen: Sequence[Looked], free: Sequence[Looked]) -> Op[Passed]:
+    """Bring free jobs to their gates, and let through what finds them open.
+
+    ``seen`` are all jobs of this round.
+    """
+    gated = {job.id: job for job in free if job.marks & marks.GATED}
+    known = {job.id: job for job in seen if job.marks & marks.GATED} | gated
+    let_through = [job for job in free if job.id not in gated]
+    book = Book()
+    yield from book.read_jobs(known)
+    due = yield from _due(book)
+    _release(book, known)
+    let_through += yield from _arrive(book, gated.values())
+    ended = yield from _fail_rest(book)
+    given_up = yield from _give_up(book, due)
+    let_through += yield from _serve(book)
+    yield from book.write_jobs()
+    for gate in book.gates.values():
+        gate.next_at = _next_at(gate)
+    yield from book.write_gates()
+    found = yield Statement("next_gate")
+    next_in_us = found[0]["in_us"] if found else None
+    return Passed(let_through, tuple(ended), given_up, next_in_us)
+
+
+def _due(book: Book) -> Op[set[GateName]]:
+    """Find gates whose time has come."""
+    found = yield Statement("due_gates", {"limit": GATES_MAX})
+    names = {GateName(GateKind(row["kind"]), row["key"]) for row in found}
+    yield from book.read_gates(names)
+    return names
+
+
+def _release(book: Book, jobs: Mapping[int, Looked]) -> None:
+    """Take note of jobs that left gates, and lines."""
+    for job in jobs.values():
+        for entry in book.entries[job.id]:
+            gate = book.gates[entry.name]
+            if job.state is not State.BLOCKED:
+                entry.line = None
+            if entry.token is not None and not _holds(job, gate):
+                if entry.token == job.token:
+                    gate.give_back()
+                is_failed = job.state is State.FAILED
+                gate.has_failed |= is_failed and gate.facts.terms == GroupTerms("fail")
+                entry.token = None
+            if job.state in FINAL and entry.token is None:
+                entry.place = 0
+            gate.judge()
+
+
+def _holds(job: Looked, gate: Standing) -> bool:
+    """Tell whether what the gate has let through still counts."""
+    match gate.name.kind:
+        case GateKind.CONCURRENCY:
+            return job.state is State.QUEUED or job.state is State.RUNNING
+        case GateKind.RATE:
+            return job.state is State.QUEUED
+        case GateKind.GROUP:
+            stands = job.state is State.FAILED and gate.facts.terms == GroupTerms("block")
+            return stands or job.state not in FINAL
+
+
+def _arrive(book: Book, jobs: Collection[Looked]) -> Op[list[Looked]]:
+    """Put jobs into line; return those that have nothing to wait for."""
+    yield from book.make_gates(jobs)
+    fresh = [job for job in jobs if all(each.line is None for each in book.entries[job.id])]
+    yield from _give_places(book, fresh)
+    passed: list[Looked] = []
+    for job in jobs:
+        entries = book.entries[job.id]
+        at = next((each for each in entries if each.line is not None), None)
+        at = at or next((each for each in entries if each.token is None), None)
+        if at is None:
+            passed.append(job)
+        else:
+            book.join(job, at)
+    return passed
+
+
+def _give_places(book: Book, jobs: Iterable[Looked]) -> Op[None]:
+    """Give jobs a place that lost theirs, or that had to wait for their turn elsewhere."""
+    placeless = [
+        each
+        for job in jobs
+        for each in book.entries[job.id]
+        if each.token is None and (each.place == 0 or job.tenant is not None)
+    ]
+    if placeless:
+        found = yield Statement("reserve_ids", {"n": len(placeless)})
+        for entry, id in zip(placeless, sorted(row["id"] for row in found), strict=True):
+            entry.place = id
+
+
+def _fail_rest(book: Book) -> Op[list[Change]]:
+    """Cancel who waits in a group that has failed."""
+    failed = [g for g in book.gates.values() if g.has_failed or g.fail_to is not None]
+    if not failed:
+        return []
+    yield from book.write_jobs()
+    ended: list[Change] = []
+    for gate in failed:
+        if gate.has_failed and gate.last is not None:
+            gate.fail_to = gate.last
+        if gate.fail_to is None:
+            continue
+        params = {"kind": gate.name.kind.value, "key": gate.name.key, "place": gate.fail_to}
+        rest = yield Statement("line_until", {**params, "limit": HEADS_MAX})
+        if rest:
+            ids = [row["job_id"] for row in rest]
+            reason = Reason.BY_FLOW.value
+            found = yield Statement("cancel_blocked", {"ids": sorted(ids), "reason": reason})
+            ended += [Change(row["id"], State.CANCELLED, row["queue"]) for row in found]
+        else:
+            gate.fail_to = None
+        gate.judge()
+    return ended
+
+
+def _give_up(book: Book, due: Collection[GateName]) -> Op[bool]:
+    """Block jobs again that nobody claims, while others wait for what they hold."""
+    names = [
+        (name.kind.value, name.key)
+        for name in sorted(due)
+        if name.kind is not GateKind.GROUP and book.gates[name].facts.hold.queued
+    ]
+    if not names:
+        return False
+    params = {"unclaimed_us": UNCLAIMED_US, "limit": HEADS_MAX}
+    found = yield Statement("stale_holds", params, batch=Batch(("kind", "key"), names))
+    if found:
+        yield Statement("give_up", {"ids": sorted({row["id"] for row in found})})
+    return bool(found)
+
+
+def _serve(book: Book) -> Op[list[Looked]]:
+    """Let through who finds all his gates open."""
+    let_through: list[tuple[tuple[int, int, int], Looked]] = []
+    names = set(book.gates)
+    for name in names:
+        book.gates[name].is_served = True
+    for number in range(PASSES_MAX):
+        if number:
+            yield from book.write_jobs()
+        left: set[GateName] = set()
+        for most, alike in _by_room(book, names):
+            if len(let_through) >= HEADS_MAX:
+                left.update(alike)
+                continue
+            heads = yield from book.heads(alike, most)
+            for name in sorted(heads):
+                let_through += _let_through(book, name, heads[name])
+                if len(heads[name]) >= most and book.gates[name].room > 0:
+                    left.add(name)
+        names = left
+        if not names or len(let_through) >= HEADS_MAX:
+            break
+    for name in names:
+        book.gates[name].is_left = True
+    return [job for _, job in sorted(let_through, key=lambda each: each[0])]
+
+
+def _by_room(book: Book, names: Collection[GateName]) -> Iterable[tuple[int, list[GateName]]]:
+    """Part the gates with room by how many of their lines are to be looked at."""
+    alike: dict[int, list[GateName]] = {}
+    for name in sorted(names):
+        room = book.gates[name].room
+        if room > 0:
+            most = min(HEADS_MAX, 1 << (room - 1).bit_length())
+            alike.setdefault(most, []).append(name)
+    for most, some in sorted(alike.items()):
+        step = max(1, HEADS_MAX // most)
+        for start in range(0, len(some), step):
+            yield most, some[start : start + step]
+
+
+def _let_through(
+    book: Book, name: GateName, heads: Sequence[Looked]
+) -> list[tuple[tuple[int, int, int], Looked]]:
+    passed = []
+    for job in heads:
+        if book.gates[name].room <= 0:
+            break
+        place = book.place(job.id, name)
+        if _passes(book, job, book.entry(job.id, name)):
+            passed.append((place, job))
+    return passed
+
+
+def _passes(book: Book, job: Looked, at: Entry) -> bool:
+    """Let one job through all its gates, or put it into the line of one that is shut."""
+    if at.line is None or job.state is not State.BLOCKED:
+        at.line = None
+        return False
+    missing = [each for each in book.entries[job.id] if each.token is None]
+    for entry in missing:
+        gate = book.gates[entry.name]
+        if gate.room <= 0:
+            if entry is not at:
+                at.line = None
+                book.join(job, entry)
+            return False
+        if entry.name.kind is GateKind.GROUP:
+            gate.take(entry, job.token)
+    for entry in missing:
+        if entry.token is None:
+            book.gates[entry.name].take(entry, job.token)
+    return True
+
+
+def _next_at(gate: Standing) -> int | None:
+    """Return when a gate is to be looked at though nobody comes or leaves."""
+    if gate.fail_to is not None or gate.is_left:
+        return 0
+    if not gate.is_served and gate.next_at is not None and gate.next_at <= gate.now:
+        return gate.next_at
+    if gate.last is None:
+        return None
+    found = gate.judge()
+    if found.n:
+        return None
+    times = [] if found.opens_at is None else [found.opens_at]
+    if gate.facts.hold.queued and gate.name.kind is not GateKind.GROUP:
+        times.append(gate.now + UNCLAIMED_US)
+    at = min(times, default=None)
+    if at is not None and gate.next_at is not None and gate.now < gate.next_at <= at:
+        return gate.next_at
+    return at
+
+
+@operation(Mode.TRANSACTION)
+def prune_gates(limit: int, after: GateName = FIRST) -> Op[tuple[int, GateName | None]]:
+    """Look at so many gates beyond a name, and forget those that nobody needs.
+
+    Returns how many went, and the name to go on from; None: that was the last.
+    """
+    params = {"kind": after.kind.value, "key": after.key, "limit": limit}
+    found = yield Statement("gate_keys", params)
+    if not found:
+        return 0, None
+    names = [(row["kind"], row["key"]) for row in found]
+    gone = yield Statement("prune_gates", batch=Batch(("kind", "key"), names))
+    last = GateName(GateKind(names[-1][0]), names[-1][1])
+    return len(gone), last if len(found) == limit else None

@@ -1,0 +1,110 @@
+"""Rates: so many starts in a span of time, by the store's clock.
+
+The rates here are so slow that the time a test takes counts for nothing.
+"""
+
+from __future__ import annotations
+
+from jobpipe.model.state import Reason, State
+from jobpipe.store.ops import steer, upkeep
+from tests.conformance.clock import MINUTE, SECOND
+from tests.conformance.lab import Lab
+from tests.conformance.store.gates import (
+    blocked_on,
+    claimed,
+    let_in,
+    opens_in,
+    rate,
+    slots,
+    stored,
+    wishing,
+)
+
+
+def finish_all(lab: Lab) -> int:
+    jobs = claimed(lab, 1_000)
+    for job in jobs:
+        lab.finish(job)
+    return len(jobs)
+
+
+def test_a_burst_passes_at_once_and_then_one_for_each_token(lab: Lab) -> None:
+    ids = stored(lab, [wishing(rate(6, MINUTE, burst=3))] * 6)
+    assert let_in(lab) == ids[:3]
+    assert finish_all(lab) == 3
+    assert blocked_on(lab, ids[3]) == "rate:k"
+    assert 0 < (opens_in(lab) or 0) <= 10 * SECOND
+    lab.clock.advance(10 * SECOND)
+    assert let_in(lab) == ids[3:4]
+    finish_all(lab)
+    lab.clock.advance(20 * SECOND)
+    assert let_in(lab) == ids[4:]
+
+
+def test_what_has_not_started_bounds_what_is_let_in(lab: Lab) -> None:
+    """After an outage of the workers no more start at once than the burst."""
+    stored(lab, [wishing(rate(6, MINUTE, burst=2))] * 9)
+    assert len(let_in(lab)) == 2
+    lab.clock.advance(10 * MINUTE)
+    assert let_in(lab) == []
+    assert len(claimed(lab)) == 2
+    assert len(let_in(lab)) == 2
+
+
+def test_a_pause_piles_nothing_up(lab: Lab) -> None:
+    stored(lab, [wishing(rate(6, MINUTE, burst=2))] * 9)
+    let_in(lab)
+    finish_all(lab)
+    lab.clock.advance(60 * MINUTE)
+    assert len(let_in(lab)) == 2
+
+
+def test_a_cancelled_job_that_never_started_gives_its_token_back(lab: Lab) -> None:
+    ids = stored(lab, [wishing(rate(1, MINUTE))] * 2)
+    assert let_in(lab) == ids[:1]
+    lab.run(steer.cancel(ids[0], Reason.BY_USER))
+    assert let_in(lab) == ids[1:]
+
+
+def test_one_that_has_started_does_not(lab: Lab) -> None:
+    ids = stored(lab, [wishing(rate(1, MINUTE))] * 2)
+    let_in(lab)
+    finish_all(lab)
+    assert let_in(lab) == []
+    lab.clock.advance(MINUTE)
+    assert let_in(lab) == ids[1:]
+
+
+def test_a_retry_takes_a_token_of_its_own(lab: Lab) -> None:
+    (id,) = stored(lab, [wishing(rate(1, MINUTE))])
+    let_in(lab)
+    lab.finish(claimed(lab)[0], State.RETRYING, delay_us=0)
+    lab.run(upkeep.promote(10))
+    assert let_in(lab) == []
+    lab.clock.advance(MINUTE)
+    assert let_in(lab) == [id]
+
+
+def test_no_token_is_taken_for_who_waits_at_another_gate(lab: Lab) -> None:
+    (holder,) = stored(lab, [wishing(slots(1, "s"))])
+    let_in(lab)
+    both, alone = stored(lab, [wishing(rate(1, MINUTE), slots(1, "s")), wishing(rate(1, MINUTE))])
+    assert let_in(lab) == [alone]
+    assert blocked_on(lab, both) == "concurrency:s"
+    assert lab.job(holder).state is State.QUEUED
+
+
+def test_the_urgent_have_the_next_token(lab: Lab) -> None:
+    stored(lab, [wishing(rate(1, MINUTE))] * 2)
+    let_in(lab)
+    finish_all(lab)
+    (urgent,) = stored(lab, [wishing(rate(1, MINUTE), priority=3)])
+    assert let_in(lab) == []
+    lab.clock.advance(MINUTE)
+    assert let_in(lab) == [urgent]
+
+
+def test_keys_have_rates_of_their_own(lab: Lab) -> None:
+    first = stored(lab, [wishing(rate(1, MINUTE, key="a"))] * 2)
+    second = stored(lab, [wishing(rate(1, MINUTE, key="b"))] * 2)
+    assert let_in(lab) == [first[0], second[0]]
