@@ -8,6 +8,7 @@
     ├── QueueFull              the queue's bound is reached              queue_full
     ├── DuplicateKey           the key names another request             duplicate_key
     ├── JobNotFound            also a LookupError                        job_not_found
+    ├── OperationNotFound      also a LookupError                        operation_not_found
     ├── FlowNotFound           also a LookupError                        flow_not_found
     ├── InvalidTransition      the job's state forbids it                invalid_transition
     ├── PreconditionFailed     the job is no longer the one looked at    precondition_failed
@@ -84,6 +85,12 @@ class JobNotFound(JobpipeError, LookupError):
     """Check the id; a finished job is pruned when its retention (JOBPIPE_RETENTION) has passed."""
 
     code = "job_not_found"
+
+
+class OperationNotFound(JobpipeError, LookupError):
+    """Check the id; `jobpipe operation list` shows them for 90 days after their end."""
+
+    code = "operation_not_found"
 
 
 class FlowNotFound(JobpipeError, LookupError):

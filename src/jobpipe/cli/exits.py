@@ -31,6 +31,7 @@ BY_CODE: dict[str, int] = {
     errors.PayloadTooLarge.code: USAGE,
     errors.UnknownTask.code: NOT_FOUND,
     errors.JobNotFound.code: NOT_FOUND,
+    errors.OperationNotFound.code: NOT_FOUND,
     errors.FlowNotFound.code: NOT_FOUND,
     errors.QueueFull.code: CONFLICT,
     errors.DuplicateKey.code: CONFLICT,

@@ -17,6 +17,7 @@ STATUSES: dict[type[JobpipeError], int] = {
     errors.QueueFull: 429,
     errors.DuplicateKey: 409,
     errors.JobNotFound: 404,
+    errors.OperationNotFound: 404,
     errors.FlowNotFound: 404,
     errors.InvalidTransition: 409,
     errors.LeaseLost: 409,

@@ -8,7 +8,7 @@ from __future__ import annotations
 from jobpipe.model.state import State
 from jobpipe.policy.duration import MAX_SPAN_US, UNITS_US
 from jobpipe.policy.retention import Retention
-from jobpipe.store.ops import audit, upkeep
+from jobpipe.store.ops import audit, operate, upkeep
 from jobpipe.store.ops.forget import prune_empty_flows
 from jobpipe.store.port import AsyncStore
 
@@ -40,8 +40,9 @@ class Pruner:
             while position:
                 position = await self._walk(position)
             await self._prune_others(every_us)
-            while await self._store.run(audit.prune_audit(AUDIT_KEEP_US, STEP)) == STEP:
-                pass
+            for forget in (audit.prune_audit, operate.prune_operations):
+                while await self._store.run(forget(AUDIT_KEEP_US, STEP)) == STEP:
+                    pass
 
     async def _prune_others(self, least_us: int) -> None:
         ages = [MAX_SPAN_US if span is None else span for span in self._keep_us.values()]

@@ -1,4 +1,5 @@
-"""The duties that any one worker does for all: promote, admit, sweep, unpark, prune, fold counters.
+"""The duties that any one worker does for all: promote, admit, sweep, unpark, carry out operations,
+prune, fold counters.
 
 What there is to do shows in the answer to a worker's look, so an idle store is asked once for all.
 """
@@ -11,6 +12,7 @@ from collections.abc import Awaitable, Callable
 from jobpipe.delivery.hub import Hint
 from jobpipe.runtime.admitter import BUSY_SECONDS, Admitter
 from jobpipe.runtime.duty import Duty
+from jobpipe.runtime.operator import Operator
 from jobpipe.runtime.options import WorkerKit, WorkerOptions
 from jobpipe.runtime.promoter import Promoter
 from jobpipe.runtime.pruner import Pruner, Rollup
@@ -43,10 +45,12 @@ class Upkeep:
         )
         self._admitter = Admitter(kit.store, telling)
         self._unparker = Unparker(kit.store, kit.registry.run_here, ring)
+        self._operator = Operator(kit.store, telling)
         self._promoting = Duty("promoting", self._promoter.once)
         self._admitting = Duty("admitting", self._admitter.once)
         self._sweeping = Duty("sweeping", self._sweeper.once)
         self._unparking = Duty("unparking", self._unparker.once)
+        self._operating = Duty("carrying out operations", self._operator.once)
         self._taken = {
             "prune": Duty("pruning", Pruner(kit.store, options.retention).once),
             "rollup": Duty("folding counters", Rollup(kit.store).once),
@@ -57,6 +61,7 @@ class Upkeep:
             self._admitting,
             self._sweeping,
             self._unparking,
+            self._operating,
             *self._taken.values(),
         ]
 
@@ -76,6 +81,8 @@ class Upkeep:
             self._sweeping.soon()
         if control.has_looks:
             self._admitting.soon()
+        if control.has_operations:
+            self._operating.soon()
         if self._unparker.note(control.has_parked):
             self._unparking.soon()
 
@@ -92,6 +99,7 @@ class Upkeep:
         """Queue everything that may run now and is not queued, as of the last look."""
         turns: tuple[Callable[[], Awaitable[float | None]], ...]
         turns = (
+            self._operator.once,
             self._promoter.once,
             self._sweeper.once,
             self._unparker.once,

@@ -119,6 +119,16 @@ def take_anew(id: int, key: str) -> Op[None]:
     raise StoreUnavailable("a unique key kept changing hands; nothing was changed")
 
 
+def check_free(id: int, key: str) -> Op[None]:
+    """Raise InvalidTransition, before anything is written, if another job holds the key."""
+    if (yield Statement("held_key", {"id": id})):
+        ids = {holder.id for holder in (yield from _live_holders([key])).values()}
+    else:
+        ids = {row["id"] for row in (yield Statement("hold_waiting", {"keys": [key]}))}
+    for holder in ids - {id}:
+        raise InvalidTransition(f"job {id} cannot be re-run: job {holder} holds key {key!r}")
+
+
 def _folded(requests: Sequence[Request]) -> tuple[dict[int, Request], dict[int, int]]:
     """Keep the first request of each key; tell which of them stands for each of the others."""
     firsts: dict[int, Request] = {}

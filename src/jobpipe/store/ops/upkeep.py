@@ -80,21 +80,24 @@ def prune(after: int, limit: int, keep_us: Mapping[State, int | None]) -> Op[Pru
         keep = keep_us.get(State(row["state"])) if row["state"] in FINAL else None
         if keep is not None and row["finished_at"] <= row["now"] - keep and not row["needed"]:
             old.append(row["id"])
-    fitting = (yield from _fitting(old)) if old else []
-    found = (yield Statement("prune", {"ids": fitting})) if fitting else []
+    ids = (yield from fitting(old)) if old else []
+    found = (yield Statement("prune", {"ids": ids})) if ids else []
     deleted = {row["id"] for row in found}
     yield from forget([row["id"] for row in slice_ if row["id"] in deleted and row["marks"]])
     spans = [keep for keep in keep_us.values() if keep is not None]
     at_end = len(slice_) < limit or not spans or _too_young(slice_[-1], min(spans))
     position = 0 if at_end else slice_[-1]["id"]
-    if len(fitting) < len(old):
-        position = fitting[-1]
+    if len(ids) < len(old):
+        position = ids[-1]
     yield Statement("note_position", {"name": "prune", "position": position})
     return Pruned(len(deleted), position)
 
 
-def _fitting(ids: list[int]) -> Op[list[int]]:
-    """The first of these jobs, as far as one transaction may delete their logs; at least one."""
+def fitting(ids: list[int]) -> Op[list[int]]:
+    """Return the first of these jobs, as far as one transaction may delete their logs.
+
+    It is one at least.
+    """
     found = yield Statement("log_reach", {"ids": ids, "limit": PRUNE_LINES})
     reached = found[0]["reached"]
     return ids if reached is None else [id for id in ids if id < reached] or ids[:1]

@@ -53,7 +53,11 @@ class Control(Struct, frozen=True):
     has_parked: bool = False
     has_looks: bool = False
     """Jobs came to a gate, or left what others wait for."""
+    has_operations: bool = False
+    """Somebody ordered something about many jobs."""
     paused_tasks: frozenset[str] = frozenset()
+    limited: frozenset[str] = frozenset()
+    """Queues whose jobs are to pass a gate."""
     watchers: frozenset[int] = frozenset()
     """Processes in which somebody wants to hear what becomes of jobs."""
 
@@ -133,6 +137,7 @@ def control(worker: int, since: int = 0, after: Mapping[Lane, int] = NO_LANES) -
         cancels=frozenset((row["a"], row["b"]) for row in found if row["kind"] == "cancel"),
         lanes=frozenset(Lane(row["name"], row["a"]) for row in found if row["kind"] == "lane"),
         paused=frozenset(row["name"] for row in found if row["kind"] == "paused"),
+        limited=frozenset(row["name"] for row in found if row["kind"] == "limited"),
         paused_tasks=frozenset(row["name"] for row in found if row["kind"] == "paused_task"),
         frontier=frontier,
         due=due,
@@ -146,6 +151,7 @@ def control(worker: int, since: int = 0, after: Mapping[Lane, int] = NO_LANES) -
         has_orphans="orphan" in kinds,
         has_parked="parked" in kinds,
         has_looks="look" in kinds,
+        has_operations="operation" in kinds,
         watchers=frozenset(row["a"] for row in found if row["kind"] == "watch"),
     )
 

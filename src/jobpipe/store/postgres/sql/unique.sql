@@ -46,6 +46,9 @@ UPDATE {p}held_key AS h SET holds = false
 FROM over WHERE h.job_id = over.job_id
 RETURNING h.job_id
 
+-- name: held_key
+SELECT for_us FROM {p}held_key WHERE job_id = CAST(:id AS bigint)
+
 -- name: drop_held_key
 DELETE FROM {p}held_key WHERE job_id = CAST(:id AS bigint) RETURNING for_us
 

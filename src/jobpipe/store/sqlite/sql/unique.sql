@@ -25,6 +25,9 @@ UPDATE {p}held_key SET holds = 0
 WHERE job_id IN (SELECT value FROM json_each(:ids)) AND holds
 RETURNING job_id
 
+-- name: held_key
+SELECT for_us FROM {p}held_key WHERE job_id = :id
+
 -- name: drop_held_key
 DELETE FROM {p}held_key WHERE job_id = :id RETURNING for_us
 

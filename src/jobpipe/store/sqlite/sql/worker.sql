@@ -27,6 +27,8 @@ UNION ALL
 SELECT 'paused', name, 0, 0 FROM {p}queue
 WHERE paused_at IS NOT NULL AND (paused_until IS NULL OR paused_until > :now)
 UNION ALL
+SELECT 'limited', name, 0, 0 FROM {p}queue WHERE concurrency IS NOT NULL OR rate IS NOT NULL
+UNION ALL
 SELECT 'paused_task', task, 0, 0 FROM {p}task_pause
 WHERE paused_at IS NOT NULL AND (paused_until IS NULL OR paused_until > :now)
 UNION ALL
@@ -59,6 +61,8 @@ SELECT * FROM (
         AND EXISTS (SELECT 1 FROM {p}aside AS a WHERE a.task = p.task)
     LIMIT 1
 )
+UNION ALL
+SELECT * FROM (SELECT 'operation', '', 0, 0 FROM {p}operation WHERE finished_at IS NULL LIMIT 1)
 UNION ALL
 SELECT 'due', '', min(at) - :now, :now
 FROM (
