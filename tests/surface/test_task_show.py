@@ -56,3 +56,22 @@ def test_a_task_that_there_is_not(cli: Cli) -> None:
     ended = cli("task", "show", "app.ad")
     assert ended.code == 4
     assert "did you mean app.add or app.fail?" in ended.err
+
+
+OLD = """
+from jobpipe.application import Jobpipe
+
+jp = Jobpipe()
+jp.remote_task("old\u202e")
+jp.remote_task("gone")
+"""
+
+
+def test_jobs_under_an_old_name_are_not_missed(cli: Cli) -> None:
+    with cli.folder.joinpath("app.py").open("a", encoding="utf-8") as file:
+        file.write(VERSIONED)
+    cli.folder.joinpath("before.py").write_text(OLD, encoding="utf-8")
+    for task in ("old\u202e", "gone"):
+        assert cli("enqueue", "--app", "before:jp", task).code == 0
+    findings = {each["code"]: each for each in cli("doctor", "app:jp", "--json").json["findings"]}
+    assert findings["task_missing"]["what"].startswith("1 job of gone wait")

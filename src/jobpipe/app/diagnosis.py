@@ -148,7 +148,7 @@ class _Examination:
             else []
         )
         waiting = (self._ask(inspect.waiting_tasks()) or {}) if usable else {}
-        declared = [task.name for task in self._registry]
+        declared = [name for task in self._registry for name in self._registry.names_of(task.name)]
         yield from work_health.judge_tasks(declared, without, waiting)
 
     def _ask(self, question: Operation[T]) -> T | None:

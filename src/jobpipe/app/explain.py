@@ -28,10 +28,13 @@ PARKED: Mapping[Reason | None, tuple[str, str]] = {
         "Deploy workers whose application declares the task; they take the job up again.",
     ),
     Reason.INCOMPATIBLE: (
+        "Its arguments are of version {version}, which no code that met it takes: task {task}.",
+        "Deploy workers whose code takes that version, and they take the job up; or cancel it.",
+    ),
+    Reason.UNDECODABLE: (
         "Its arguments do not fit the task {task} as it is now.",
         "Deploy code that takes these arguments, or cancel the job.",
     ),
-    Reason.UNDECODABLE: ("Its arguments cannot be read.", "Cancel the job."),
 }
 
 
@@ -114,7 +117,7 @@ def _settled(job: JobRecord) -> ReasonView:
         )
     if job.state is State.PARKED:
         message, cure = PARKED[job.reason]
-        message = message.format(task=job.task)
+        message = message.format(task=job.task, version=job.version)
         return ReasonView(code=str(job.reason), message=message, help=cure)
     why = "" if job.reason is None else f" ({job.reason})"
     return ReasonView(

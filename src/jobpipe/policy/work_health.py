@@ -120,13 +120,14 @@ def judge_parked(parked: Sequence[Parked], bound: int) -> Iterator[Finding]:
         ),
         (
             Reason.INCOMPATIBLE,
-            "their arguments do not fit the tasks as they are now",
-            "Deploy code that takes these arguments, or cancel the jobs: jobpipe job cancel ID",
+            "no worker that met them takes the version of their arguments",
+            "Deploy workers whose code takes it (an upgrade, or newer code); they take the jobs up"
+            " again.",
         ),
         (
             Reason.UNDECODABLE,
-            "their arguments cannot be read",
-            "Look at one (jobpipe job list -s parked), then cancel them: jobpipe job cancel ID",
+            "their arguments do not fit the tasks as they are now",
+            "Deploy code that takes these arguments, or cancel the jobs: jobpipe job cancel ID",
         ),
     ):
         found = [each for each in parked if each.reason is reason]

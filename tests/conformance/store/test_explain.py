@@ -127,11 +127,13 @@ def test_a_failed_attempt_is_tried_again(lab: Lab) -> None:
 
 @pytest.mark.parametrize("reason", [Reason.UNKNOWN_TASK, Reason.INCOMPATIBLE, Reason.UNDECODABLE])
 def test_a_parked_job_tells_what_is_missing(lab: Lab, reason: Reason) -> None:
-    job = lab.claimed()
+    job = lab.claimed(version=3)
     lab.finish(job, State.PARKED, reason=reason)
     view = told(lab, job.id)
     assert codes(view) == [reason.value]
     assert view.reasons[0].help
+    if reason is Reason.INCOMPATIBLE:
+        assert "of version 3, which no code that met it takes: task t" in view.summary
 
 
 def test_a_running_job_names_its_worker(lab: Lab) -> None:
