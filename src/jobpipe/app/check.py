@@ -17,7 +17,13 @@ from jobpipe.store.port import Store
 from jobpipe.tasks.codec import Undecodable, decode_args
 from jobpipe.tasks.registry import Registry
 from jobpipe.tasks.remote import RemoteTask
-from jobpipe.tasks.versions import Incompatible, NewerVersion, NoUpgrade, UpgradeFailed
+from jobpipe.tasks.versions import (
+    Incompatible,
+    NewerVersion,
+    NoUpgrade,
+    UpgradeFailed,
+    version_of,
+)
 
 FIRST_IDS = 5
 """How many jobs a finding names."""
@@ -103,7 +109,10 @@ def _trouble(registry: Registry, job: WaitingJob) -> tuple[str, str] | None:
     if isinstance(task, RemoteTask):  # whoever runs it knows what it takes
         return None
     try:
-        decode_args(task.signature, task.versions.upgraded(job.args))
+        if job.is_handed:  # only when it is complete can it be read
+            task.versions.judge(version_of(job.args))
+        else:
+            decode_args(task.signature, task.versions.upgraded(job.args))
     except (Incompatible, Undecodable) as error:
         return CODES[type(error)], str(error)
     return None

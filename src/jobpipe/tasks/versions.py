@@ -107,11 +107,8 @@ class Versions:
                 f"(from_version={self.oldest - 1}).",
             )
 
-    def upgraded(self, args: str) -> str:
-        """Return stored arguments as this version writes them; raises Incompatible."""
-        version = version_of(args)
-        if version == self.current:
-            return args
+    def judge(self, version: int) -> None:
+        """Raise Incompatible when arguments of a version cannot be taken."""
         if version > self.current:
             raise NewerVersion(
                 f"task {self.task}: the arguments are of version {version}, this code knows"
@@ -122,6 +119,13 @@ class Versions:
                 f"task {self.task}: the arguments are of version {version}, this code takes"
                 f" version {self.current} and has no upgrade from version {version}"
             )
+
+    def upgraded(self, args: str) -> str:
+        """Return stored arguments as this version writes them; raises Incompatible."""
+        version = version_of(args)
+        if version == self.current:
+            return args
+        self.judge(version)
         try:
             values = _arguments(wire.read(args))
             for each in range(version, self.current):

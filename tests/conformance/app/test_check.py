@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from jobpipe import Jobpipe, State
+from jobpipe import Jobpipe, State, previous
 from jobpipe.app import check
 from jobpipe.app.check import CheckView
 from jobpipe.errors import ConfigError
@@ -108,6 +108,31 @@ def test_only_jobs_that_wait_count_in_whatever_state(site: Site, jp: Jobpipe) ->
     (finding,) = jp.check_jobs().findings
     assert (finding.code, finding.jobs) == ("unknown_task", 4)
     assert finding.first_ids == [later.id, retried.id, parked.id, queued.id]
+
+
+@STORES
+def test_jobs_that_wait_for_results_are_judged_by_task_and_version(site: Site, jp: Jobpipe) -> None:
+    """Where a result is to go stands null, which would fit no parameter."""
+    old = site.jobpipe()
+    gone = old.remote_task("gone")
+
+    @old.task(name="add")
+    def add(a: int) -> int:
+        return a
+
+    @old.task(name="newer", version=2)
+    def newer(a: int) -> int:
+        return a
+
+    jp.task(name="add")(add.function)
+    jp.task(name="newer")(add.function)
+    site.enqueue(old.chain(add.call(1), add, add))
+    assert jp.check_jobs() == CheckView(ok=True, checked=3, refused=0, findings=[])
+    site.enqueue(old.chain(add.call(1), newer, gone.call({"of": previous})))
+    found = jp.check_jobs()
+    assert (found.checked, found.refused) == (6, 2)
+    told = [(each.code, each.task) for each in found.findings]
+    assert told == [("unknown_task", "gone"), ("newer_version", "newer")]
 
 
 @STORES

@@ -19,6 +19,8 @@ class WaitingJob(Struct, frozen=True, gc=False):
     id: int
     task: str
     args: str
+    is_handed: bool
+    """Results of other jobs are still to be put into its arguments."""
 
 
 class WaitingPage(Struct, frozen=True):
@@ -40,6 +42,8 @@ def waiting_page(after: int) -> Op[WaitingPage]:
         return WaitingPage([], None)
     params = {"after": after, "reached": reach["reached"], "characters": PAGE_CHARACTERS}
     found = yield Statement("waiting_page", params)
-    jobs = [WaitingJob(row["id"], row["task"], row["args"]) for row in found]
+    jobs = [
+        WaitingJob(row["id"], row["task"], row["args"], bool(row["is_handed"])) for row in found
+    ]
     is_cut = sum(len(job.args) for job in jobs) >= PAGE_CHARACTERS
     return WaitingPage(jobs, jobs[-1].id if is_cut else reach["reached"])

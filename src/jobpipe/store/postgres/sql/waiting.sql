@@ -7,7 +7,10 @@ FROM (
 
 -- name: waiting_page
 -- The sizes are summed up before any arguments are read, so that few are held at once.
-SELECT j.id, j.task, j.args
+SELECT j.id, j.task, j.args,
+    j.state = 'blocked' AND EXISTS (
+        SELECT 1 FROM {p}place AS p WHERE p.child_id = j.id
+    ) AS is_handed
 FROM (
     SELECT id, sum(size) OVER (ORDER BY id) - size AS before
     FROM (
