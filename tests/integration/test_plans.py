@@ -85,8 +85,15 @@ SELECT id, 1, 1, 'failed' FROM generate_series(1, {ROWS}) AS id;
 INSERT INTO jobpipe.audit (at, who, via, action, job_id)
 SELECT 1, 'ada', 'http', 'enqueue', CASE WHEN id % 2 = 0 THEN id END
 FROM generate_series(1, {ROWS}) AS id;
+INSERT INTO jobpipe.tenant (queue, name, tag, since, waiting)
+SELECT 'default', 't' || id, id, id, CASE WHEN id % 5 = 0 THEN 0 ELSE 10 END
+FROM generate_series(1, 20000) AS id;
+INSERT INTO jobpipe.line (job_id, queue, tenant, urgency)
+SELECT id, 'default', 't' || id / 10, 0 FROM generate_series(1, {ROWS}) AS id;
+INSERT INTO jobpipe.let_go (job_id, queue, tenant, token)
+SELECT id, 'default', 't' || id, 0 FROM generate_series(1, 1000) AS id;
 """
-LARGE = {"job", "log", "progress", "checkpoint", "attempt", "audit"}
+LARGE = {"job", "log", "progress", "checkpoint", "attempt", "audit", "line", "tenant"}
 """The tables that are never read as a whole."""
 
 NONE = [None] * len(BATCH)
@@ -104,6 +111,8 @@ PATCHED = {
     "queued_at": 1,
     "keeps_rank": False,
 }
+TENANTS = [f"t{id}" for id in BATCH]
+OF_TENANTS = {"queue": ["default"] * len(BATCH), "tenant": TENANTS}
 CASES: dict[str, tuple[dict[str, Any], set[str]]] = {
     "claim": (
         {**LANES, "limit": 500, "worker": 1, "done": [1, 2]},
@@ -180,6 +189,30 @@ CASES: dict[str, tuple[dict[str, Any], set[str]]] = {
     "waiting_tasks": ({"bound": 1000}, {"job_claim"}),
     "parked_tasks": ({"bound": 1000}, {"job_shelf"}),
     "task_names": ({"scan": 1000}, {"job_pkey"}),
+    "tenant_rows": ({"ids": BATCH}, {"line_job_id_key"}),
+    "leave_lines": ({"ids": BATCH}, {"line_job_id_key", "tenant_pkey"}),
+    "join_lines": ({**OF_TENANTS, "job_id": BATCH, "urgency": [0] * len(BATCH)}, set()),
+    "fair_queues": ({"queues": ["default"]}, {"tenant_next"}),
+    "count_let_go": ({"queue": "default", "first": 1}, {"job_pkey"}),
+    "next_tenants": ({"queue": "default", "low": 0, "limit": 500}, {"tenant_next"}),
+    "heads": (
+        {"queue": "default", "tenants": TENANTS, "limit": 3},
+        {"line_next", "tenant_pkey", "job_pkey"},
+    ),
+    "note_turns": (
+        {**OF_TENANTS, "tag": BATCH, "urgency": [0] * len(BATCH), "place": BATCH},
+        {"tenant_pkey"},
+    ),
+    "note_clock": (
+        {"queue": "default", "clock": 1, "low": 1, "first": 1},
+        {"tenant_idle", "tenant_pkey"},
+    ),
+    "look_again": ({"queues": ["default"]}, {"tenant_next", "line_next"}),
+    "tenants": (
+        {"queue": None, "limit": 100, "after_queue": "", "after_name": ""},
+        {"tenant_pkey", "job_pkey"},
+    ),
+    "weight_of": ({"queue": "default", "tenant": "t1"}, {"tenant_pkey"}),
     "oldest_ended": ({"scan": 1000}, {"job_pkey"}),
 }
 
@@ -388,6 +421,14 @@ SQLITE_INDEXES: dict[LiteralString, set[str]] = {
     "prune": set(),
     "log_reach": set(),
     "rerun": set(),
+    "tenant_rows": set(),
+    "leave_lines": set(),
+    "fair_queues": set(),
+    "count_let_go": set(),
+    "next_tenants": set(),
+    "note_turns": set(),
+    "note_clock": set(),
+    "look_again": set(),
 }
 """What a statement uses beside the key."""
 

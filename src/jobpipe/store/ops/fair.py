@@ -105,9 +105,7 @@ def look_again(let_go: Iterable[Looked], let_in: Collection[int]) -> Op[bool]:
     Tells whether there is anything to look at.
     """
     queues = {job.queue for job in let_go if job.tenant is not None and job.id not in let_in}
-    if queues:
-        yield Statement("look_again", {"queues": sorted(queues)})
-    return bool(queues)
+    return bool(queues and (yield Statement("look_again", {"queues": sorted(queues)})))
 
 
 def _sort(

@@ -11,14 +11,17 @@ CROSS JOIN LATERAL (
 ) AS found
 
 -- name: leave_lines
+-- Where rows are given, here and below, two bounds let the planner expect few of them, so that it
+-- takes each by its key.
 WITH gone AS (
-    DELETE FROM {p}line WHERE job_id = ANY (CAST(:ids AS bigint[]))
-    RETURNING job_id, queue, tenant
+    DELETE FROM {p}line AS l USING unnest(CAST(:ids AS bigint[])) AS given (id)
+    WHERE l.job_id = given.id AND given.id BETWEEN 0 AND 4611686018427387904
+    RETURNING l.job_id, l.queue, l.tenant
 ),
 counted AS (
     UPDATE {p}tenant AS t SET waiting = waiting - n
     FROM (SELECT queue, tenant, count(*) AS n FROM gone GROUP BY queue, tenant) AS fewer
-    WHERE t.queue = fewer.queue AND t.name = fewer.tenant
+    WHERE t.queue = fewer.queue AND t.name = fewer.tenant AND n BETWEEN 1 AND 1000000000
 )
 SELECT job_id FROM gone
 
@@ -94,7 +97,8 @@ GROUP BY CAST(queues AS text)
 -- name: next_tenants
 SELECT name, coalesce(weight, 1) AS weight, tag, waiting
 FROM {p}tenant
-WHERE queue = CAST(:queue AS text) AND waiting > 0 AND tag >= CAST(:low AS bigint)
+WHERE queue = CAST(:queue AS text) AND waiting > 0
+    AND tag BETWEEN CAST(:low AS bigint) AND 4611686018427387904
 ORDER BY tag, since
 LIMIT CAST(:limit AS bigint)
 
@@ -105,10 +109,15 @@ SELECT
     head.tenant AS line, head.urgency, head.place, head.job_id AS id,
     j.state, j.marks, j.token, j.queue, j.priority, j.task, j.group_key, j.tenant
 FROM unnest(CAST(:tenants AS text[])) AS given (tenant)
-JOIN {p}tenant AS t ON t.queue = CAST(:queue AS text) AND t.name = given.tenant
+CROSS JOIN LATERAL (
+    SELECT t.urgency, t.place FROM {p}tenant AS t
+    WHERE t.queue = CAST(:queue AS text) AND t.name = given.tenant
+    LIMIT 1
+) AS t
 CROSS JOIN LATERAL (
     SELECT l.tenant, l.job_id, l.urgency, l.place FROM {p}line AS l
-    WHERE l.queue = t.queue AND l.tenant = t.name AND (l.urgency, l.place) >= (t.urgency, t.place)
+    WHERE l.queue = CAST(:queue AS text) AND l.tenant = given.tenant
+        AND (l.urgency, l.place) >= (t.urgency, t.place)
     ORDER BY l.urgency, l.place
     LIMIT CAST(:limit AS bigint)
 ) AS head
@@ -125,6 +134,7 @@ FROM unnest(
     CAST(:urgency AS smallint[]), CAST(:place AS bigint[])
 ) AS given (queue, tenant, tag, urgency, place)
 WHERE t.queue = given.queue AND t.name = given.tenant
+    AND given.tag BETWEEN 0 AND 4611686018427387904
 RETURNING t.name
 
 -- name: note_let_go
@@ -140,7 +150,7 @@ RETURNING place
 -- A tenant that is owed nothing and owes nothing is as good as one that nobody knows: a few are
 -- forgotten each time, unless somebody weighs them just now.
 WITH idle AS MATERIALIZED (
-    SELECT queue, name FROM {p}tenant
+    SELECT queue, name, tag FROM {p}tenant
     WHERE queue = CAST(:queue AS text) AND waiting = 0 AND weight IS NULL
         AND tag <= CAST(:clock AS bigint)
     ORDER BY tag
@@ -148,7 +158,9 @@ WITH idle AS MATERIALIZED (
     FOR UPDATE SKIP LOCKED
 ),
 forgotten AS (
-    DELETE FROM {p}tenant AS t USING idle WHERE t.queue = idle.queue AND t.name = idle.name
+    DELETE FROM {p}tenant AS t USING idle
+    WHERE t.queue = idle.queue AND t.name = idle.name
+        AND idle.tag BETWEEN 0 AND 4611686018427387904
 )
 UPDATE {p}fair_queue
 SET clock = CAST(:clock AS bigint), low = CAST(:low AS bigint), first = CAST(:first AS bigint)
@@ -161,6 +173,20 @@ INSERT INTO {p}look (job_id)
 SELECT head.job_id
 FROM unnest(CAST(:queues AS text[])) AS given (queue)
 CROSS JOIN LATERAL (
-    SELECT l.job_id FROM {p}line AS l WHERE l.queue = given.queue LIMIT 1
+    SELECT low FROM {p}fair_queue WHERE queue = given.queue LIMIT 1
+) AS f
+CROSS JOIN LATERAL (
+    SELECT t.name, t.urgency, t.place FROM {p}tenant AS t
+    WHERE t.queue = given.queue AND t.waiting > 0
+        AND t.tag BETWEEN f.low AND 4611686018427387904
+    ORDER BY t.tag, t.since
+    LIMIT 1
+) AS t
+CROSS JOIN LATERAL (
+    SELECT l.job_id FROM {p}line AS l
+    WHERE l.queue = given.queue AND l.tenant = t.name
+        AND (l.urgency, l.place) >= (t.urgency, t.place)
+    ORDER BY l.urgency, l.place
+    LIMIT 1
 ) AS head
 RETURNING job_id

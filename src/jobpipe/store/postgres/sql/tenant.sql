@@ -40,7 +40,9 @@ SELECT
     n.queue, n.name, coalesce(t.weight, 1) AS weight, coalesce(t.waiting, 0) AS waiting,
     coalesce(a.queued, 0) AS queued, coalesce(a.running, 0) AS running
 FROM named AS n
-LEFT JOIN {p}tenant AS t ON t.queue = n.queue AND t.name = n.name
+LEFT JOIN LATERAL (
+    SELECT weight, waiting FROM {p}tenant WHERE queue = n.queue AND name = n.name LIMIT 1
+) AS t ON true
 LEFT JOIN active AS a ON a.queue = n.queue AND a.name = n.name
 ORDER BY n.queue, n.name
 LIMIT CAST(:limit AS bigint)

@@ -128,7 +128,8 @@ RETURNING queue
 -- name: look_again
 -- Durably, so that whoever does the next round finds these queues.
 INSERT INTO {p}look (job_id)
-SELECT (SELECT job_id FROM {p}line WHERE queue = given.value LIMIT 1)
+SELECT min(l.job_id)
 FROM json_each(:queues) AS given
-WHERE given.value IN (SELECT queue FROM {p}line WHERE queue = given.value)
+CROSS JOIN {p}line AS l ON l.place = (SELECT place FROM {p}line WHERE queue = given.value LIMIT 1)
+GROUP BY given.value
 RETURNING job_id
