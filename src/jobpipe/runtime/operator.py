@@ -8,6 +8,9 @@ from jobpipe.runtime.telling import Telling
 from jobpipe.store.ops import operate as ops
 from jobpipe.store.port import AsyncStore
 
+BUSY_SECONDS = 0.05
+"""Pause when other workers carry out just now whatever there is."""
+
 
 class Operator:
     """Takes every operation a slice further, until none is left that nobody else holds."""
@@ -19,7 +22,9 @@ class Operator:
     async def once(self) -> float | None:
         """Carry out one slice of each; return the seconds until the next, None if none is left."""
         steps = [await self._advance(id) for id in await self._store.run(ops.running())]
-        return 0.0 if any(steps) else None
+        if not steps:
+            return None
+        return 0.0 if any(steps) else BUSY_SECONDS
 
     async def _advance(self, id: int) -> bool:
         """Carry out a slice; a fault of the operation itself ends it, so that it hinders nobody."""

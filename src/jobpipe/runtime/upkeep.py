@@ -10,7 +10,8 @@ import asyncio
 from collections.abc import Awaitable, Callable
 
 from jobpipe.delivery.hub import Hint
-from jobpipe.runtime.admitter import BUSY_SECONDS, Admitter
+from jobpipe.runtime import admitter, operator
+from jobpipe.runtime.admitter import Admitter
 from jobpipe.runtime.duty import Duty
 from jobpipe.runtime.operator import Operator
 from jobpipe.runtime.options import WorkerKit, WorkerOptions
@@ -79,7 +80,7 @@ class Upkeep:
                 duty.soon()
         if self._sweeper.note(control):
             self._sweeping.soon()
-        if control.has_looks:
+        if control.has_looks or self._admitter.note(control.gate_in_us):
             self._admitting.soon()
         if control.has_operations:
             self._operating.soon()
@@ -107,7 +108,7 @@ class Upkeep:
         )
         for turn in turns:
             pause = await turn()
-            while pause in (0.0, BUSY_SECONDS):
+            while pause in (0.0, admitter.BUSY_SECONDS, operator.BUSY_SECONDS):
                 await asyncio.sleep(pause)
                 pause = await turn()
 

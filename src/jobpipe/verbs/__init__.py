@@ -7,12 +7,13 @@ from jobpipe.verbs.events import Events
 from jobpipe.verbs.flows import Flows
 from jobpipe.verbs.gates import Gates
 from jobpipe.verbs.jobs import StoredJobs
+from jobpipe.verbs.operations import Operations
 from jobpipe.verbs.tasks import Catalogue
 from jobpipe.verbs.tenants import Tenants
 from jobpipe.verbs.whole import Whole
 
 
-class Verbs(StoredJobs, Flows, Gates, Whole, Tenants, Catalogue, Claims, Events):
+class Verbs(StoredJobs, Operations, Flows, Gates, Whole, Tenants, Catalogue, Claims, Events):
     """All verbs that need no more than what an application has been told."""
 
     def close(self) -> None:

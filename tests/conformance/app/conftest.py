@@ -21,7 +21,7 @@ OVER_HTTP = {
     "test_context",
     "test_enqueue",
     "test_flows",
-    "test_flows",
+    "test_operations",
     "test_outcomes",
     "test_pauses",
     "test_queues",

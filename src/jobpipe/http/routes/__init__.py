@@ -11,6 +11,7 @@ from jobpipe.http.routes import (
     gates,
     jobs,
     metrics,
+    operations,
     overview,
     pages,
     queues,
@@ -21,6 +22,7 @@ from jobpipe.http.routes import (
 CALLS: tuple[Endpoint, ...] = (
     *jobs.ENDPOINTS,
     *steering.ENDPOINTS,
+    *operations.ENDPOINTS,
     *flows.ENDPOINTS,
     *queues.ENDPOINTS,
     *gates.ENDPOINTS,
