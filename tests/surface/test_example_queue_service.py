@@ -7,7 +7,6 @@ import json
 import os
 import random
 import re
-import shutil
 import signal
 import subprocess
 import sys
@@ -236,6 +235,8 @@ class Service:
         )
         assert self._program.stdout is not None
         self.greeting = self._program.stdout.readline()
+        if not self.greeting:
+            raise AssertionError(self._program.communicate(timeout=30)[1])
         self._url = self.greeting.split()[-1]
 
     def __enter__(self) -> Service:
@@ -325,26 +326,3 @@ def test_tasks_in_a_file_survive_a_stop_and_a_kill(tmp_path: Path) -> None:
         service.kill()
     with Service(**(durable | {"WORKERS": "6"})) as service:
         until(lambda: len(in_states(service.tasks(), "done")) == 12)
-
-
-def test_it_starts_from_a_folder_with_spaces_in_its_name(tmp_path: Path) -> None:
-    home = tmp_path / "my own folder"
-    shutil.copytree(ROOT / "examples" / "queue_service", home / "examples" / "queue_service")
-    (home / "scripts").mkdir()
-    home.joinpath("scripts", "find_python.sh").write_text(f"echo '{sys.executable}'\n")
-    home.joinpath("scripts", "setup_venv.py").write_text("")
-    home.joinpath(".venv", "bin").mkdir(parents=True)
-    home.joinpath(".venv", "bin", "python").write_text(f'#!/bin/sh\nexec "{sys.executable}" "$@"\n')
-    home.joinpath(".venv", "bin", "python").chmod(0o755)
-    with subprocess.Popen(
-        ["make", "run"],
-        cwd=home / "examples" / "queue_service",
-        env=os.environ | {"PORT": "0"},
-        stdout=subprocess.PIPE,
-        text=True,
-        start_new_session=True,
-    ) as make:
-        assert make.stdout is not None
-        assert make.stdout.readline().startswith("4 workers behind http://127.0.0.1:")
-        os.killpg(make.pid, signal.SIGTERM)
-        assert make.stdout.read() == "0 tasks are left\n"

@@ -287,6 +287,31 @@ def test_a_job_whose_time_never_comes_is_not_run(kit: Kit) -> None:
         kit.run(add.enqueue(1))
 
 
+def test_rates_follow_the_clock(kit: Kit) -> None:
+    @jp.task(name="limited", rate="2/m")
+    def limited() -> None:
+        ran.append(kit.clock.now())
+
+    began = kit.clock.now()
+    jobs = [limited.enqueue() for _ in range(4)]
+    kit.drain()
+    assert [job.refresh().state for job in jobs].count(State.SUCCEEDED) == 1
+    kit.drain(with_scheduled=True)
+    assert {job.refresh().state for job in jobs} == {State.SUCCEEDED}
+    starts = [each - began for each in ran if isinstance(each, datetime)]
+    assert starts == [timedelta(seconds=30 * n) for n in range(4)]
+
+
+def test_what_runs_one_at_a_time_runs_in_order(kit: Kit) -> None:
+    @jp.task(name="in_line", concurrency=1)
+    def in_line(n: int) -> None:
+        ran.append(n)
+
+    jp.enqueue_many(in_line.call(n) for n in range(5))
+    kit.drain()
+    assert [each for each in ran if isinstance(each, int)] == [0, 1, 2, 3, 4]
+
+
 def test_inline_jobs_have_run_when_enqueue_returns() -> None:
     with Kit(jp, mode="inline") as kit:
         job = add.enqueue(1)

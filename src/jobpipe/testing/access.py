@@ -15,6 +15,7 @@ from jobpipe.errors import StoreUnavailable, WaitTimeout
 from jobpipe.failpoint import FailpointError, failpoint
 from jobpipe.model.job import Enqueued, JobRecord
 from jobpipe.store.ops import read
+from jobpipe.store.ops.admit import admit
 from jobpipe.tasks.task import Call
 
 WAIT_SECONDS = 5.0
@@ -60,6 +61,11 @@ class TestAccess(StoreAccess):
         """Tell the state of a job that may have run meanwhile."""
         state = self.run(read.state_of(answer.id)) or answer.state
         return answer if state is answer.state else replace(answer, state=state, job=None)
+
+    def next_opening(self) -> int | None:
+        """Admit what may be admitted; return in how many microseconds a gate may open by itself."""
+        round_ = self.run(admit())
+        return None if round_ is None else round_.next_in_us
 
     def final(self, id: int, timeout: float | None) -> JobRecord:
         """Wait for the end of a job, but not for ever."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from typing import TYPE_CHECKING, Any, Literal, Self, TypeVar, Unpack
 
@@ -102,7 +102,8 @@ class Kit:
         self.close()
 
         def reach(settings: Settings, hub: Hub) -> TestAccess:
-            return TestAccess(settings, hub, self.clock, self._stored, self._astored)
+            self._access = TestAccess(settings, hub, self.clock, self._stored, self._astored)
+            return self._access
 
         settings = {"url": MEMORY_URL, "queues": "*", "concurrency": self._concurrency}
         self._open.enter_context(app.reaching(reach, **settings))
@@ -159,7 +160,7 @@ class Kit:
         ``with_scheduled`` also runs what waits for its time, retries too: the clock moves on to
         each. Raises JobFailed for a job that ends failed, unless failures are kept.
         """
-        rounds = Rounds(self.app, self.clock, lambda: with_scheduled)
+        rounds = self._rounds(lambda: with_scheduled)
         for _ in rounds:
             with self._running():
                 self.app.drain()
@@ -167,7 +168,7 @@ class Kit:
 
     async def adrain(self, with_scheduled: bool = False) -> list[Job[Any]]:
         """Run like ``drain``, on this event loop."""
-        rounds = Rounds(self.app, self.clock, lambda: with_scheduled)
+        rounds = self._rounds(lambda: with_scheduled)
         for _ in rounds:
             with self._running():
                 await self.app.adrain()
@@ -179,14 +180,14 @@ class Kit:
         The clock moves on as far as that takes. Raises JobFailed, JobCancelled, or WaitTimeout
         for a job that nothing will ever run.
         """
-        for _ in self._rounds_for(job):
+        for _ in self._rounds(lambda: job.refresh().state not in FINAL):
             with self._running():
                 self.app.drain()
         return self._result_of(job)
 
     async def arun(self, job: Job[R]) -> R:
         """Run like ``run``, on this event loop."""
-        for _ in self._rounds_for(job):
+        for _ in self._rounds(lambda: job.refresh().state not in FINAL):
             with self._running():
                 await self.app.adrain()
         return self._result_of(job)
@@ -197,8 +198,9 @@ class Kit:
             raise WaitTimeout(f"job {job.id} is {job.state}, and nothing will run it: {why}")
         return job.result(timeout=0)
 
-    def _rounds_for(self, job: Job[Any]) -> Rounds:
-        return Rounds(self.app, self.clock, lambda: job.refresh().state not in FINAL)
+    def _rounds(self, goes_on: Callable[[], bool]) -> Rounds:
+        app = self.app
+        return Rounds(app, self.clock, goes_on, self._access.next_opening)
 
     def _stored(self) -> None:
         if self.mode == "inline" and not self._is_running:

@@ -1,0 +1,1 @@
+"""Numbered tasks, two of which run at once: see README.md."""
