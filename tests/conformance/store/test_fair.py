@@ -17,6 +17,7 @@ from jobpipe.store.ops.claim import Queued
 from jobpipe.store.ops.steer import Patch
 from tests.conformance.clock import MINUTE, SECOND
 from tests.conformance.lab import LANE, Lab, held, new_job
+from tests.conformance.store.gates import slots
 
 READY = 10
 """How many jobs of tenants are kept queued for a few slots, or none."""
@@ -256,6 +257,16 @@ def test_what_has_started_makes_room_even_if_the_note_of_it_was_lost(lab: Lab, c
         lab.place.sql(crash)
     lab.finish(jobs[0])
     assert len(settle(lab)) == READY
+
+
+def test_a_gate_that_is_shut_to_one_tenant_stops_no_other(lab: Lab) -> None:
+    lab.place.sql("INSERT INTO {p}tenant (queue, name, weight) VALUES ('default', 'whale', 1000)")
+    whale = stored(lab, of("whale", 100, wishes=(slots(1),)))
+    fish = stored(lab, of("fish", 5))
+    assert sorted(settle(lab)) == [whale[0], *fish]
+    assert rows(lab, "let_go") <= 1 + READY + len(fish)
+    started = [lab.job(id).task for id in (job.id for job in _drained(lab, lab.worker()))]
+    assert Counter(started) == {"whale": 100, "fish": 5}
 
 
 def _drained(lab: Lab, mine: int) -> list[Claimed]:
