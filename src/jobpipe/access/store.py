@@ -15,7 +15,7 @@ from typing import Any, TypeVar
 from msgspec.structs import replace
 
 from jobpipe import bootstrap
-from jobpipe.access.known import KnownBounds
+from jobpipe.access.known import KnownLimits
 from jobpipe.app import asks, requests
 from jobpipe.app.actor import current
 from jobpipe.app.ask import Asked
@@ -32,7 +32,7 @@ from jobpipe.runtime.gather import Gatherer
 from jobpipe.store import callers
 from jobpipe.store.ops.compose import compose, grow
 from jobpipe.store.ops.enqueue import enqueue, enqueue_together, lanes_of
-from jobpipe.store.ops.queue import queue_bounds
+from jobpipe.store.ops.queue import queue_limits
 from jobpipe.store.port import Operation
 from jobpipe.tasks.flow import Flow, Node
 from jobpipe.tasks.task import Call, Defaults
@@ -54,7 +54,7 @@ class StoreAccess:
         self._is_current = False
         self.known_lanes: frozenset[Lane] = frozenset()
         """Lanes that are sure to be in the store."""
-        self._known = KnownBounds(settings.max_queued)
+        self._known = KnownLimits(settings.max_queued)
         self._process = os.getpid()
         self._gatherer = Gatherer(self._store_gathered, self._astore_gathered)
         self._defaults = Defaults(
@@ -149,6 +149,7 @@ class StoreAccess:
             return []
         if self._known.take_turn():
             self._learn()
+        jobs = self._known.with_gates(jobs)
         if on is not None:
             answers = self.run_on(on, self._enqueuing(jobs))
         elif len(jobs) == 1 and self._may_share(jobs[0]):
@@ -164,6 +165,7 @@ class StoreAccess:
             return []
         if self._known.take_turn():
             await self._alearn()
+        jobs = self._known.with_gates(jobs)
         if on is not None:
             answers = await self.arun_on(on, self._enqueuing(jobs))
         elif len(jobs) == 1 and self._may_share(jobs[0]):
@@ -231,14 +233,14 @@ class StoreAccess:
 
     def _learn(self) -> None:
         try:
-            self._known.learn(self.run(queue_bounds()))
+            self._known.learn(self.run(queue_limits()))
         except BaseException:
             self._known.forget()
             raise
 
     async def _alearn(self) -> None:
         try:
-            self._known.learn(await self.arun(queue_bounds()))
+            self._known.learn(await self.arun(queue_limits()))
         except BaseException:
             self._known.forget()
             raise

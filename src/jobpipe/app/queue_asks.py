@@ -9,7 +9,7 @@ from urllib.parse import quote
 
 from msgspec import UNSET, Struct, UnsetType
 
-from jobpipe.app import records, requests
+from jobpipe.app import gate_terms, records, requests
 from jobpipe.app.ask import Ask, Asked, Request, one
 from jobpipe.app.asks import API
 from jobpipe.app.steering import steered_queue
@@ -18,8 +18,10 @@ from jobpipe.delivery.hub import Hint
 from jobpipe.errors import InvalidArguments
 from jobpipe.model.audit import Action
 from jobpipe.model.change import Changes
+from jobpipe.model.gate import GateKind
 from jobpipe.store.ops import queue as ops
 from jobpipe.store.ops import read, steer
+from jobpipe.store.ops.queue import QueueLimits
 from jobpipe.store.ops.read import Counts, QueueRecord
 from jobpipe.store.port import Mode, Op, Operation
 from jobpipe.tasks.options import refusal
@@ -28,6 +30,7 @@ from jobpipe.tasks.spec import NAME_ALLOWED, QUEUE_ALLOWED, is_name, is_queue, i
 QUEUES = Request(path=f"{API}/queues", answer=PageView[QueueView])
 
 MAX_QUEUED = 1_000_000_000
+LIMITS = QueueLimits.__struct_fields__
 
 Order = Callable[[str], Operation[None]]
 """An order, once it is told who gives it."""
@@ -43,6 +46,10 @@ class QueueChange(Struct, frozen=True, kw_only=True):
     """When the pause ends by itself; None: when somebody resumes the queue."""
     max_queued: int | UnsetType | None = UNSET
     """How many of its jobs may wait; None takes the bound away."""
+    concurrency: int | UnsetType | None = UNSET
+    """How many of its jobs may be queued or running at a time, over all processes."""
+    rate: str | UnsetType | None = UNSET
+    """How many of its jobs may start in a span of time: ``100/1m``, ``5/s``."""
 
 
 def queues() -> Asked[list[QueueRecord]]:
@@ -65,7 +72,7 @@ def change_queue(name: str, change: QueueChange) -> Asked[None]:
         raise InvalidArguments("nothing is to change", help="Name what the queue is to have.")
     said = {field: getattr(change, field) for field in change.__struct_fields__}
     body = {field: value for field, value in said.items() if value not in (UNSET, None)}
-    body |= {field: None for field in ("max_queued",) if said[field] is None}
+    body |= {field: None for field in LIMITS if said[field] is None}
     if until is not None:
         body["until"] = time_text(until)
     request = Request(
@@ -78,7 +85,7 @@ def change_queue(name: str, change: QueueChange) -> Asked[None]:
     paused = {} if change.paused is UNSET else {name: change.paused}
     return Ask(
         operation=together([steered_queue(*each) for each in orders], until),
-        hint=lambda _nothing: Hint(control=True, changes=Changes(paused=paused)),
+        hint=lambda _nothing: Hint(control=True, gates=True, changes=Changes(paused=paused)),
         exchange=one(request, lambda _view: None),
     )
 
@@ -124,9 +131,16 @@ def _pause_orders(
 
 
 def _limit_orders(name: str, change: QueueChange) -> list[tuple[Action, str, Order]]:
-    bound: Any = change.max_queued
-    if bound is UNSET:
+    said: dict[str, Any] = {field: getattr(change, field) for field in LIMITS}
+    wanted = {field: value for field, value in said.items() if value is not UNSET}
+    if not wanted:
         return []
+    bound = wanted.get("max_queued")
     if bound is not None and not is_whole(bound, 1, MAX_QUEUED):
         raise refusal("max_queued", bound, f"a whole number from 1 to {MAX_QUEUED}, or None")
-    return [(Action.LIMIT_QUEUE, name, lambda _by: ops.limit_queue(name, bound))]
+    terms = {
+        kind: gate_terms.override(kind, wanted[kind.value], None)
+        for kind in (GateKind.CONCURRENCY, GateKind.RATE)
+        if kind.value in wanted
+    }
+    return [(Action.LIMIT_QUEUE, name, lambda _by: ops.limit_queue(name, wanted, terms))]

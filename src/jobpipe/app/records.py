@@ -136,6 +136,8 @@ def queues(view: PageView[QueueView]) -> list[QueueRecord]:
             each.paused_by,
             time_us(each.paused_until),
             each.max_queued,
+            each.concurrency,
+            each.rate,
         )
         for each in view.items
     ]

@@ -153,4 +153,6 @@ def _queue_facts(record: QueueRecord) -> str:
         reason=record.paused_reason,
         until=time_text(record.paused_until),
         max_queued=record.max_queued,
+        concurrency=record.concurrency,
+        rate=record.rate,
     )

@@ -96,6 +96,10 @@ class QueueView(Struct, frozen=True, kw_only=True):
     """When the pause ends by itself; None: when somebody resumes the queue."""
     max_queued: int | None = None
     """How many of its jobs may wait; None: what JOBPIPE_MAX_QUEUED says."""
+    concurrency: int | None = None
+    """How many of its jobs may be queued or running at a time, over all processes."""
+    rate: str | None = None
+    """How many may start in a span of time, such as ``100/1m``."""
     blocked: int = 0
     scheduled: int = 0
     queued: int = 0
@@ -262,6 +266,8 @@ def queue_views(
             paused_by=known[name].paused_by,
             paused_until=time_text(known[name].paused_until),
             max_queued=known[name].max_queued,
+            concurrency=known[name].concurrency,
+            rate=known[name].rate,
             **{state.value: counts.get((name, state), 0) for state in State},
         )
         for name in sorted(known)

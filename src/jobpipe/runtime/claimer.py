@@ -24,7 +24,7 @@ from jobpipe.runtime.lanes import LaneChoice
 from jobpipe.runtime.telling import Telling
 from jobpipe.runtime.walks import Question, Walks
 from jobpipe.store.ops import claim as ops
-from jobpipe.store.ops.aside import set_aside
+from jobpipe.store.ops.aside import Known, set_aside
 from jobpipe.store.ops.claim import Held
 from jobpipe.store.port import AsyncStore
 from jobpipe.telemetry.events import StoreBack, StoreLost, emit
@@ -158,13 +158,12 @@ class Claimer:
         """It waits for a hint, or for a look that has found something."""
         self._polled_at = float("-inf")
         self._doubts: list[float] = []
-        self._paused_tasks: frozenset[str] = frozenset()
+        self._known = Known()
 
-    def know_paused(self, tasks: frozenset[str]) -> bool:
-        """Take over which tasks are paused; tell whether one is that was not."""
-        is_news = not tasks <= self._paused_tasks
-        self._paused_tasks = tasks
-        return is_news
+    def know(self, known: Known) -> bool:
+        """Take over what keeps jobs from running; tell whether that may concern jobs in hand."""
+        before, self._known = self._known, known
+        return not (known.paused_tasks <= before.paused_tasks and known.limited <= before.limited)
 
     def look(self, hint: Hint | None = None) -> None:
         """Claim soon: something may have been queued."""
@@ -296,23 +295,25 @@ class Claimer:
         failpoint("claim.taken")
         if jobs:
             self.claims += 1
-            may_run = await self._without_paused(jobs)
+            may_run = await self._set_aside(jobs)
             self.records.add(may_run)
             self._put(may_run)
         return jobs
 
-    async def _without_paused(self, jobs: list[Claimed]) -> list[Claimed]:
-        """Set jobs of paused tasks aside; until that is done they are in no record of ours."""
-        doubtful = [job for job in jobs if job.task in self._paused_tasks]
+    async def _set_aside(self, jobs: list[Claimed]) -> list[Claimed]:
+        """Set aside what is not to run; until that is done it is in no record of ours."""
+        doubtful = self._known.doubtful(jobs)
         if not doubtful:
             return jobs
         failpoint("set_aside.before")
-        changes = await self._store.run(set_aside(doubtful))
+        changes = await self._store.run(set_aside(doubtful, self._known))
         aside = {change.id for change in changes}
         may_run = [job for job in jobs if job.id not in aside]
         if not may_run:
             self.records.return_done([jobs[0].claim_id])
-        self._telling.changed(changes)
+        if changes:
+            self._telling.changed(changes)
+            self._telling.came_to_gates()
         return may_run
 
     async def _reconcile(self) -> bool:

@@ -30,6 +30,7 @@ from jobpipe.runtime.telling import Telling
 from jobpipe.runtime.unparker import Unparkers
 from jobpipe.runtime.walks import Question, Walks
 from jobpipe.store.ops import hand_out as ops
+from jobpipe.store.ops.aside import Known
 from jobpipe.store.ops.claim import Queued
 from jobpipe.store.ops.worker import Control
 from jobpipe.store.port import AsyncStore
@@ -90,7 +91,7 @@ class Handout:
         self._telling = telling
         self._lanes: frozenset[Lane] = frozenset()
         self._paused: frozenset[str] = frozenset()
-        self._paused_tasks: frozenset[str] = frozenset()
+        self._known = Known()
         self._wishes: dict[Wish, None] = {}
         """Those that are not answered yet, in the order they came."""
         self._closing = False
@@ -145,7 +146,7 @@ class Handout:
         """Take over what a look has found."""
         before = self._lanes, self._paused
         self._know(self._lanes | control.lanes, control.paused)
-        self._paused_tasks = control.paused_tasks
+        self._known = control.known
         self.frontier.adopt(control.frontier)
         self._unparkers.note(control.has_parked)
         if asked is not None:
@@ -248,7 +249,7 @@ class Handout:
                 sort=sort,
                 now_ns=time.monotonic_ns(),
                 claim_id=wish.claim,
-                paused_tasks=self._paused_tasks,
+                known=self._known,
             )
         )
         failpoint("hand_out.taken")
@@ -265,6 +266,8 @@ class Handout:
         ended = [Change(end.id, end.state, queues[end.id]) for end in kept.ended]
         self._telling.claimed(kept.jobs)
         self._telling.queued(answer.back, [*ended, *answer.aside])
+        if aside:
+            self._telling.came_to_gates()
         return answer.found
 
 

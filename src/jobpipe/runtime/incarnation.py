@@ -242,7 +242,7 @@ class Incarnation:
             self.slots.request_cancel(key)
         if self.slots.stuck * 2 >= self.slots.count:
             self.stuck.set()
-        is_news = self.claimer.know_paused(control.paused_tasks)
+        is_news = self.claimer.know(control.known)
         if is_news or self.slots.is_held_up(AHEAD_WAIT_SECONDS):
             await self._give_back_ahead()
         if question is not None:

@@ -54,18 +54,36 @@ class Queues(Asking):
         """Resume a queue like ``resume_queue``."""
         await self.achange_queue(name, QueueChange(paused=False))
 
-    def limit_queue(self, name: str, *, max_queued: int | UnsetType | None = UNSET) -> None:
+    def limit_queue(
+        self,
+        name: str,
+        *,
+        concurrency: int | UnsetType | None = UNSET,
+        rate: str | UnsetType | None = UNSET,
+        max_queued: int | UnsetType | None = UNSET,
+    ) -> None:
         """Set limits of a queue, which count everywhere within a second.
 
+        ``concurrency``: how many of its jobs may be queued or running at a time, over all
+        processes. ``rate``: how many may start in a span of time, such as ``100/1m`` or ``5/s``.
         ``max_queued`` bounds its waiting jobs: above it enqueue raises QueueFull; it counts in
         place of JOBPIPE_MAX_QUEUED. None takes a limit away; what is left out stays. Raises
         InvalidArguments.
         """
-        self.change_queue(name, QueueChange(max_queued=max_queued))
+        limits = QueueChange(concurrency=concurrency, rate=rate, max_queued=max_queued)
+        self.change_queue(name, limits)
 
-    async def alimit_queue(self, name: str, *, max_queued: int | UnsetType | None = UNSET) -> None:
+    async def alimit_queue(
+        self,
+        name: str,
+        *,
+        concurrency: int | UnsetType | None = UNSET,
+        rate: str | UnsetType | None = UNSET,
+        max_queued: int | UnsetType | None = UNSET,
+    ) -> None:
         """Set limits of a queue like ``limit_queue``."""
-        await self.achange_queue(name, QueueChange(max_queued=max_queued))
+        limits = QueueChange(concurrency=concurrency, rate=rate, max_queued=max_queued)
+        await self.achange_queue(name, limits)
 
     def change_queue(self, name: str, change: QueueChange) -> None:
         """Pause or resume a queue and set its limits, all or nothing; raises InvalidArguments."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from datetime import UTC, datetime, timedelta
 
 from jobpipe import Jobpipe, State
@@ -79,3 +80,34 @@ def test_what_is_drained_leaves_paused_tasks_alone(site: Site, jp: Jobpipe) -> N
     site.do(jp, "resume_task", "mail")
     site.drain(jp)
     assert site.result(job) == "sent"
+
+
+class Crowd:
+    """How many run at once, and the most there ever were."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self.now = self.most = self.ran = 0
+
+    def pass_through(self) -> None:
+        with self._lock:
+            self.now += 1
+            self.most = max(self.most, self.now)
+        threading.Event().wait(0.01)
+        with self._lock:
+            self.now -= 1
+            self.ran += 1
+
+
+def test_a_limited_queue_runs_no_more_at_a_time_over_all_workers(site: Site) -> None:
+    jp, other, crowd = site.jobpipe(), site.jobpipe(), Crowd()
+    for each in (jp, other):
+        each.task(name="work", queue_name="mail")(crowd.pass_through)
+    unaware = [site.do(jp, "enqueue_named", "work") for _ in range(6)]
+    site.do(jp, "limit_queue", "mail", concurrency=2)
+    with site.running(jp), site.running(other):
+        aware = [site.do(other, "enqueue_named", "work") for _ in range(6)]
+        for job in (*unaware, *aware):
+            site.result(job)
+    assert (crowd.ran, crowd.most) == (12, 2)
+    assert [site.seen(job).attempt for job in unaware] == [1] * 6

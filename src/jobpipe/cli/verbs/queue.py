@@ -29,6 +29,8 @@ COLUMNS: list[Column[QueueView]] = [
     Column("FAILED", lambda queue: queue.failed, "number"),
     Column("CANCELLED", lambda queue: queue.cancelled, "number"),
     Column("MOST WAITING", lambda queue: queue.max_queued, "number"),
+    Column("AT A TIME", lambda queue: queue.concurrency, "number"),
+    Column("RATE", lambda queue: queue.rate),
     Column("REASON", lambda queue: queue.reason),
     Column("UNTIL", lambda queue: queue.paused_until, "time"),
 ]
@@ -85,6 +87,7 @@ def resume(choices: Choices, names: Sequence[str]) -> None:
     epilog="""\b
     Examples:
       jobpipe queue limit mail --max-queued 10000
+      jobpipe queue limit mail --concurrency 5 --rate 100/1m
       jobpipe queue limit mail --max-queued none
     """,
 )
@@ -95,6 +98,17 @@ def resume(choices: Choices, names: Sequence[str]) -> None:
     type=count_or_none,
     help="How many of its jobs may wait; above it enqueue is refused. In place of"
     " JOBPIPE_MAX_QUEUED.",
+)
+@click.option(
+    "--concurrency",
+    metavar="N|none",
+    type=count_or_none,
+    help="How many of its jobs may be queued or running at a time, over all processes.",
+)
+@click.option(
+    "--rate",
+    metavar="N/SPAN|none",
+    help="How many of its jobs may start in a span of time: 100/1m, 5/s.",
 )
 @setting_flags(*STORE)
 @pass_choices
@@ -107,7 +121,7 @@ def limit(choices: Choices, /, names: Sequence[str], **given: Any) -> None:
         name: None if value == NONE else value for name, value in given.items() if value is not None
     }
     if not limits:
-        raise click.UsageError("name a limit: --max-queued")
+        raise click.UsageError("name a limit: --max-queued, --concurrency or --rate")
     _each(choices, names, lambda jp, name: jp.limit_queue(name, **limits), _limits)
 
 
@@ -140,7 +154,12 @@ def _pause(view: QueueView) -> str:
 
 
 def _limits(view: QueueView) -> str:
-    return "no limit" if view.max_queued is None else f"at most {view.max_queued} waiting"
+    told = [
+        f"at most {view.max_queued} waiting" if view.max_queued is not None else "",
+        f"at most {view.concurrency} at a time" if view.concurrency is not None else "",
+        f"at most {view.rate}" if view.rate is not None else "",
+    ]
+    return ", ".join(filter(None, told)) or "no limit"
 
 
 def _views(application: Jobpipe) -> list[QueueView]:

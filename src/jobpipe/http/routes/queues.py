@@ -25,6 +25,10 @@ class QueueBody(Struct, kw_only=True, forbid_unknown_fields=True):
     """When the pause ends by itself."""
     max_queued: int | UnsetType | None = UNSET
     """How many of its jobs may wait; null takes the bound away."""
+    concurrency: int | UnsetType | None = UNSET
+    """How many of its jobs may be queued or running at a time, over all processes."""
+    rate: str | UnsetType | None = UNSET
+    """How many of its jobs may start in a span of time: ``100/1m``, ``5/s``."""
 
 
 async def list_queues(call: Call) -> Answer:
@@ -41,6 +45,8 @@ async def change_queue(call: Call) -> Answer:
         reason=wanted.reason,
         until=aware(wanted.until),
         max_queued=wanted.max_queued,
+        concurrency=wanted.concurrency,
+        rate=wanted.rate,
     )
     await call.app.achange_queue(name, change)
     views = queue_views(await call.app.aqueues(), await call.app.aqueue_counts())

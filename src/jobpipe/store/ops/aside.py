@@ -1,7 +1,7 @@
-"""Paused tasks: their jobs are set aside when a worker takes them, and come back afterwards.
+"""What keeps a job from running though it was queued: its task is paused, or its queue has a limit.
 
-Jobs are enqueued and claimed without a thought for pauses, which therefore cost nothing to those
-that are not paused.
+Jobs are enqueued and claimed without a thought for either, so both cost nothing to other jobs:
+whoever takes a job that is not to run sets it aside.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from jobpipe.model.change import Change
 from jobpipe.model.job import Claimed
 from jobpipe.model.state import State
 from jobpipe.store.ops.look import Looked
-from jobpipe.store.port import Batch, Mode, Op, Row, Statement, operation
+from jobpipe.store.port import Batch, Mode, Op, Operation, Row, Statement, operation
 
 COUNT_MAX = 10_000
 """Jobs that stand aside are counted up to here."""
@@ -58,15 +58,43 @@ def hold_task(task: str) -> Op[TaskPause]:
     return _pause(found[0]) if found else TaskPause(task)
 
 
-@operation(Mode.ONE)
-def set_aside(claims: Sequence[Claimed]) -> Op[list[Change]]:
-    """Take claims whose task is paused out of the queue, uncharged; returns those that were.
+class Known(Struct, frozen=True):
+    """What keeps claimed jobs from running, as far as a worker has heard."""
 
-    A job that was to be cancelled is cancelled instead.
+    paused_tasks: frozenset[str] = frozenset()
+    limited: frozenset[str] = frozenset()
+    """Queues whose jobs are to pass a gate."""
+
+    def doubtful(self, jobs: Sequence[Claimed]) -> list[Claimed]:
+        """Return the jobs about which the store is to be asked."""
+        if not self.paused_tasks and not self.limited:
+            return []
+        return [job for job in jobs if job.task in self.paused_tasks or job.queue in self.limited]
+
+
+def set_aside(claims: Sequence[Claimed], known: Known) -> Operation[list[Change]]:
+    """Return what takes those claims out of the queue, uncharged, that are not to run now.
+
+    It comes to those that it took: of tasks that are paused, or not let through by the gates of
+    their queue. A job that was to be cancelled is cancelled instead.
     """
-    batch = Batch(("id", "token"), sorted((job.id, job.token) for job in claims))
-    found = yield Statement("set_aside", batch=batch)
-    return [Change(row["id"], State(row["state"]), row["queue"]) for row in found]
+    steps = [
+        (name, sorted((job.id, job.token) for job in jobs))
+        for name, jobs in (
+            ("set_aside", [job for job in claims if job.task in known.paused_tasks]),
+            ("send_to_gate", [job for job in claims if job.queue in known.limited]),
+        )
+        if jobs
+    ]
+
+    def start() -> Op[list[Change]]:
+        changes: list[Change] = []
+        for name, rows in steps:
+            found = yield Statement(name, batch=Batch(("id", "token"), rows))
+            changes += [Change(row["id"], State(row["state"]), row["queue"]) for row in found]
+        return changes
+
+    return Operation("set_aside", Mode.ONE if len(steps) == 1 else Mode.TRANSACTION, start)
 
 
 def come_back(limit: int) -> Op[set[int]]:

@@ -22,12 +22,14 @@ from jobpipe.model.report import LogLine, Progress
 from jobpipe.model.state import FINAL, Reason, State
 from jobpipe.model.worker import NewWorker
 from jobpipe.store.ops import report
-from jobpipe.store.ops.aside import set_aside
+from jobpipe.store.ops.aside import Known, set_aside
 from jobpipe.store.ops.claim import Held, Queued, claim, give_back
 from jobpipe.store.ops.claim import held as held_by
 from jobpipe.store.ops.finish import STATES, Finished, finish
 from jobpipe.store.ops.worker import register
 from jobpipe.store.port import Batch, Mode, Op, Statement, operation
+
+ALL_MAY_RUN = Known()
 
 Key = tuple[int, int]
 """(job id, token) of an attempt."""
@@ -54,7 +56,7 @@ class HandedOut(Struct, frozen=True):
     """Both None when nothing was handed out."""
     back: list[Queued]
     aside: list[Change] = []
-    """Those whose task is paused."""
+    """Those that are not to run now."""
 
 
 class Kept(Struct, frozen=True):
@@ -120,7 +122,7 @@ def hand_out(
     sort: Callable[[Sequence[Claimed]], Sorted],
     now_ns: int,
     claim_id: int | None = None,
-    paused_tasks: frozenset[str] = frozenset(),
+    known: Known = ALL_MAY_RUN,
 ) -> Op[HandedOut]:
     """Take at most ``limit`` jobs for a program, as a worker of its own, and ``sort`` them.
 
@@ -132,7 +134,8 @@ def hand_out(
         if claim_id is None:
             yield Statement("forget_claim", {"claim": mine})
         return HandedOut([], None, None, [])
-    aside = yield from _set_aside([job for job in found if job.task in paused_tasks])
+    doubtful = known.doubtful(found)
+    aside = (yield from set_aside(doubtful, known).start()) if doubtful else []
     gone = {change.id for change in aside}
     kept = sort([job for job in found if job.id not in gone])
     if kept.ended:
@@ -147,10 +150,6 @@ def hand_out(
         return HandedOut(found, None, None, back, aside)
     grown = yield Statement("grow_claim", {"claim": mine, "jobs": len(kept.jobs)})
     return HandedOut(found, mine, grown[0]["lease_until"], back, aside)
-
-
-def _set_aside(jobs: Sequence[Claimed]) -> Op[list[Change]]:
-    return (yield from set_aside(jobs).start()) if jobs else []
 
 
 @operation(Mode.TRANSACTION)

@@ -53,6 +53,8 @@ class QueueRecord(Struct, frozen=True):
     paused_by: str | None = None
     paused_until: int | None = None
     max_queued: int | None = None
+    concurrency: int | None = None
+    rate: str | None = None
 
 
 Counts = dict[tuple[str, State], int]
@@ -187,7 +189,9 @@ def queues() -> Op[list[QueueRecord]]:
 
 def queue_record(row: Row) -> QueueRecord:
     """Return what a row tells of a queue."""
-    until, limits = row["paused_until"], {"max_queued": row["max_queued"]}
+    until, limits = row["paused_until"], {
+        name: row[name] for name in ("max_queued", "concurrency", "rate")
+    }
     if until is not None and until <= row["now"]:
         return QueueRecord(row["name"], **limits)
     return QueueRecord(

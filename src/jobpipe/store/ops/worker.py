@@ -10,6 +10,7 @@ from msgspec import Struct
 from jobpipe.model.change import Change
 from jobpipe.model.job import Lane
 from jobpipe.model.worker import NewWorker, WorkerRecord
+from jobpipe.store.ops.aside import Known
 from jobpipe.store.ops.claim import Held, Queued, lane_batch, moved
 from jobpipe.store.port import Mode, Op, Statement, operation
 
@@ -53,11 +54,12 @@ class Control(Struct, frozen=True):
     has_parked: bool = False
     has_looks: bool = False
     """Jobs came to a gate, or left what others wait for."""
+    gate_in_us: int | None = None
+    """Microseconds until a gate is to be looked at (negative: overdue); None if none is."""
     has_operations: bool = False
     """Somebody ordered something about many jobs."""
-    paused_tasks: frozenset[str] = frozenset()
-    limited: frozenset[str] = frozenset()
-    """Queues whose jobs are to pass a gate."""
+    known: Known = Known()
+    """What keeps jobs from running that can be claimed."""
     watchers: frozenset[int] = frozenset()
     """Processes in which somebody wants to hear what becomes of jobs."""
 
@@ -137,8 +139,10 @@ def control(worker: int, since: int = 0, after: Mapping[Lane, int] = NO_LANES) -
         cancels=frozenset((row["a"], row["b"]) for row in found if row["kind"] == "cancel"),
         lanes=frozenset(Lane(row["name"], row["a"]) for row in found if row["kind"] == "lane"),
         paused=frozenset(row["name"] for row in found if row["kind"] == "paused"),
-        limited=frozenset(row["name"] for row in found if row["kind"] == "limited"),
-        paused_tasks=frozenset(row["name"] for row in found if row["kind"] == "paused_task"),
+        known=Known(
+            frozenset(row["name"] for row in found if row["kind"] == "paused_task"),
+            frozenset(row["name"] for row in found if row["kind"] == "limited"),
+        ),
         frontier=frontier,
         due=due,
         ready={Lane(row["name"], row["a"]): row["b"] for row in found if row["kind"] == "ready"},
@@ -151,6 +155,7 @@ def control(worker: int, since: int = 0, after: Mapping[Lane, int] = NO_LANES) -
         has_orphans="orphan" in kinds,
         has_parked="parked" in kinds,
         has_looks="look" in kinds,
+        gate_in_us=next((row["a"] for row in found if row["kind"] == "gate"), None),
         has_operations="operation" in kinds,
         watchers=frozenset(row["a"] for row in found if row["kind"] == "watch"),
     )

@@ -36,7 +36,9 @@ WITH given AS MATERIALIZED (
 moved AS (
     UPDATE {p}job AS j
     SET state = CASE WHEN cancel_requested_at IS NULL THEN 'blocked' ELSE 'cancelled' END,
-        reason = CASE WHEN cancel_requested_at IS NOT NULL THEN 'by_user' END,
+        reason = CASE
+            WHEN cancel_requested_at IS NOT NULL THEN coalesce(cancel_reason, 'by_user')
+        END,
         shelf = CASE WHEN cancel_requested_at IS NULL THEN 'blocked' ELSE 'cancelled' END,
         finished_at = CASE WHEN cancel_requested_at IS NOT NULL THEN :now END,
         blocked_on = CASE WHEN cancel_requested_at IS NULL THEN 'task:' || j.task END,
@@ -86,3 +88,63 @@ RETURNING a.job_id
 SELECT a.job_id
 FROM unnest(CAST(:task AS text[]), CAST(:id AS bigint[])) AS given (task, id)
 JOIN {p}aside AS a ON a.task = given.task AND a.job_id = given.id
+
+-- name: send_to_gate
+-- Jobs that were queued without passing the gates of their queue, since nobody knew of its limits:
+-- uncharged, they wait at them from now on. 1: gated; 2: starts count, too.
+WITH given AS MATERIALIZED (
+    SELECT * FROM unnest(CAST(:id AS bigint[]), CAST(:token AS bigint[])) AS g (id, token)
+    WHERE g.id BETWEEN 0 AND 4611686018427387904
+),
+limits AS MATERIALIZED (
+    SELECT name, concurrency, rate FROM {p}queue
+    WHERE concurrency IS NOT NULL OR rate IS NOT NULL
+),
+wanted AS MATERIALIZED (
+    SELECT j.id, given.token, gate.kind, 'queue:' || j.queue AS key, limits.rate
+    FROM given
+    CROSS JOIN LATERAL (
+        SELECT job.id, job.queue, job.token FROM {p}job AS job WHERE job.id = given.id LIMIT 1
+    ) AS j
+    JOIN limits ON limits.name = j.queue
+    CROSS JOIN (VALUES ('concurrency'), ('rate')) AS gate (kind)
+    WHERE j.token = given.token
+        AND CASE gate.kind
+            WHEN 'rate' THEN limits.rate IS NOT NULL ELSE limits.concurrency IS NOT NULL
+        END
+        AND NOT EXISTS (
+            SELECT 1 FROM {p}gate_job AS w
+            WHERE w.job_id = given.id AND w.kind = gate.kind AND w.key = 'queue:' || j.queue
+        )
+),
+moved AS (
+    UPDATE {p}job AS j
+    SET state = CASE WHEN cancel_requested_at IS NULL THEN 'blocked' ELSE 'cancelled' END,
+        reason = CASE
+            WHEN cancel_requested_at IS NOT NULL THEN coalesce(cancel_reason, 'by_user')
+        END,
+        shelf = CASE WHEN cancel_requested_at IS NULL THEN 'blocked' ELSE 'cancelled' END,
+        finished_at = CASE WHEN cancel_requested_at IS NOT NULL THEN :now END,
+        marks = coalesce(marks, 0) | CASE WHEN chosen.rate IS NULL THEN 1 ELSE 3 END,
+        attempt = attempt - 1, worker_id = NULL, started_at = NULL, queued_at = NULL
+    FROM (SELECT id, token, min(rate) AS rate FROM wanted GROUP BY id, token) AS chosen
+    WHERE j.id = chosen.id AND j.token = chosen.token
+        AND CASE j.state WHEN 'running' THEN true ELSE false END
+    RETURNING j.id, j.token, j.queue, j.state
+),
+noted AS (
+    INSERT INTO {p}gate_job (job_id, kind, key, place)
+    SELECT wanted.id, wanted.kind, wanted.key, wanted.id
+    FROM wanted JOIN moved ON moved.id = wanted.id
+    WHERE moved.state = 'blocked'
+    ON CONFLICT (job_id, kind, key) DO NOTHING
+),
+counted AS (
+    INSERT INTO {p}tally (queue, state, n)
+    SELECT queue, state, count(*) FROM moved WHERE state = 'cancelled' GROUP BY queue, state
+),
+heard AS (
+    DELETE FROM {p}cancel_request AS r USING moved
+    WHERE r.job_id = moved.id AND r.token = moved.token
+)
+SELECT id, queue, state FROM moved

@@ -109,7 +109,7 @@ GROUP BY found.queue
 -- Those that jobs were sent to, and those that somebody has set something of.
 SELECT
     known.name, q.paused_at, q.paused_reason, q.paused_by, q.paused_until, q.max_queued,
-    :now AS now
+    q.concurrency, q.rate, :now AS now
 FROM (SELECT queue AS name FROM {p}lane UNION SELECT name FROM {p}queue) AS known
 LEFT JOIN {p}queue AS q ON q.name = known.name
 ORDER BY known.name

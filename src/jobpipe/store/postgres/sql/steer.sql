@@ -93,7 +93,9 @@ WHERE id = CAST(:id AS bigint)
 RETURNING id, queue, priority, rank
 
 -- name: lock_queue
-SELECT name, paused_at, paused_reason, paused_by, paused_until, max_queued, :now AS now
+SELECT
+    name, paused_at, paused_reason, paused_by, paused_until, max_queued, concurrency, rate,
+    :now AS now
 FROM {p}queue WHERE name = CAST(:name AS text) FOR UPDATE
 
 -- name: pause_queue

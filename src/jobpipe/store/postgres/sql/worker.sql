@@ -57,6 +57,11 @@ UNION ALL
 UNION ALL
 (SELECT 'look', '', 0, 0 FROM {p}look LIMIT 1)
 UNION ALL
+(
+    SELECT 'gate', '', next_at - :now, 0 FROM {p}gate
+    WHERE next_at IS NOT NULL ORDER BY next_at LIMIT 1
+)
+UNION ALL
 (SELECT 'look', '', 0, 0 FROM {p}flow WHERE due_at BETWEEN 0 AND :now LIMIT 1)
 UNION ALL
 (

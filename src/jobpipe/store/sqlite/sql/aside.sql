@@ -53,7 +53,7 @@ WHERE (job_id, token) IN (
 );
 UPDATE {p}job
 SET state = iif(cancel_requested_at IS NULL, 'blocked', 'cancelled'),
-    reason = iif(cancel_requested_at IS NULL, NULL, 'by_user'),
+    reason = iif(cancel_requested_at IS NULL, NULL, coalesce(cancel_reason, 'by_user')),
     shelf = iif(cancel_requested_at IS NULL, 'blocked', 'cancelled'),
     finished_at = iif(cancel_requested_at IS NULL, NULL, :now),
     blocked_on = iif(cancel_requested_at IS NULL, 'task:' || {p}job.task, NULL),
@@ -82,3 +82,56 @@ RETURNING job_id
 SELECT a.job_id
 FROM json_each(:rows) AS given
 CROSS JOIN {p}aside AS a ON a.task = given.value ->> 0 AND a.job_id = given.value ->> 1
+
+-- name: send_to_gate
+-- Jobs that were queued without passing the gates of their queue, since nobody knew of its limits:
+-- uncharged, they wait at them from now on. 1: gated; 2: starts count, too.
+INSERT INTO {p}tally (queue, state, n)
+SELECT j.queue, 'cancelled', count(*)
+FROM json_each(:rows) AS given
+CROSS JOIN {p}job AS j ON j.id = given.value ->> 0
+CROSS JOIN {p}queue AS q ON q.name = j.queue
+WHERE j.token = given.value ->> 1 AND j.state = 'running' AND j.cancel_requested_at IS NOT NULL
+    AND ((q.concurrency IS NOT NULL AND NOT EXISTS (
+        SELECT 1 FROM {p}gate_job AS w
+        WHERE w.job_id = j.id AND w.kind = 'concurrency' AND w.key = 'queue:' || j.queue
+    )) OR (q.rate IS NOT NULL AND NOT EXISTS (
+        SELECT 1 FROM {p}gate_job AS w
+        WHERE w.job_id = j.id AND w.kind = 'rate' AND w.key = 'queue:' || j.queue
+    )))
+GROUP BY j.queue;
+UPDATE {p}job
+SET state = iif(cancel_requested_at IS NULL, 'blocked', 'cancelled'),
+    reason = iif(cancel_requested_at IS NULL, NULL, coalesce(cancel_reason, 'by_user')),
+    shelf = iif(cancel_requested_at IS NULL, 'blocked', 'cancelled'),
+    finished_at = iif(cancel_requested_at IS NULL, NULL, :now),
+    marks = coalesce(marks, 0) | iif(q.rate IS NULL, 1, 3),
+    attempt = attempt - 1, worker_id = NULL, started_at = NULL, queued_at = NULL
+FROM (SELECT value ->> 0 AS id, value ->> 1 AS token FROM json_each(:rows)) AS given
+CROSS JOIN {p}queue AS q
+WHERE {p}job.id = given.id AND {p}job.token = given.token AND {p}job.state = 'running'
+    AND q.name = {p}job.queue
+    AND ((q.concurrency IS NOT NULL AND NOT EXISTS (
+        SELECT 1 FROM {p}gate_job AS w
+        WHERE w.job_id = {p}job.id AND w.kind = 'concurrency' AND w.key = 'queue:' || {p}job.queue
+    )) OR (q.rate IS NOT NULL AND NOT EXISTS (
+        SELECT 1 FROM {p}gate_job AS w
+        WHERE w.job_id = {p}job.id AND w.kind = 'rate' AND w.key = 'queue:' || {p}job.queue
+    )))
+RETURNING id, queue, state;
+DELETE FROM {p}cancel_request
+WHERE (job_id, token) IN (
+    SELECT j.id, j.token
+    FROM json_each(:rows) AS given
+    CROSS JOIN {p}job AS j ON j.id = given.value ->> 0
+    WHERE j.token = given.value ->> 1 AND j.state = 'cancelled'
+);
+INSERT INTO {p}gate_job (job_id, kind, key, place)
+SELECT j.id, kinds.kind, 'queue:' || j.queue, j.id
+FROM json_each(:rows) AS given
+CROSS JOIN {p}job AS j ON j.id = given.value ->> 0
+CROSS JOIN {p}queue AS q ON q.name = j.queue
+CROSS JOIN (SELECT 'concurrency' AS kind UNION ALL SELECT 'rate') AS kinds
+WHERE j.token = given.value ->> 1 AND j.state = 'blocked'
+    AND CASE kinds.kind WHEN 'rate' THEN q.rate IS NOT NULL ELSE q.concurrency IS NOT NULL END
+ON CONFLICT (job_id, kind, key) DO NOTHING

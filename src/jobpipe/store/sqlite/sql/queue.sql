@@ -1,7 +1,10 @@
 -- name: limit_queue
-INSERT INTO {p}queue (name, max_queued) VALUES (:name, :max_queued)
-ON CONFLICT (name) DO UPDATE SET max_queued = :max_queued
+INSERT INTO {p}queue (name, max_queued, concurrency, rate)
+VALUES (:name, :max_queued, :concurrency, :rate)
+ON CONFLICT (name) DO UPDATE
+SET max_queued = excluded.max_queued, concurrency = excluded.concurrency, rate = excluded.rate
 RETURNING name
 
--- name: queue_bounds
-SELECT name, max_queued FROM {p}queue WHERE max_queued IS NOT NULL
+-- name: queue_limits
+SELECT name, max_queued, concurrency, rate
+FROM {p}queue WHERE max_queued IS NOT NULL OR concurrency IS NOT NULL OR rate IS NOT NULL

@@ -65,7 +65,9 @@ WHERE id = :id
 RETURNING id, queue, priority, rank
 
 -- name: lock_queue
-SELECT name, paused_at, paused_reason, paused_by, paused_until, max_queued, :now AS now
+SELECT
+    name, paused_at, paused_reason, paused_by, paused_until, max_queued, concurrency, rate,
+    :now AS now
 FROM {p}queue WHERE name = :name
 
 -- name: pause_queue

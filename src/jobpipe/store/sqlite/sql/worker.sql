@@ -53,6 +53,11 @@ SELECT * FROM (SELECT 'parked', '', 0, 0 FROM {p}job WHERE shelf = 'parked' LIMI
 UNION ALL
 SELECT * FROM (SELECT 'look', '', 0, 0 FROM {p}look LIMIT 1)
 UNION ALL
+SELECT * FROM (
+    SELECT 'gate', '', next_at - :now, 0 FROM {p}gate
+    WHERE next_at IS NOT NULL ORDER BY next_at LIMIT 1
+)
+UNION ALL
 SELECT * FROM (SELECT 'look', '', 0, 0 FROM {p}flow WHERE due_at <= :now LIMIT 1)
 UNION ALL
 SELECT * FROM (
