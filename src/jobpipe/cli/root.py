@@ -19,6 +19,7 @@ VERBS = {
     "enqueue": "jobpipe.cli.verbs.enqueue:enqueue",
     "job": "jobpipe.cli.verbs.job:job",
     "flow": "jobpipe.cli.verbs.flow:flow",
+    "operation": "jobpipe.cli.verbs.operation:operation",
     "queue": "jobpipe.cli.verbs.queue:queue",
     "tenant": "jobpipe.cli.verbs.tenant:tenant",
     "task": "jobpipe.cli.verbs.task:task",

@@ -13,6 +13,7 @@ from jobpipe.cli.output import Column, brief
 from jobpipe.cli.types import job_id
 from jobpipe.cli.verbs.job_explain import explain_job
 from jobpipe.cli.verbs.job_logs import job_logs
+from jobpipe.cli.verbs.job_move import move_jobs
 from jobpipe.cli.verbs.job_steer import cancel_jobs, delete_jobs, rerun_jobs
 from jobpipe.cli.verbs.job_watch import error_line, job_watch
 from jobpipe.model.state import State
@@ -47,7 +48,7 @@ ATTEMPT_COLUMNS: list[Column[AttemptView]] = [
 
 @click.group(cls=Noun)
 def job(**_: Any) -> None:
-    """Look at jobs, cancel them, run them once more, delete them."""
+    """Look at jobs, cancel them, run them once more, change, move and delete them."""
 
 
 @job.command(
@@ -150,7 +151,7 @@ def show_job(choices: Choices, id: int) -> None:
         click.echo("\n".join(escape_block(trace)))
 
 
-for verb in (explain_job, job_logs, job_watch, cancel_jobs, rerun_jobs, delete_jobs):
+for verb in (explain_job, job_logs, job_watch, cancel_jobs, rerun_jobs, move_jobs, delete_jobs):
     job.add_command(verb)
 
 

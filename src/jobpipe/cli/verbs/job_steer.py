@@ -1,4 +1,4 @@
-"""``jobpipe job cancel``, ``rerun`` and ``delete``: one or many jobs by id."""
+"""``jobpipe job cancel``, ``rerun`` and ``delete``: jobs by ids, or all that a filter means."""
 
 from __future__ import annotations
 
@@ -14,8 +14,10 @@ from jobpipe.cli.main import tell_error
 from jobpipe.cli.options import STORE, Verb, setting_flags
 from jobpipe.cli.output import Output
 from jobpipe.cli.types import job_id
+from jobpipe.cli.verbs.job_many import by_filter, carry_out, check_named
 from jobpipe.errors import JobpipeError
 from jobpipe.model.state import State
+from jobpipe.telemetry.escape import escape
 
 if TYPE_CHECKING:
     from jobpipe.app.views import JobView
@@ -25,8 +27,18 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 
-@click.command("cancel", cls=Verb)
-@click.argument("ids", metavar="ID...", type=job_id, nargs=-1, required=True)
+@click.command(
+    "cancel",
+    cls=Verb,
+    epilog="""\b
+    Examples:
+      jobpipe job cancel 41 42
+      jobpipe job cancel -f "state:queued task:app.mail" --preview
+      jobpipe job cancel -f "version:1 state:queued,retrying" --reason by_deploy --wait
+    """,
+)
+@click.argument("ids", metavar="[ID...]", type=job_id, nargs=-1)
+@by_filter()
 @click.option(
     "--reason",
     type=click.Choice(["by_user", "by_deploy"]),
@@ -35,22 +47,48 @@ T = TypeVar("T")
 )
 @setting_flags(*STORE)
 @pass_choices
-def cancel_jobs(choices: Choices, ids: Sequence[int], reason: str) -> int:
+def cancel_jobs(
+    choices: Choices,
+    ids: Sequence[int],
+    terms: str | None,
+    preview: bool,
+    wait: bool,
+    reason: str,
+) -> int:
     """Cancel jobs that wait, and ask running ones to stop.
 
     A running job hears of it when its worker next looks (twice a second); `jobpipe job show ID`
     tells what came of it.
     """
-    return _steer(choices, ids, lambda application, id: application.cancel(id, reason=reason))
+    check_named(ids, terms, preview, wait)
+    if terms is not None:
+        return carry_out(
+            choices, lambda jp: jp.cancel_jobs(terms, reason=reason, preview=preview), wait=wait
+        )
+    return steer(choices, ids, lambda application, id: application.cancel(id, reason=reason))
 
 
-@click.command("rerun", cls=Verb)
-@click.argument("ids", metavar="ID...", type=job_id, nargs=-1, required=True)
+@click.command(
+    "rerun",
+    cls=Verb,
+    epilog="""\b
+    Examples:
+      jobpipe job rerun 41 42
+      jobpipe job rerun -f "state:failed error:Timeout age<2d" --wait
+    """,
+)
+@click.argument("ids", metavar="[ID...]", type=job_id, nargs=-1)
+@by_filter()
 @setting_flags(*STORE)
 @pass_choices
-def rerun_jobs(choices: Choices, ids: Sequence[int]) -> int:
+def rerun_jobs(
+    choices: Choices, ids: Sequence[int], terms: str | None, preview: bool, wait: bool
+) -> int:
     """Run jobs that have ended once more: same id, attempts from 0, history kept."""
-    return _steer(choices, ids, lambda application, id: application.rerun(id))
+    check_named(ids, terms, preview, wait)
+    if terms is not None:
+        return carry_out(choices, lambda jp: jp.rerun_jobs(terms, preview=preview), wait=wait)
+    return steer(choices, ids, lambda application, id: application.rerun(id))
 
 
 @click.command(
@@ -59,24 +97,49 @@ def rerun_jobs(choices: Choices, ids: Sequence[int]) -> int:
     epilog="""\b
     Examples:
       jobpipe job delete 41 42 --dry-run
-      jobpipe job list -s failed -o jsonl | jq .id | xargs jobpipe job delete --yes
+      jobpipe job delete -f "state:failed age>30d" --yes --wait
     """,
 )
-@click.argument("ids", metavar="ID...", type=job_id, nargs=-1, required=True)
+@click.argument("ids", metavar="[ID...]", type=job_id, nargs=-1)
+@by_filter()
 @click.option("-y", "--yes", is_flag=True, help="Do not ask first (only a terminal is asked).")
 @click.option("--dry-run", is_flag=True, help="Only tell what would be deleted.")
 @setting_flags(*STORE)
 @pass_choices
-def delete_jobs(choices: Choices, ids: Sequence[int], yes: bool, dry_run: bool) -> int:
+def delete_jobs(
+    choices: Choices,
+    ids: Sequence[int],
+    terms: str | None,
+    preview: bool,
+    wait: bool,
+    yes: bool,
+    dry_run: bool,
+) -> int:
     """Delete jobs that have ended, with their history and their logs.
 
     A job that has not ended is refused: cancel it first.
     """
-    if not (yes or dry_run) and sys.stdin is not None and sys.stdin.isatty():
-        which = f"job {ids[0]}" if len(ids) == 1 else f"{len(ids)} jobs"
-        if not click.confirm(f"Delete {which} for ever?", err=True):
-            click.echo("Nothing was deleted.", err=True)
-            return exits.FAILED
+    check_named(ids, terms, preview, wait)
+    is_dry = dry_run or preview
+    which = f"all jobs with {terms!r}" if terms else f"{len(ids)} jobs"
+    if not (yes or is_dry) and not _is_sure(f"job {ids[0]}" if len(ids) == 1 else which):
+        return exits.FAILED
+    if terms is not None:
+        return carry_out(choices, lambda jp: jp.delete_jobs(terms, preview=is_dry), wait=wait)
+    return _delete_each(choices, ids, dry_run)
+
+
+def _is_sure(which: str) -> bool:
+    """Ask whoever sits at a terminal."""
+    if sys.stdin is None or not sys.stdin.isatty():
+        return True
+    if click.confirm(f"Delete {escape(which)} for ever?", err=True):
+        return True
+    click.echo("Nothing was deleted.", err=True)
+    return False
+
+
+def _delete_each(choices: Choices, ids: Sequence[int], dry_run: bool) -> int:
     act = (lambda application, id: application.deletable(id)) if dry_run else _delete
     done, code = _each_of(choices.application(acts=True), ids, act)
     out = choices.out()
@@ -95,7 +158,7 @@ def _delete(application: Jobpipe, id: int) -> int:
     return id
 
 
-def _steer(choices: Choices, ids: Sequence[int], act: Callable[[Jobpipe, int], JobRecord]) -> int:
+def steer(choices: Choices, ids: Sequence[int], act: Callable[[Jobpipe, int], JobRecord]) -> int:
     """Do something to each job and show what became of it."""
     from jobpipe.app.views import job_view
 
