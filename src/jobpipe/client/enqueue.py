@@ -21,6 +21,7 @@ from jobpipe.app.views import SECOND_US, JobView, time_text
 from jobpipe.model.job import Enqueued
 from jobpipe.model.state import State
 from jobpipe.tasks import wire
+from jobpipe.tasks.gates import in_json
 from jobpipe.tasks.task import Call
 from jobpipe.tasks.unique import Unique
 
@@ -88,6 +89,9 @@ def job_body(call: Call[Any], key: str | None) -> dict[str, Any]:
         "meta": _raw(options.meta),
         "tenant": options.tenant,
         "unique": _unique(options.unique),
+        "group": _group(in_json(options.group)),
+        "concurrency": in_json(options.concurrency),
+        "rate": in_json(options.rate),
         "idempotency_key": options.idempotency_key or key,
     }
     return {name: value for name, value in said.items() if value is not None}
@@ -114,6 +118,10 @@ def _args(call: Call[Any]) -> Any:
 
 def _seconds(span_us: int | None) -> float | None:
     return None if span_us is None else span_us / SECOND_US
+
+
+def _group(gates: list[dict[str, Any]] | bool | None) -> object:
+    return gates[0] if isinstance(gates, list) else gates
 
 
 def _unique(wanted: Unique | Literal[False] | None) -> object:

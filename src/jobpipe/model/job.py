@@ -115,6 +115,8 @@ class Finish(Struct, frozen=True, kw_only=True, gc=False):
     duration_us: int = 0
     ended_at_ns: int = 0
     """Monotonic clock of the worker when the run ended; becomes the age of the outcome."""
+    slow_us: int | None = None
+    """For how long the job's rates let nobody through."""
     stored: bool = False
     """The attempt has committed it with its own writes (``job.transaction()``)."""
 

@@ -12,12 +12,20 @@ class Signal(Exception):
 class Retry(Signal):
     """Fail this attempt and try again, ``after`` seconds from now (None: the task's delays).
 
-    The attempt is charged; when it was the last one, the job fails.
+    The attempt is charged; when it was the last one, the job fails. With ``slow_key`` no other job
+    of its rates' keys starts for as long: what is asked too often is left alone.
     """
 
-    def __init__(self, message: str = "", *, after: float | timedelta | None = None) -> None:
+    def __init__(
+        self,
+        message: str = "",
+        *,
+        after: float | timedelta | None = None,
+        slow_key: bool = False,
+    ) -> None:
         super().__init__(message or "the task asked for a retry")
         self.after_us = None if after is None else span_us(after)
+        self.slow_key = slow_key
 
 
 class Snooze(Signal):

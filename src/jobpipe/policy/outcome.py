@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 
 from jobpipe.model.signals import Cancel, Fail, Retry, Snooze
@@ -33,6 +33,8 @@ class Verdict:
     reason: Reason | None = None
     delay_us: int | None = None
     charged: bool = True
+    slow_us: int | None = None
+    """For how long the job's rates let nobody through."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,7 +71,9 @@ def of_exception(error: BaseException, rules: RetryRules) -> Verdict:
         case Fail():
             return Verdict(Outcome.FAILED, State.FAILED, Reason.FATAL)
         case Retry():
-            return _again(Outcome.FAILED, Reason.ATTEMPTS_EXHAUSTED, rules, error.after_us)
+            again = _again(Outcome.FAILED, Reason.ATTEMPTS_EXHAUSTED, rules, error.after_us)
+            slow_us = error.after_us or again.delay_us
+            return replace(again, slow_us=slow_us) if error.slow_key else again
     if isinstance(error, tuple(rules.give_up_on)):
         return Verdict(Outcome.FAILED, State.FAILED, Reason.FATAL)
     if rules.retry_on and not isinstance(error, tuple(rules.retry_on)):

@@ -278,6 +278,7 @@ class Judge:
             error=error,
             delay_us=verdict.delay_us,
             charged=verdict.charged,
+            slow_us=verdict.slow_us,
             duration_us=(now - started) // 1000 if started else 0,
             ended_at_ns=now,
         )

@@ -5,10 +5,11 @@ One worker at a time does it, in small steps from where the last walk stopped.
 
 from __future__ import annotations
 
+from jobpipe.model.gate import GateName
 from jobpipe.model.state import State
 from jobpipe.policy.duration import MAX_SPAN_US, UNITS_US
 from jobpipe.policy.retention import Retention
-from jobpipe.store.ops import audit, operate, upkeep
+from jobpipe.store.ops import audit, gates, operate, upkeep
 from jobpipe.store.ops.forget import prune_empty_flows
 from jobpipe.store.port import AsyncStore
 
@@ -49,6 +50,9 @@ class Pruner:
         longest, shortest = max(ages), min(ages)
         await self._store.run(upkeep.prune_workers(max(longest, least_us), max(shortest, least_us)))
         await self._store.run(prune_empty_flows(max(shortest, least_us)))
+        after: GateName | None = gates.FIRST
+        while after is not None:
+            _, after = await self._store.run(gates.prune_gates(STEP, after))
 
     async def _walk(self, position: int) -> int:
         pruned = await self._store.run(upkeep.prune(position, STEP, self._keep_us))

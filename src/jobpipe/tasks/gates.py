@@ -179,7 +179,7 @@ def wishes(
     return tuple(made.values())
 
 
-def said(gates: Gates | None) -> list[dict[str, Any]] | bool | None:
+def in_json(gates: Gates | None) -> list[dict[str, Any]] | bool | None:
     """Return asked-for gates as JSON has them."""
     if gates is None:
         return None

@@ -108,3 +108,19 @@ def test_keys_have_rates_of_their_own(lab: Lab) -> None:
     first = stored(lab, [wishing(rate(1, MINUTE, key="a"))] * 2)
     second = stored(lab, [wishing(rate(1, MINUTE, key="b"))] * 2)
     assert let_in(lab) == [first[0], second[0]]
+
+
+def test_a_job_may_slow_its_key_down(lab: Lab) -> None:
+    ids = stored(lab, [wishing(rate(60, MINUTE, burst=5))] * 3)
+    let_in(lab)
+    first, *others = claimed(lab)
+    lab.finish(first, State.RETRYING, delay_us=30 * SECOND, slow_us=30 * SECOND)
+    for job in others:
+        lab.finish(job)
+    (late,) = stored(lab, [wishing(rate(60, MINUTE, burst=5))])
+    assert let_in(lab) == []
+    assert blocked_on(lab, late) == "rate:k"
+    assert 20 * SECOND < (opens_in(lab) or 0) <= 30 * SECOND
+    lab.clock.advance(30 * SECOND)
+    assert let_in(lab) == [late]
+    assert lab.job(ids[0]).state is State.RETRYING

@@ -56,6 +56,7 @@ if TYPE_CHECKING:
 @click.option("--max-attempts", type=int, metavar="N", help="How many attempts the job has.")
 @click.option("--timeout", type=span, metavar="SPAN", help="The time-out of each attempt.")
 @click.option("--tenant", metavar="NAME", help="Whose job it is; tenants share a queue.")
+@click.option("--group", metavar="KEY", help="Jobs of a group run one at a time, in order.")
 @click.option("--wait", is_flag=True, help="Wait for the end; exit with the job's outcome.")
 @click.option(
     "--wait-timeout",
@@ -110,6 +111,7 @@ def _options(
     max_attempts: int | None,
     timeout: timedelta | None,
     tenant: str | None,
+    group: str | None,
 ) -> dict[str, Any]:
     if delay is not None and at is not None:
         raise click.UsageError("--in and --at exclude each other.")
@@ -122,6 +124,7 @@ def _options(
         "max_attempts": max_attempts,
         "timeout": timeout,
         "tenant": tenant,
+        "group": group,
     }
     return {name: value for name, value in wanted.items() if value is not None}
 

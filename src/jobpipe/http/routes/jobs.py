@@ -48,6 +48,34 @@ class UniqueBody(Struct, kw_only=True, forbid_unknown_fields=True):
     answer: Literal["return", "replace", "refuse"] | None = None
 
 
+class ConcurrencyBody(Struct, kw_only=True, forbid_unknown_fields=True):
+    """So many jobs of a key at a time."""
+
+    n: int
+    key: str | None = None
+    """With ``{name}`` for an argument; default: the name of the task."""
+
+
+class RateBody(Struct, kw_only=True, forbid_unknown_fields=True):
+    """So many starts of a key in a span of time."""
+
+    n: int
+    per: float = 1.0
+    """The span, in seconds."""
+    burst: int | None = None
+    """How many may start at once; default: what comes in a tenth of a second."""
+    key: str | None = None
+    """With ``{name}`` for an argument; default: the name of the task."""
+
+
+class GroupBody(Struct, kw_only=True, forbid_unknown_fields=True):
+    """Jobs of a key run one at a time, in order."""
+
+    key: str
+    """With ``{name}`` for an argument."""
+    on_failure: Literal["skip", "block", "fail"] = "skip"
+
+
 class NewJobBody(Struct, kw_only=True, forbid_unknown_fields=True):
     """One request to run a task."""
 
@@ -69,6 +97,12 @@ class NewJobBody(Struct, kw_only=True, forbid_unknown_fields=True):
     idempotency_key: str | None = None
     unique: str | bool | UniqueBody | None = None
     """A key, true for the task and all its arguments, false for none, or an object."""
+    group: str | bool | GroupBody | None = None
+    """A key: its jobs run one at a time, in order; false for none."""
+    concurrency: int | bool | list[ConcurrencyBody] | None = None
+    """How many jobs of the task, or of each key, run at a time; false for no bound."""
+    rate: str | bool | list[RateBody] | None = None
+    """How many jobs of the task start in a time, such as 100/m, or of each key; false for all."""
 
 
 class BulkBody(Struct, kw_only=True, forbid_unknown_fields=True):
@@ -216,13 +250,19 @@ def options_of(wanted: NewJobBody, key: str | None) -> dict[str, Any]:
         "expires_in": wanted.expires_in_seconds,
         "tenant": wanted.tenant,
         "idempotency_key": key,
-        "unique": _unique(wanted.unique),
+        "unique": _plain(wanted.unique),
+        "group": _plain(wanted.group),
+        "concurrency": _plain(wanted.concurrency),
+        "rate": _plain(wanted.rate),
     }
     return {name: value for name, value in options.items() if value is not None}
 
 
-def _unique(wanted: str | bool | UniqueBody | None) -> object:
-    return asdict(wanted) if isinstance(wanted, UniqueBody) else wanted
+def _plain(wanted: object) -> object:
+    """Return what ``using`` takes: objects as mappings."""
+    if isinstance(wanted, list):
+        return [_plain(each) for each in wanted]
+    return asdict(wanted) if isinstance(wanted, Struct) else wanted
 
 
 def _key(call: Call, in_body: str | None) -> str | None:

@@ -10,7 +10,7 @@ from msgspec import Struct
 from jobpipe.errors import LeaseLost
 from jobpipe.model.job import Finish
 from jobpipe.model.state import State
-from jobpipe.store.port import VARIES, Batch, Mode, Op, Statement, operation
+from jobpipe.store.port import VARIES, Batch, Mode, Op, Operation, Statement, operation
 
 COLUMNS = (
     "id",
@@ -47,12 +47,30 @@ class Finished(Struct, frozen=True):
     """Somebody minds what became of it: there is something to admit."""
 
 
-@operation(Mode.ONE)
-def finish(outcomes: Sequence[Finish], now_ns: int) -> Op[list[Finished]]:
+def finish(outcomes: Sequence[Finish], now_ns: int) -> Operation[list[Finished]]:
     """Record the outcomes; those whose attempt is no longer current are missing in the answer.
 
     ``now_ns`` is the monotonic clock that ``ended_at_ns`` was read from.
     """
+    for end in outcomes:
+        if end.slow_us is not None:
+            return finish_slowing(outcomes, now_ns)
+    return finish_plain(outcomes, now_ns)
+
+
+@operation(Mode.TRANSACTION)
+def finish_slowing(outcomes: Sequence[Finish], now_ns: int) -> Op[list[Finished]]:
+    """Record outcomes of which some slow their keys down."""
+    written = yield from finish_plain(outcomes, now_ns).start()
+    slowing = {end.id: end.slow_us for end in outcomes if end.slow_us is not None}
+    for id in sorted(slowing.keys() & {end.id for end in written}):
+        yield Statement("slow_gate", {"id": id, "shut_us": slowing[id]})
+    return written
+
+
+@operation(Mode.ONE)
+def finish_plain(outcomes: Sequence[Finish], now_ns: int) -> Op[list[Finished]]:
+    """Record outcomes by one statement."""
     batch = [
         (
             end.id,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 import msgspec
 from msgspec import Struct
@@ -128,12 +128,6 @@ def control(worker: int, since: int = 0, after: Mapping[Lane, int] = NO_LANES) -
     found = yield Statement("control", params, batch=lane_batch(list(after), after))
     kinds = {row["kind"] for row in found}
     (due,) = (Due(row["a"], row["b"]) for row in found if row["kind"] == "due")
-    frontier: Frontier = {}
-    for row in found:
-        if row["kind"] == "frontier":
-            for queue, priority, rank in msgspec.json.decode(row["name"]):
-                lane = Lane(queue, priority)
-                frontier[lane] = max(rank, frontier.get(lane, 0))
     return Control(
         worker=worker,
         cancels=frozenset((row["a"], row["b"]) for row in found if row["kind"] == "cancel"),
@@ -143,7 +137,7 @@ def control(worker: int, since: int = 0, after: Mapping[Lane, int] = NO_LANES) -
             frozenset(row["name"] for row in found if row["kind"] == "paused_task"),
             frozenset(row["name"] for row in found if row["kind"] == "limited"),
         ),
-        frontier=frontier,
+        frontier=_frontier([row["name"] for row in found if row["kind"] == "frontier"]),
         due=due,
         ready={Lane(row["name"], row["a"]): row["b"] for row in found if row["kind"] == "ready"},
         duties=frozenset(row["name"] for row in found if row["kind"] == "duty"),
@@ -159,6 +153,16 @@ def control(worker: int, since: int = 0, after: Mapping[Lane, int] = NO_LANES) -
         has_operations="operation" in kinds,
         watchers=frozenset(row["a"] for row in found if row["kind"] == "watch"),
     )
+
+
+def _frontier(published: Iterable[str]) -> Frontier:
+    """Return the highest ranks that workers have published, by lane."""
+    frontier: Frontier = {}
+    for text in published:
+        for queue, priority, rank in msgspec.json.decode(text):
+            lane = Lane(queue, priority)
+            frontier[lane] = max(rank, frontier.get(lane, 0))
+    return frontier
 
 
 @operation(Mode.READ)

@@ -168,10 +168,12 @@ WHERE j.id = noted.id AND noted.id BETWEEN 0 AND 4611686018427387904
 RETURNING j.id
 
 -- name: slow_gate
-UPDATE {p}gate
-SET shut_until = greatest(shut_until, :now + CAST(:shut_us AS bigint)), next_at = 0
-WHERE kind = 'rate'
-    AND key IN (SELECT key FROM {p}gate_job WHERE job_id = CAST(:id AS bigint) AND kind = 'rate')
+-- A gate that was forgotten is made anew.
+INSERT INTO {p}gate AS g (kind, key, terms, terms_of, shut_until, next_at)
+SELECT kind, key, terms, job_id, :now + CAST(:shut_us AS bigint), 0
+FROM {p}gate_job WHERE job_id = CAST(:id AS bigint) AND kind = 'rate'
+ON CONFLICT (kind, key) DO UPDATE
+SET shut_until = greatest(g.shut_until, excluded.shut_until), next_at = 0
 RETURNING key
 
 -- name: gate_keys

@@ -123,10 +123,12 @@ WHERE {p}job.id = noted.value ->> 0 AND state = 'blocked'
 RETURNING {p}job.id
 
 -- name: slow_gate
-UPDATE {p}gate
-SET shut_until = max(coalesce(shut_until, 0), :now + :shut_us), next_at = 0
-WHERE kind = 'rate'
-    AND key IN (SELECT key FROM {p}gate_job WHERE job_id = :id AND kind = 'rate')
+-- A gate that was forgotten is made anew.
+INSERT INTO {p}gate (kind, key, terms, terms_of, shut_until, next_at)
+SELECT kind, key, terms, job_id, :now + :shut_us, 0
+FROM {p}gate_job WHERE job_id = :id AND kind = 'rate'
+ON CONFLICT (kind, key) DO UPDATE
+SET shut_until = max(coalesce(shut_until, 0), excluded.shut_until), next_at = 0
 RETURNING key
 
 -- name: gate_keys
