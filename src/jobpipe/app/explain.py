@@ -6,6 +6,8 @@ from collections.abc import Iterator, Mapping, Sequence
 
 from msgspec import Struct
 
+from jobpipe.app.explain_blocked import NEXT, blocked_reasons, paused_task
+from jobpipe.app.reason import ReasonView
 from jobpipe.app.views import time_text
 from jobpipe.model.job import JobRecord
 from jobpipe.model.state import FINAL, Reason, State
@@ -14,6 +16,7 @@ from jobpipe.policy.finding import number
 from jobpipe.policy.work_health import takes
 from jobpipe.store.ops import inspect, read
 from jobpipe.store.ops import worker as workers
+from jobpipe.store.ops.aside import TaskPause, task_pause
 from jobpipe.store.ops.read import QueueRecord
 from jobpipe.store.port import Mode, Op, operation
 
@@ -38,17 +41,6 @@ PARKED: Mapping[Reason | None, tuple[str, str]] = {
 }
 
 
-class ReasonView(Struct, frozen=True, kw_only=True):
-    """One thing that keeps a job where it is."""
-
-    code: str
-    """Stable: programs may rely on it."""
-    message: str
-    since: str | None = None
-    until: str | None = None
-    help: str = ""
-
-
 class ExplainView(Struct, frozen=True, kw_only=True):
     """Why a job is not running."""
 
@@ -70,6 +62,11 @@ class Around(Struct, frozen=True, kw_only=True):
     busy: Mapping[int, int]
     before: int
     """Jobs before it in its lane."""
+    task: TaskPause
+    blocked: Sequence[ReasonView]
+    """What a blocked job waits for."""
+    starts_at: int | None
+    """When a blocked job may start, as far as that is known."""
 
 
 @operation(Mode.READ)
@@ -82,7 +79,7 @@ def explain(id: int) -> Op[ExplainView | None]:
         return _view(job, [_settled(job), *_asked_to_stop(job)], None)
     around = yield from _look_around(job)
     reasons = list(_waiting(job, around))
-    return _view(job, reasons, _may_start_at(job, reasons, around.now))
+    return _view(job, reasons, _may_start_at(job, reasons, around))
 
 
 def _look_around(job: JobRecord) -> Op[Around]:
@@ -92,8 +89,22 @@ def _look_around(job: JobRecord) -> Op[Around]:
     alive = [each for each in known if each.slots and not each.expired]
     busy = yield from inspect.busy().start()
     before = yield from inspect.jobs_before(job.id, BEFORE_MAX).start()
+    task = yield from task_pause(job.task)
+    blocked: list[ReasonView] = []
+    starts_at = None
+    if job.state is State.BLOCKED:
+        blocked, starts_at = yield from blocked_reasons(job)
     queue = queues.get(job.queue, QueueRecord(job.queue))
-    return Around(now=now, queue=queue, workers=alive, busy=busy, before=before)
+    return Around(
+        now=now,
+        queue=queue,
+        workers=alive,
+        busy=busy,
+        before=before,
+        task=task,
+        blocked=blocked,
+        starts_at=starts_at,
+    )
 
 
 def _view(job: JobRecord, reasons: list[ReasonView], may_start_at: int | None) -> ExplainView:
@@ -139,8 +150,12 @@ def _asked_to_stop(job: JobRecord) -> Iterator[ReasonView]:
 
 def _waiting(job: JobRecord, around: Around) -> Iterator[ReasonView]:
     """Tell what keeps a job from running, the first thing first."""
+    paused = list(paused_task(around.task))
+    yield from paused
     if job.state is State.BLOCKED:
-        yield ReasonView(code="blocked", message="It waits for others.")
+        yield from around.blocked
+        if not paused and not around.blocked:
+            yield NEXT
     elif job.state is not State.QUEUED:
         yield from _timed(job)
     queue = around.queue
@@ -205,7 +220,8 @@ def _in_line(
             " it are busy.",
             help="Wait, or start more workers.",
         )
-    if not around.before and busy < slots and around.queue.paused_at is None:
+    is_paused = around.queue.paused_at is not None or around.task.paused_at is not None
+    if not around.before and busy < slots and not is_paused:
         yield ReasonView(
             code="next",
             message="It may run now: a worker takes it with its next look.",
@@ -213,10 +229,12 @@ def _in_line(
         )
 
 
-def _may_start_at(job: JobRecord, reasons: Sequence[ReasonView], now: int) -> int | None:
-    codes = {reason.code for reason in reasons}
+def _may_start_at(job: JobRecord, reasons: Sequence[ReasonView], around: Around) -> int | None:
+    codes, now = {reason.code for reason in reasons}, around.now
     if codes == {"next"}:
         return now
     if codes <= {"scheduled", "retrying"}:
         return max(now, job.due_at or now)
+    if codes == {"rate"} and around.starts_at is not None:
+        return max(now, around.starts_at)
     return None

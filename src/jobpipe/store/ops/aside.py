@@ -52,6 +52,12 @@ def task_pauses() -> Op[list[TaskPause]]:
     return [each for each in pauses if each.paused_at is not None or each.waiting]
 
 
+def task_pause(task: str) -> Op[TaskPause]:
+    """Read whether a task is paused, without counting what stands aside."""
+    found = yield Statement("task_pause", {"task": task})
+    return _pause(found[0]) if found else TaskPause(task)
+
+
 def hold_task(task: str) -> Op[TaskPause]:
     """Lock what is known of the pause of a task; returns it as it stands."""
     found = yield Statement("lock_task_pause", {"task": task})

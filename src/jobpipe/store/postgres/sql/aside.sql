@@ -2,6 +2,10 @@
 SELECT task, paused_at, paused_reason, paused_by, paused_until, :now AS now
 FROM {p}task_pause WHERE task = CAST(:task AS text) FOR UPDATE
 
+-- name: task_pause
+SELECT task, paused_at, paused_reason, paused_by, paused_until, :now AS now
+FROM {p}task_pause WHERE task = CAST(:task AS text)
+
 -- name: task_pauses
 SELECT
     p.task, p.paused_at, p.paused_reason, p.paused_by, p.paused_until, :now AS now,

@@ -1,0 +1,99 @@
+"""What a blocked job waits for: a gate, its tenant's turn, other jobs. Reads only, all bounded."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from msgspec import Struct
+
+from jobpipe.model.gate import GateName
+from jobpipe.model.state import State
+from jobpipe.policy.gates import Gate, Room, room
+from jobpipe.store.ops.gate_book import Book
+from jobpipe.store.port import Op, Rows, Statement
+
+NAMED_MAX = 10
+"""Most jobs that are named as holders of a gate, or as what a job comes after."""
+BEFORE_MAX = 10_000
+"""The jobs before one are counted up to here."""
+
+
+class Other(Struct, frozen=True):
+    """A job that stands in the way of another one."""
+
+    id: int
+    state: State | None
+    """None: it is a flow."""
+    since: int | None
+
+
+class Pause(Struct, frozen=True):
+    """Who paused a key, when and why."""
+
+    at: int | None
+    reason: str | None
+    by: str | None
+
+
+class AtGate(Struct, frozen=True):
+    """A gate at which a job waits."""
+
+    name: GateName
+    facts: Gate
+    room: Room
+    holders: Sequence[Other]
+    before: int
+    """Jobs before it in the line, up to a bound."""
+    pause: Pause | None
+
+
+class Turn(Struct, frozen=True):
+    """The line of its tenant in which a job waits."""
+
+    queue: str
+    tenant: str
+    before: int
+
+
+def at_gate(id: int) -> Op[AtGate | None]:
+    """Return the gate in whose line a job waits, or None."""
+    book = Book()
+    yield from book.read_jobs([id])
+    entry = next((each for each in book.entries[id] if each.line is not None), None)
+    if entry is None:
+        return None
+    name = {"kind": entry.name.kind.value, "key": entry.name.key}
+    holders = yield Statement("gate_holders", {**name, "limit": NAMED_MAX})
+    place = {"line": entry.line, "place": entry.place, "bound": BEFORE_MAX}
+    before: int = (yield Statement("line_before", {**name, **place}))[0]["n"]
+    paused = yield Statement("gate_pause", name)
+    gate = book.gates[entry.name]
+    return AtGate(
+        entry.name,
+        gate.facts,
+        room(gate.facts, gate.now),
+        _others(holders),
+        before,
+        Pause(paused[0]["paused_at"], paused[0]["paused_reason"], paused[0]["paused_by"])
+        if paused and gate.facts.is_paused
+        else None,
+    )
+
+
+def turn(id: int) -> Op[Turn | None]:
+    """Return the line of its tenant in which a job waits, or None."""
+    found = yield Statement("turn_before", {"id": id, "bound": BEFORE_MAX})
+    return Turn(found[0]["queue"], found[0]["tenant"], found[0]["n"]) if found else None
+
+
+def parents(id: int) -> Op[list[Other]]:
+    """Return what a job comes after and what has not ended, up to a bound."""
+    return _others((yield Statement("open_parents", {"id": id, "limit": NAMED_MAX})))
+
+
+def _others(found: Rows) -> list[Other]:
+    others = [
+        Other(row["id"], None if row["state"] is None else State(row["state"]), row["since"])
+        for row in found
+    ]
+    return sorted(others, key=lambda other: other.id)

@@ -1,0 +1,59 @@
+-- name: gate_holders
+-- Whom a gate has let through and who still counts at it, see list_gates.
+SELECT j.id, j.state, coalesce(j.started_at, j.queued_at, j.created_at) AS since
+FROM (
+    SELECT job_id FROM {p}gate_job
+    WHERE kind = CAST(:kind AS text) AND key = CAST(:key AS text) AND token IS NOT NULL
+    OFFSET 0
+) AS h
+CROSS JOIN LATERAL (
+    SELECT id, state, started_at, queued_at, created_at FROM {p}job WHERE id = h.job_id LIMIT 1
+) AS j
+WHERE CASE CAST(:kind AS text)
+    WHEN 'rate' THEN j.state = 'queued'
+    WHEN 'concurrency' THEN j.state IN ('queued', 'running')
+    ELSE j.state NOT IN ('succeeded', 'cancelled')
+END
+LIMIT CAST(:limit AS bigint)
+
+-- name: gate_pause
+SELECT paused_at, paused_reason, paused_by
+FROM {p}gate WHERE kind = CAST(:kind AS text) AND key = CAST(:key AS text)
+
+-- name: line_before
+-- How many stand before the job in its line, up to a bound. The order makes it a walk of the line.
+SELECT count(*) AS n
+FROM (
+    SELECT 1 FROM {p}gate_job
+    WHERE kind = CAST(:kind AS text) AND key = CAST(:key AS text) AND line IS NOT NULL
+        AND (line, place) < (CAST(:line AS smallint), CAST(:place AS bigint))
+    ORDER BY kind, key, line, place
+    LIMIT CAST(:bound AS bigint)
+) AS before
+
+-- name: turn_before
+-- How many of its tenant stand before the job in their line, up to a bound; no row: it has had its
+-- turn, or has no tenant.
+SELECT own.tenant, own.queue, before.n
+FROM {p}line AS own
+CROSS JOIN LATERAL (
+    SELECT count(*) AS n
+    FROM (
+        SELECT 1 FROM {p}line AS l
+        WHERE l.queue = own.queue AND l.tenant = own.tenant
+            AND (l.urgency, l.place) < (own.urgency, own.place)
+        ORDER BY l.queue, l.tenant, l.urgency, l.place
+        LIMIT CAST(:bound AS bigint)
+    ) AS walked
+) AS before
+WHERE own.job_id = CAST(:id AS bigint)
+
+-- name: open_parents
+-- What a job comes after and what has not ended; a parent may be a flow.
+SELECT e.parent_id AS id, j.state, coalesce(j.started_at, j.queued_at, j.created_at) AS since
+FROM {p}edge AS e
+LEFT JOIN LATERAL (
+    SELECT state, started_at, queued_at, created_at FROM {p}job WHERE id = e.parent_id LIMIT 1
+) AS j ON true
+WHERE e.child_id = CAST(:id AS bigint) AND NOT e.met
+LIMIT CAST(:limit AS bigint)
