@@ -218,12 +218,14 @@ def test_upgrades_of_a_task_with_a_process_of_its_own_run_there(
     later = one.task(name="versioned", version=3)(formerly.function)
     monkeypatch.delitem(sys.modules, APART, raising=False)
     two.include(importlib.import_module(APART).tasks)
-    old, newer = site.enqueue(formerly, 7, os.getpid()), site.enqueue(later, 7, 0)
+    old = site.enqueue(formerly, 7, os.getpid())
     with site.running(two):
         id, pid = site.result(old)
+        newer = site.enqueue(later, 7, 0)
         until(lambda: site.seen(newer).state is State.PARKED)
     assert id == 7
     assert pid != os.getpid()
+    assert site.outcomes(two, old) == []  # at the first try
     assert stands(site, newer) == (State.PARKED, Reason.INCOMPATIBLE, 0, 3)
 
 
