@@ -312,6 +312,7 @@ def test_a_signal_lets_what_was_taken_end(number: int) -> None:
 
 
 def test_tasks_in_a_file_survive_a_stop_and_a_kill(tmp_path: Path) -> None:
+    """Three programs, and twelve tasks of up to half a second that fail and are tried again."""
     url = f"sqlite:///{tmp_path / 'tasks.db'}"
     durable = {"WORKERS": "1", "JOBPIPE_URL": url, "JOBPIPE_LEASE_SECONDS": "1"}
     with Service(**durable) as service:

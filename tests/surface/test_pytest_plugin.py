@@ -46,6 +46,7 @@ def suite(pytester: pytest.Pytester) -> pytest.Pytester:
 
 
 def test_the_fixture_holds_the_application_of_the_ini_file(suite: pytest.Pytester) -> None:
+    """As installed: pytest loads every plugin there is, which takes seconds."""
     suite.makepyfile(
         """
         from shop import jp, ship

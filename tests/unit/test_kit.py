@@ -331,6 +331,17 @@ def test_inline_jobs_have_run_when_enqueue_returns() -> None:
         assert add.enqueue(1).refresh().state is State.QUEUED
 
 
+def test_what_an_inline_job_enqueues_runs_after_it() -> None:
+    @jp.task(name="orders_more")
+    def orders_more() -> None:
+        parent.enqueue(0)
+        ran.append("ordered")
+
+    with Kit(jp, mode="inline"):
+        orders_more.enqueue()
+        assert [each for each in ran if each not in ("up", "down")] == ["ordered", ("parent", 0)]
+
+
 def test_arguments_and_results_travel_as_in_production() -> None:
     @jp.task(name="shape")
     def shape(pair: tuple[int, int]) -> Any:

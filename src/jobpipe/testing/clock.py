@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 
 from jobpipe.app.requests import moment
@@ -22,8 +21,6 @@ class VirtualClock:
     def __init__(self) -> None:
         self.micros = wall_clock()
         """Microseconds since 1970 in UTC."""
-        self.moved: Callable[[], None] | None = None
-        """Called after every move: what sleeps until a time has to look again."""
 
     def __call__(self) -> int:
         """Return the time as stores ask for it."""
@@ -35,16 +32,8 @@ class VirtualClock:
 
     def advance(self, by: timedelta) -> None:
         """Move the time on by so much."""
-        self.move_to(self.micros + by // _MICROSECOND)
+        self.micros += by // _MICROSECOND
 
     def set(self, at: datetime) -> None:
         """Move to that time, aware; raises InvalidArguments for one that is not."""
-        micros = moment("at", at)
-        assert micros is not None
-        self.move_to(micros)
-
-    def move_to(self, micros: int) -> None:
-        """Move to so many microseconds since 1970."""
-        self.micros = micros
-        if self.moved is not None:
-            self.moved()
+        self.micros = moment("at", at) or 0

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Literal, Self, TypeVar, Unpack
 
 from jobpipe import failpoint
 from jobpipe.config.settings import Settings
-from jobpipe.delivery.hub import Hint, Hub
+from jobpipe.delivery.hub import Hub
 from jobpipe.errors import ConfigError, JobFailed, WaitTimeout
 from jobpipe.model.state import FINAL, State
 from jobpipe.tasks.options import refusal
@@ -108,13 +108,12 @@ class Kit:
         settings = {"url": MEMORY_URL, "queues": "*", "concurrency": self._concurrency}
         self._open.enter_context(app.reaching(reach, **settings))
         self._open.callback(failpoint.arm, app.settings.failpoints)
-        self.clock.moved = lambda: app.hub.ring(Hint(control=True))
         self._app = app
         return self
 
     def close(self) -> None:
         """Give the application back its own store, and forget all jobs."""
-        self._app, self.clock.moved = None, None
+        self._app = None
         self._failpoints.clear()
         self._open.close()
 

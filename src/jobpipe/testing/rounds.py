@@ -48,7 +48,7 @@ class Rounds:
             due = self._next_due(jobs) if self._goes_on() else None
             if due is None:
                 return
-            self._clock.move_to(max(self._clock.micros, due))
+            self._clock.micros = max(self._clock.micros, due)
         raise JobpipeError(
             f"after {ROUNDS_MAX:,} rounds there are jobs that wait for their time",
             help="A task that puts off itself, or the next job, for ever has no end: move the"
