@@ -54,6 +54,16 @@ def test_who_was_let_in_waits_a_tenth_of_the_time_for_the_next_one() -> None:
     assert ageing.overdue([LOW], 59.9) is None
 
 
+def test_between_two_who_are_let_in_a_claim_is_filled_in_order() -> None:
+    ageing = Ageing(1.0)
+    ageing.passed([MIDDLE, LOW], 10, now=0.0)
+    assert ageing.overdue([MIDDLE, LOW], 99.0) == MIDDLE
+    ageing.let_in(MIDDLE)
+    assert ageing.overdue([MIDDLE, LOW], 99.0) is None
+    ageing.passed([LOW], 10, now=99.0)
+    assert ageing.overdue([MIDDLE, LOW], 99.0) == LOW
+
+
 def test_a_smaller_distance_counts_from_when_it_is_seen() -> None:
     ageing = Ageing(1.0)
     ageing.passed([LOW], 10, now=0.0)

@@ -25,11 +25,14 @@ class Ageing:
         self._due: dict[Lane, float] = {}
         self._let_in: set[Lane] = set()
         """Lanes that have had a job already since a claim last came to them in their turn."""
+        self._has_turn = False
+        """A claim has been filled in order since somebody was let in last."""
 
     def passed(self, lanes: Iterable[Lane], served: int, now: float) -> None:
         """Note that jobs of the priority ``served`` left no room for these lanes."""
         if not self._step:
             return
+        self._has_turn = True
         for lane in lanes:
             wait = self._step * (served - lane.priority)
             due = now + (wait * AGAIN if lane in self._let_in else wait)
@@ -42,7 +45,12 @@ class Ageing:
             self._let_in.discard(lane)
 
     def overdue(self, lanes: Iterable[Lane], now: float) -> Lane | None:
-        """Return the lane that is to be let in before all of these, if there is one."""
+        """Return the lane that is to be let in before all of these, if there is one.
+
+        Between two of them a claim is made in order, so that those who stand first go on.
+        """
+        if not self._has_turn:
+            return None
         late = [lane for lane in lanes if lane in self._due and self._due[lane] <= now]
         return min(late, key=self._due.__getitem__, default=None)
 
@@ -50,3 +58,4 @@ class Ageing:
         """Note that the lane got its job; it waits anew from when it is passed over next."""
         self._due.pop(lane, None)
         self._let_in.add(lane)
+        self._has_turn = False

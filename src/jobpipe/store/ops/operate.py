@@ -12,7 +12,7 @@ import msgspec
 from msgspec import Struct
 from msgspec.structs import replace
 
-from jobpipe.errors import InvalidTransition, OperationNotFound, StoreUnavailable
+from jobpipe.errors import InvalidTransition, OperationNotFound
 from jobpipe.model.audit import Action, Actor, AuditNote
 from jobpipe.model.change import Change
 from jobpipe.model.filter import Filter
@@ -25,7 +25,7 @@ from jobpipe.model.operation import (
 )
 from jobpipe.model.state import SHELVED, Reason, State
 from jobpipe.policy import query
-from jobpipe.store.ops import audit, read, steer, unique, upkeep
+from jobpipe.store.ops import audit, read, steer, upkeep
 from jobpipe.store.ops.claim import Queued
 from jobpipe.store.ops.forget import forget, kept_by_flows
 from jobpipe.store.ops.steer import Patch
@@ -291,21 +291,12 @@ def _steer(order: OperationRecord, row: Row, tally: Tally) -> Op[None]:
             state = yield from steer.cancel(id, given.reason or Reason.BY_USER).start()
             tally.changed.append(Change(id, state, row["queue"]))
         case OperationAction.RERUN:
-            queued = yield from _rerun(id, row["unique_key"])
+            queued = yield from steer.rerun(id).start()
             tally.queued += [queued] if queued else []
         case OperationAction.MOVE:
             wanted = Patch(priority=given.priority, queue=given.queue, run_at=given.run_at)
             moved = yield from steer.patch(id, wanted).start()
             tally.queued += [moved.queued] if moved.queued else []
-
-
-def _rerun(id: int, key: str | None) -> Op[Queued | None]:
-    if key is not None:
-        yield from unique.check_free(id, key)
-    try:
-        return (yield from steer.rerun(id).start())
-    except InvalidTransition as error:  # the key was taken since: the slice begins anew
-        raise StoreUnavailable(f"nothing was changed: {error}") from error
 
 
 def _end(id: int, state: OperationState, error: str | None) -> Op[OperationRecord]:

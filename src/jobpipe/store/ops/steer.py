@@ -48,10 +48,10 @@ def rerun(id: int) -> Op[Queued | None]:
     state = State(job["state"])
     if state not in FINAL and state is not State.PARKED:
         raise InvalidTransition(f"job {id} is {state}; only a job that has ended can be re-run")
-    found = yield Statement("rerun", {"id": id})
-    yield Statement("note_rerun", {"id": id})
     if job["unique_key"] is not None:
         yield from unique.take_anew(id, job["unique_key"])
+    found = yield Statement("rerun", {"id": id})
+    yield Statement("note_rerun", {"id": id})
     return queued(found[0]) if found[0]["rank"] is not None else None
 
 

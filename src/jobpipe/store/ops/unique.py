@@ -102,31 +102,22 @@ def store(
 
 
 def take_anew(id: int, key: str) -> Op[None]:
-    """Have a job that is re-run hold its key again; raises InvalidTransition if another does."""
-    own = yield Statement("drop_held_key", {"id": id})
-    if not own:
-        if not (yield Statement("take_waiting_key", {"id": id})):
-            raise InvalidTransition(
-                f"job {id} cannot be re-run: another job waits with key {key!r}"
-            )
-        return
+    """Have a job that is to be re-run hold its key again, as it did before.
+
+    Raises InvalidTransition when another job holds it; then nothing has changed.
+    """
+    is_waiting = not (yield Statement("own_held_key", {"id": id}))
+    take = "take_waiting_key" if is_waiting else "take_held_key"
+    wanted = Key(is_waiting, key)
     for _ in range(TRIES):
-        wanted = Batch(HELD_COLUMNS, [(id, key, own[0]["for_us"])])
-        if (yield Statement("hold_unique_keys", batch=wanted)):
+        if (yield Statement(take, {"id": id})):
             return
-        for holder in (yield from _live_holders([key])).values():
-            raise InvalidTransition(f"job {id} cannot be re-run: job {holder.id} holds key {key!r}")
+        for holder in (yield from _holders([wanted])).values():
+            raise InvalidTransition(
+                f"job {id} cannot be re-run: job {holder.id} holds its unique key {key!r}",
+                help="Wait until that job lets go of the key, or cancel it.",
+            )
     raise StoreUnavailable("a unique key kept changing hands; nothing was changed")
-
-
-def check_free(id: int, key: str) -> Op[None]:
-    """Raise InvalidTransition, before anything is written, if another job holds the key."""
-    if (yield Statement("held_key", {"id": id})):
-        ids = {holder.id for holder in (yield from _live_holders([key])).values()}
-    else:
-        ids = {row["id"] for row in (yield Statement("hold_waiting", {"keys": [key]}))}
-    for holder in ids - {id}:
-        raise InvalidTransition(f"job {id} cannot be re-run: job {holder} holds key {key!r}")
 
 
 def _folded(requests: Sequence[Request]) -> tuple[dict[int, Request], dict[int, int]]:

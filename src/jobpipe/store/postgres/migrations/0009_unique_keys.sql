@@ -20,13 +20,29 @@ BEGIN
 END $$;
 
 CREATE TRIGGER job_waiting_key BEFORE UPDATE ON {p}job FOR EACH ROW
-WHEN (NEW.waiting_key IS NOT NULL AND NEW.state NOT IN ('blocked', 'scheduled', 'queued'))
+WHEN (NEW.waiting_key IS NOT NULL AND OLD.state <> NEW.state
+    AND NEW.state NOT IN ('blocked', 'scheduled', 'queued'))
 EXECUTE FUNCTION {p}free_waiting_key();
 
--- A conflict is an answer here and no error: an update knows no ON CONFLICT.
+-- Whoever is to be re-run takes his key as he had it. A conflict is an answer here and no error: an
+-- update knows no ON CONFLICT.
 CREATE FUNCTION {p}take_waiting_key(wanted bigint) RETURNS boolean LANGUAGE plpgsql AS $$
 BEGIN
     UPDATE {p}job SET waiting_key = unique_key WHERE id = wanted;
+    RETURN true;
+EXCEPTION WHEN unique_violation THEN
+    RETURN false;
+END $$;
+
+-- The row is another one afterwards: whoever has judged the old one is told by that.
+CREATE FUNCTION {p}take_held_key(wanted bigint, taken_at bigint) RETURNS boolean
+LANGUAGE plpgsql AS $$
+DECLARE
+    own record;
+BEGIN
+    DELETE FROM {p}held_key WHERE job_id = wanted RETURNING key, for_us INTO own;
+    INSERT INTO {p}held_key (job_id, key, for_us, until, holds)
+    VALUES (wanted, own.key, own.for_us, taken_at + own.for_us, true);
     RETURN true;
 EXCEPTION WHEN unique_violation THEN
     RETURN false;

@@ -50,14 +50,14 @@ WHERE shelf = CAST(:state AS text)
 ORDER BY id LIMIT CAST(:limit AS bigint)
 
 -- name: matching
-SELECT j.id, j.state, j.queue, j.marks, j.unique_key
+SELECT j.id, j.state, j.queue, j.marks
 FROM {p}job AS j
 WHERE j.id = ANY (CAST(:ids AS bigint[])) AND {matches}
 ORDER BY j.id
 
 -- name: hold_matching
 -- Locked in the order of their ids; what changed before that is judged anew.
-SELECT j.id, j.state, j.queue, j.marks, j.unique_key
+SELECT j.id, j.state, j.queue, j.marks
 FROM {p}job AS j
 WHERE j.id = ANY (CAST(:ids AS bigint[])) AND {matches}
 ORDER BY j.id

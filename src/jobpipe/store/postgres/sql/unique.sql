@@ -46,11 +46,11 @@ UPDATE {p}held_key AS h SET holds = false
 FROM over WHERE h.job_id = over.job_id
 RETURNING h.job_id
 
--- name: held_key
-SELECT for_us FROM {p}held_key WHERE job_id = CAST(:id AS bigint)
+-- name: own_held_key
+SELECT key FROM {p}held_key WHERE job_id = CAST(:id AS bigint)
 
--- name: drop_held_key
-DELETE FROM {p}held_key WHERE job_id = CAST(:id AS bigint) RETURNING for_us
+-- name: take_held_key
+SELECT 1 AS taken WHERE {p}take_held_key(CAST(:id AS bigint), :now)
 
 -- name: replace_waiting
 -- Arguments, time and time to live are those of the request; all else stays as it is. Who waits for

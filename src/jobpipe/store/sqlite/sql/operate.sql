@@ -39,7 +39,7 @@ SELECT id FROM {p}job
 WHERE shelf = :state AND id > :after AND id <= :last_id ORDER BY id LIMIT :limit
 
 -- name: matching
-SELECT j.id, j.state, j.queue, j.marks, j.unique_key
+SELECT j.id, j.state, j.queue, j.marks
 FROM json_each(:ids) AS wanted
 CROSS JOIN {p}job AS j ON j.id = wanted.value
 WHERE {matches}
@@ -47,7 +47,7 @@ ORDER BY j.id
 
 -- name: hold_matching
 -- Whoever writes is alone.
-SELECT j.id, j.state, j.queue, j.marks, j.unique_key
+SELECT j.id, j.state, j.queue, j.marks
 FROM json_each(:ids) AS wanted
 CROSS JOIN {p}job AS j ON j.id = wanted.value
 WHERE {matches}

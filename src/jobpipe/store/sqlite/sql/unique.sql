@@ -25,11 +25,12 @@ UPDATE {p}held_key SET holds = 0
 WHERE job_id IN (SELECT value FROM json_each(:ids)) AND holds
 RETURNING job_id
 
--- name: held_key
-SELECT for_us FROM {p}held_key WHERE job_id = :id
+-- name: own_held_key
+SELECT key FROM {p}held_key WHERE job_id = :id
 
--- name: drop_held_key
-DELETE FROM {p}held_key WHERE job_id = :id RETURNING for_us
+-- name: take_held_key
+UPDATE OR IGNORE {p}held_key SET holds = 1, until = :now + for_us WHERE job_id = :id
+RETURNING 1 AS taken
 
 -- name: replace_waiting
 -- Arguments, time and time to live are those of the request; all else stays as it is. Who waits for
