@@ -17,7 +17,7 @@ from tests.conformance.drivers import Place, file_place, open_stores, server_pla
 from tests.property.machine import Ground
 from tests.property.uniqueness import Keys
 
-EXAMPLES, STEPS = 30, 30
+EXAMPLES, STEPS = 200, 30
 TABLES = ("job", "attempt", "claim", "cancel_request", "held_key", "idempotency", "tally", "worker")
 
 
@@ -41,6 +41,7 @@ def clear(place: Place) -> Iterator[Callable[[], None]]:
             yield lambda: server.execute(script) and None
 
 
+@pytest.mark.timeout(300)
 def test_every_key_is_held_as_its_scope_says(place: Place, clear: Callable[[], None]) -> None:
     """Takes up to a minute: hundreds of lives of thirty steps."""
     clock = MovedClock()

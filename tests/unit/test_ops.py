@@ -120,7 +120,8 @@ def test_jobs_that_differ_in_their_arguments_alone_say_the_rest_once() -> None:
 
 
 @pytest.mark.parametrize(
-    "field", sorted({*NewJob.__struct_fields__} - {"args", "idempotency_key", "wishes", "by", "unique"})
+    "field",
+    sorted({*NewJob.__struct_fields__} - {"args", "idempotency_key", "wishes", "by", "unique"}),
 )
 def test_jobs_that_differ_in_anything_else_are_still_one_statement(field: str) -> None:
     other = replace(JOB, **{field: "x" if field in ("task", "queue", "tags", "meta") else 77})

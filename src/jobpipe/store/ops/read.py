@@ -189,9 +189,10 @@ def queues() -> Op[list[QueueRecord]]:
 
 def queue_record(row: Row) -> QueueRecord:
     """Return what a row tells of a queue."""
-    until, limits = row["paused_until"], {
-        name: row[name] for name in ("max_queued", "concurrency", "rate")
-    }
+    until, limits = (
+        row["paused_until"],
+        {name: row[name] for name in ("max_queued", "concurrency", "rate")},
+    )
     if until is not None and until <= row["now"]:
         return QueueRecord(row["name"], **limits)
     return QueueRecord(
