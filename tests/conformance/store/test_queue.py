@@ -13,6 +13,7 @@ from jobpipe.store.ops.aside import Known, set_aside
 from jobpipe.store.ops.enqueue import Bounds, enqueue
 from jobpipe.store.ops.queue import QueueLimits
 from jobpipe.store.ops.read import QueueRecord
+from jobpipe.store.ops.steer import Patch
 from tests.conformance.clock import MINUTE
 from tests.conformance.lab import Lab, new_job
 
@@ -138,3 +139,16 @@ def test_who_was_to_be_cancelled_is_cancelled_at_the_gate(lab: Lab) -> None:
     (change,) = lab.run(set_aside([job], LIMITED))
     assert change.state is State.CANCELLED
     assert lab.counts() == lab.recount()
+
+
+@pytest.mark.parametrize("place", [0, 1])
+def test_who_goes_to_another_queue_leaves_the_gates_of_the_old_one(lab: Lab, place: int) -> None:
+    ids = [answer.id for answer in lab.enqueue([new_job(queue="mail")] * 3)]
+    one_at_a_time(lab)
+    lab.run(set_aside(lab.claim(lab.worker(), 3, [Lane("mail", 0)]), LIMITED))
+    assert admitted(lab) == ids[:1]
+    lab.run(steer.patch(ids[place], Patch(queue="other")))
+    # Either the slot is free for the next one, or the one that waited waits no more.
+    assert admitted(lab) == ids[1:2]
+    assert (lab.job(ids[place]).queue, lab.job(ids[place]).state) == ("other", State.QUEUED)
+    assert lab.job(ids[2]).state is State.BLOCKED

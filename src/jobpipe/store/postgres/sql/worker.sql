@@ -57,6 +57,8 @@ UNION ALL
 UNION ALL
 (SELECT 'look', '', 0, 0 FROM {p}look LIMIT 1)
 UNION ALL
+(SELECT 'look', '', 0, 0 FROM {p}arrival LIMIT 1)
+UNION ALL
 (
     SELECT 'gate', '', next_at - :now, 0 FROM {p}gate
     WHERE next_at IS NOT NULL ORDER BY next_at LIMIT 1
@@ -65,9 +67,9 @@ UNION ALL
 (SELECT 'look', '', 0, 0 FROM {p}flow WHERE due_at BETWEEN 0 AND :now LIMIT 1)
 UNION ALL
 (
-    SELECT 'look', '', 0, 0 FROM {p}task_pause AS p
-    WHERE (p.paused_at IS NULL OR p.paused_until <= :now)
-        AND EXISTS (SELECT 1 FROM {p}aside AS a WHERE a.task = p.task)
+    SELECT 'look', '', 0, 0 FROM {p}task_pause AS pause
+    WHERE (pause.paused_at IS NULL OR pause.paused_until <= :now)
+        AND EXISTS (SELECT 1 FROM {p}aside AS a WHERE a.task = pause.task)
     LIMIT 1
 )
 UNION ALL

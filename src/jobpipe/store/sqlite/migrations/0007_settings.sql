@@ -20,3 +20,20 @@ CREATE TABLE {p}aside (
     job_id INTEGER NOT NULL,
     PRIMARY KEY (task, job_id)
 ) STRICT, WITHOUT ROWID;
+
+-- Who goes to another queue leaves the gates of its old one, and who waits there is looked at.
+CREATE TRIGGER {p}job_left_queue AFTER UPDATE OF queue ON {p}job
+WHEN NEW.marks & 1 AND OLD.queue <> NEW.queue
+BEGIN
+    DELETE FROM {p}gate_job
+    WHERE job_id = NEW.id AND kind <> 'group' AND key = 'queue:' || OLD.queue;
+    INSERT INTO {p}look (job_id) SELECT NEW.id WHERE NEW.state = 'blocked';
+    INSERT INTO {p}look (job_id)
+    SELECT (
+        SELECT w.job_id FROM {p}gate_job AS w
+        WHERE w.kind = kinds.kind AND w.key = 'queue:' || OLD.queue AND w.line IS NOT NULL
+        LIMIT 1
+    ) AS first
+    FROM (SELECT 'concurrency' AS kind UNION ALL SELECT 'rate') AS kinds
+    WHERE first IS NOT NULL;
+END;
