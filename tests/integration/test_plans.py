@@ -110,6 +110,8 @@ PATCHED = {
     "due_at": None,
     "queued_at": 1,
     "keeps_rank": False,
+    "args": None,
+    "version": None,
 }
 TENANTS = [f"t{id}" for id in BATCH]
 OF_TENANTS = {"queue": ["default"] * len(BATCH), "tenant": TENANTS}
@@ -188,6 +190,20 @@ CASES: dict[str, tuple[dict[str, Any], set[str]]] = {
     "task_failures": ({"scan": 1000, "span_us": 1000}, {"job_shelf", "job_due"}),
     "waiting_tasks": ({"bound": 1000}, {"job_claim"}),
     "parked_tasks": ({"bound": 1000}, {"job_shelf"}),
+    "find_parked": (
+        {
+            "reasons": ["incompatible"],
+            "task": ["mail.welcome"],
+            "oldest": [1],
+            "newest": [2],
+            "after": 7,
+            "anew": False,
+            "limit": 1000,
+        },
+        {"job_shelf"},
+    ),
+    "waiting_reach": ({"after": 7, "limit": 5000}, {"job_pkey"}),
+    "waiting_page": ({"after": 7, "reached": 5007, "characters": 1_000_000}, {"job_pkey"}),
     "task_names": ({"scan": 1000}, {"job_pkey"}),
     "tenant_rows": ({"ids": BATCH}, {"line_job_id_key"}),
     "leave_lines": ({"ids": BATCH}, {"line_job_id_key", "tenant_pkey"}),
@@ -407,6 +423,9 @@ SQLITE_INDEXES: dict[LiteralString, set[str]] = {
     "task_failures": {"jobpipe_job_shelf", "jobpipe_job_due"},
     "waiting_tasks": {"jobpipe_job_claim"},
     "parked_tasks": {"jobpipe_job_shelf"},
+    "find_parked": {"jobpipe_job_shelf"},
+    "waiting_reach": set(),
+    "waiting_page": set(),
     "inventory": set(),
     "audit": set(),
     "audit_of_job": set(),

@@ -8,6 +8,7 @@ import sys
 import pytest
 
 from tests.surface.conftest import Cli
+from tests.waiting import until
 
 
 def some_jobs(cli: Cli) -> None:
@@ -46,19 +47,17 @@ def test_an_order_waits_for_a_worker_and_says_so(cli: Cli) -> None:
 def test_an_order_is_carried_out_by_a_worker_elsewhere(cli: Cli) -> None:
     some_jobs(cli)
     cli("queue", "pause", "slow", "quick")
-    worker = subprocess.Popen(
-        [sys.executable, "-m", "jobpipe", "worker"], cwd=cli.folder, stderr=subprocess.PIPE
-    )
+    words = [sys.executable, "-m", "jobpipe", "worker"]
+    worker = subprocess.Popen(words, cwd=cli.folder, stderr=subprocess.DEVNULL)
     try:
-        assert worker.stderr is not None
-        worker.stderr.readline()  # it has begun
+        until(lambda: cli("worker-list", "--json").json["items"] != [])
         ended = cli("job", "move", "-f", "queue:slow", "--queue", "late", "--in", "1h", "--wait")
         assert ended == (0, "1  done  move: 2 of 2 jobs\n", "")
         ended = cli("job", "rerun", "-f", "queue:quick", "--wait")
         assert ended == (0, "2  done  rerun: 0 of 2 jobs, 2 refused\n", "")
     finally:
         worker.terminate()
-        worker.communicate(timeout=30)
+        worker.wait(timeout=30)
     assert cli("job", "show", "2", "--json").json["state"] == "scheduled"
     page = cli("operation", "list", "--json").json
     assert [(each["id"], each["q"]) for each in page["items"]] == [
@@ -109,3 +108,17 @@ def test_a_wrong_filter_is_pointed_at(cli: Cli) -> None:
         "        ^",
     ]
     assert cli("job", "cancel", "-f", "").code == 2
+
+
+def test_a_waiting_job_gets_other_arguments(cli: Cli) -> None:
+    some_jobs(cli)
+    assert cli("job", "patch", "1", "a=41", "--priority", "7").out == "1  queued\n"
+    job = cli("job", "show", "1", "--json").json
+    assert (job["args"], job["priority"]) == ({"a": 41}, 7)
+    assert cli("job", "patch", "1", "--args", '{"b": 5}').code == 0
+    assert cli("job", "show", "1", "--json").json["args"] == {"a": 41, "b": 5}
+    for words in (["c=1"], ["a=x"], [], ["--args", "[1]"]):
+        assert cli("job", "patch", "1", *words).code == 2, words
+    cli.worked()
+    assert cli("job", "show", "1", "--json").json["result"] == 46
+    assert cli("job", "patch", "1", "a=1").code == 5

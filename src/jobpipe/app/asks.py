@@ -6,7 +6,7 @@ What is asked for is checked here, so that store and service refuse it alike.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from datetime import datetime
 from typing import Any, TypeVar, Unpack
@@ -17,6 +17,7 @@ from jobpipe.app import overview as overviews
 from jobpipe.app import records, requests
 from jobpipe.app.ask import Ask, Asked, Exchange, Method, Request, one
 from jobpipe.app.audit_views import AuditView
+from jobpipe.app.changed_args import change_of
 from jobpipe.app.explain import ExplainView
 from jobpipe.app.filters import PAGE_JOBS, JobFilters, job_filter
 from jobpipe.app.log_views import LogView
@@ -174,12 +175,21 @@ def patch(
     priority: int | None = None,
     queue_name: str | None = None,
     run_at: datetime | None = None,
+    args: Mapping[str, Any] | None = None,
     if_version: str | None = None,
+    *,
+    known: Registry,
+    max_payload: int,
 ) -> Asked[JobRecord]:
-    """Move a job that waits to another lane or time; comes to the job as it stands then."""
+    """Change a job that waits; comes to the job as it stands then.
+
+    ``known`` are the tasks whose arguments can be checked here.
+    """
     id = requests.job_id(id)
-    wanted = requests.patch(priority, queue_name, run_at)
-    said = {"priority": priority, "queue": queue_name, "run_at": time_text(wanted.run_at)}
+    change = None if args is None else change_of(args, known, max_payload)
+    wanted = requests.patch(priority, queue_name, run_at, change)
+    said = {"priority": priority, "queue": queue_name, "args": args}
+    said["run_at"] = time_text(wanted.run_at)
     body = {name: value for name, value in said.items() if value is not None}
 
     def hint(results: tuple[Patched, JobRecord | None]) -> Hint:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 from inspect import Parameter
 from typing import Any
@@ -15,7 +15,7 @@ from jobpipe.model.job import MAX_PRIORITY, MIN_PRIORITY
 from jobpipe.model.report import LogRecord
 from jobpipe.model.state import Reason
 from jobpipe.store.ops import audit, report
-from jobpipe.store.ops.steer import Patch
+from jobpipe.store.ops.steer import Arguments, Patch
 from jobpipe.store.port import Operation
 from jobpipe.tasks.codec import Undecodable, decode_args, show
 from jobpipe.tasks.options import micros, refusal
@@ -112,17 +112,22 @@ def _is_line(value: object) -> bool:
     return is_whole(value[0], 0, MAX_TOKEN) and is_whole(value[1], 0, MAX_LINE)
 
 
-def patch(priority: int | None, queue_name: str | None, run_at: datetime | None) -> Patch:
+def patch(
+    priority: int | None,
+    queue_name: str | None,
+    run_at: datetime | None,
+    args: Callable[[str, str], Arguments] | None = None,
+) -> Patch:
     """Return what is to change of a job; raises InvalidArguments naming the first wrong word."""
-    if priority is None and queue_name is None and run_at is None:
+    if priority is None and queue_name is None and run_at is None and args is None:
         raise InvalidArguments(
-            "nothing is to change", help="Give a priority, a queue_name or a run_at."
+            "nothing is to change", help="Give a priority, a queue_name, a run_at or args."
         )
     if priority is not None and not is_whole(priority, MIN_PRIORITY, MAX_PRIORITY):
         raise refusal("priority", priority, f"a whole number {MIN_PRIORITY}..{MAX_PRIORITY}")
     if queue_name is not None and not is_queue(queue_name):
         raise refusal("queue_name", queue_name, QUEUE_ALLOWED)
-    return Patch(priority=priority, queue=queue_name, run_at=moment("run_at", run_at))
+    return Patch(priority=priority, queue=queue_name, run_at=moment("run_at", run_at), args=args)
 
 
 def moment(option: str, value: object) -> int | None:

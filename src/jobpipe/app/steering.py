@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable
+from functools import partial
 from typing import TypeVar
 
 import msgspec
@@ -40,6 +41,7 @@ def etag(view: JobView) -> str:
         view.priority,
         view.run_at,
         view.cancel_requested_at,
+        view.args,
     )
     return hashlib.sha256(msgspec.json.encode(said)).hexdigest()[:16]
 
@@ -60,7 +62,8 @@ def steered(
         result = yield from order.start()
         after = yield from read.job(id).start()
         if before is not None:
-            yield from _note(by, action, _job_facts, before, after, job_id=id, queue=before.queue)
+            facts = partial(_job_facts, args=before.args)
+            yield from _note(by, action, facts, before, after, job_id=id, queue=before.queue)
         return result, after
 
     return Operation(order.name, Mode.TRANSACTION, start)
@@ -123,8 +126,9 @@ def _note(
         yield from audit.note([told])
 
 
-def _job_facts(record: JobRecord) -> str:
+def _job_facts(record: JobRecord, args: str) -> str:
     return audit.facts(
+        args=None if record.args == args else "changed",
         task=record.task,
         state=record.state,
         reason=record.reason,

@@ -5,6 +5,8 @@ A handle remembers what it read last and asks the application for everything els
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from datetime import datetime
 from typing import Any, Generic, Protocol, Self, TypeVar
 
 from jobpipe.model.job import Enqueued, JobRecord, just_stored
@@ -27,6 +29,8 @@ class JobVerbs(Protocol):
     async def job_acancel(self, job: Job[Any]) -> JobRecord: ...
     def job_rerun(self, job: Job[Any]) -> JobRecord: ...
     async def job_arerun(self, job: Job[Any]) -> JobRecord: ...
+    def job_patch(self, job: Job[Any], changes: Mapping[str, Any]) -> JobRecord: ...
+    async def job_apatch(self, job: Job[Any], changes: Mapping[str, Any]) -> JobRecord: ...
 
 
 class Job(Generic[R]):
@@ -129,6 +133,33 @@ class Job(Generic[R]):
         """Re-run like ``rerun``, without blocking the event loop."""
         return self.seen(await self._verbs.job_arerun(self))
 
+    def patch(
+        self,
+        *,
+        args: Mapping[str, Any] | None = None,
+        priority: int | None = None,
+        queue_name: str | None = None,
+        run_at: datetime | None = None,
+    ) -> Self:
+        """Change the job while it waits; what is None stays, and so does what ``args`` leave out.
+
+        Raises InvalidTransition when it does not wait; for ``args`` InvalidArguments, and
+        UnknownTask where nobody can check them.
+        """
+        return self.seen(self._verbs.job_patch(self, _named(args, priority, queue_name, run_at)))
+
+    async def apatch(
+        self,
+        *,
+        args: Mapping[str, Any] | None = None,
+        priority: int | None = None,
+        queue_name: str | None = None,
+        run_at: datetime | None = None,
+    ) -> Self:
+        """Change the job like ``patch``, without blocking the event loop."""
+        changes = _named(args, priority, queue_name, run_at)
+        return self.seen(await self._verbs.job_apatch(self, changes))
+
     def seen(self, record: JobRecord) -> Self:
         """Remember what was read (for the application)."""
         self._record, self._state = record, record.state
@@ -142,3 +173,12 @@ class Job(Generic[R]):
     @staticmethod
     def _read(text: str | None) -> Any:
         return None if text is None else wire.read(text)
+
+
+def _named(
+    args: Mapping[str, Any] | None,
+    priority: int | None,
+    queue_name: str | None,
+    run_at: datetime | None,
+) -> dict[str, Any]:
+    return {"args": args, "priority": priority, "queue_name": queue_name, "run_at": run_at}

@@ -6,6 +6,8 @@ from typing import TypeVar
 
 from jobpipe.access import Access
 from jobpipe.app.ask import Asked
+from jobpipe.config.load import Effective
+from jobpipe.config.settings import Settings
 from jobpipe.delivery.hub import Hub
 from jobpipe.tasks.registry import Registry
 
@@ -17,7 +19,13 @@ class Asking:
 
     registry: Registry
     hub: Hub
+    effective: Effective
     _access: Access
+
+    @property
+    def settings(self) -> Settings:
+        """The settings in force."""
+        return self.effective.settings
 
     @property
     def is_service(self) -> bool:

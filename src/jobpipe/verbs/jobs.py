@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import datetime
-from typing import Any, TypedDict, TypeVar, Unpack
+from typing import Any, TypedDict, TypeVar, Unpack, cast
 
 from jobpipe.app import asks
+from jobpipe.app.ask import Asked
 from jobpipe.app.asks import LOG_LINES
 from jobpipe.app.explain import ExplainView
 from jobpipe.app.filters import JobFilters
@@ -28,6 +30,8 @@ class Changes(TypedDict, total=False):
     queue_name: str | None
     run_at: datetime | None
     """Earliest start, aware; one that has passed means now."""
+    args: Mapping[str, Any] | None
+    """Arguments by name, as plain JSON values; those that are not named stay."""
     if_version: str | None
     """Only if this is still its version (``app.steering.etag``)."""
 
@@ -138,15 +142,16 @@ class StoredJobs(Asking):
         return await self._aask(asks.rerun(id, if_version))
 
     def patch(self, id: int, **changes: Unpack[Changes]) -> JobRecord:
-        """Move a job that waits to another lane or time; returns it as it stands then.
+        """Move a job that waits to another lane or time, or give it other arguments.
 
-        Raises JobNotFound, InvalidTransition, PreconditionFailed.
+        Returns it as it stands then. Raises JobNotFound, InvalidTransition, PreconditionFailed; for
+        arguments InvalidArguments, PayloadTooLarge, and UnknownTask where nobody can check them.
         """
-        return self._ask(asks.patch(id, **changes))
+        return self._ask(self._patching(id, changes))
 
     async def apatch(self, id: int, **changes: Unpack[Changes]) -> JobRecord:
         """Change a job like ``patch``."""
-        return await self._aask(asks.patch(id, **changes))
+        return await self._aask(self._patching(id, changes))
 
     def explain(self, id: int) -> ExplainView:
         """Tell why a job is not running, and when it may; raises JobNotFound."""
@@ -209,6 +214,18 @@ class StoredJobs(Asking):
     async def job_arerun(self, job: Job[Any]) -> JobRecord:
         """Re-run a handle's job."""
         return await self.arerun(job.id)
+
+    def job_patch(self, job: Job[Any], changes: Mapping[str, Any]) -> JobRecord:
+        """Change a handle's job."""
+        return self.patch(job.id, **cast(Changes, changes))
+
+    async def job_apatch(self, job: Job[Any], changes: Mapping[str, Any]) -> JobRecord:
+        """Change a handle's job."""
+        return await self.apatch(job.id, **cast(Changes, changes))
+
+    def _patching(self, id: int, changes: Changes) -> Asked[JobRecord]:
+        max_payload = self.settings.max_payload
+        return asks.patch(id, **changes, known=self.registry, max_payload=max_payload)
 
     def _handle(self, record: JobRecord) -> Job[Any]:
         known = record.task in self.registry

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from jobpipe.bootstrap import absolute
 from jobpipe.config.document import as_texts
 from jobpipe.config.environment import child_environment, whole_environment
-from jobpipe.config.load import Effective, load_effective
+from jobpipe.config.load import load_effective
 from jobpipe.config.settings import Settings
 from jobpipe.runtime.executors.origin import introduce
 from jobpipe.runtime.options import ChildOptions, WorkerOptions, speech_options
@@ -33,13 +33,7 @@ if TYPE_CHECKING:
 class OwnStore(Asking):
     """The verbs that a service cannot answer: each raises ConfigError over HTTP."""
 
-    effective: Effective
     _overrides: dict[str, object]
-
-    @property
-    def settings(self) -> Settings:
-        """The settings in force."""
-        return self.effective.settings
 
     # Its schema and its condition
 

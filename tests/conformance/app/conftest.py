@@ -17,6 +17,7 @@ from tests.conformance.loop import LoopThread
 
 HTTP = ["http-sync", "http-async"]
 OVER_HTTP = {
+    "test_changes",
     "test_commands",
     "test_context",
     "test_enqueue",

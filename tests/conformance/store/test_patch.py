@@ -13,6 +13,7 @@ from jobpipe.store.ops import steer, upkeep, worker
 from jobpipe.store.ops.steer import Patch, Patched
 from tests.conformance.clock import MINUTE, SECOND
 from tests.conformance.lab import LANE, Lab
+from tests.conformance.store.gates import group, let_in, slots, stored, wishing
 
 
 def patch(lab: Lab, id: int, **wanted: Any) -> Patched:
@@ -129,3 +130,26 @@ def test_a_running_job_is_not_changed(lab: Lab) -> None:
         patch(lab, running.id, queue="other")
     with pytest.raises(JobNotFound):
         patch(lab, running.id + 1_000, queue="other")
+
+
+def test_in_the_line_of_a_gate_the_new_priority_counts(lab: Lab) -> None:
+    ids = stored(lab, [wishing(slots(1))] * 4)
+    assert let_in(lab) == ids[:1]
+    patch(lab, ids[3], priority=7)
+    patch(lab, ids[1], priority=-1)
+    order = []
+    for _ in range(3):
+        for lane in (LANE, Lane("default", 7), Lane("default", -1)):
+            for job in lab.claim(lab.worker(), 1, [lane]):
+                lab.finish(job)
+        order += let_in(lab)
+    assert order == [ids[3], ids[2], ids[1]]
+
+
+def test_in_a_group_the_order_stays(lab: Lab) -> None:
+    ids = stored(lab, [wishing(group())] * 3)
+    assert let_in(lab) == ids[:1]
+    patch(lab, ids[2], priority=7)
+    (job,) = lab.claim(lab.worker(), 1)
+    lab.finish(job)
+    assert let_in(lab) == [ids[1]]

@@ -13,7 +13,7 @@ from jobpipe.cli.output import Column, brief
 from jobpipe.cli.types import job_id
 from jobpipe.cli.verbs.job_explain import explain_job
 from jobpipe.cli.verbs.job_logs import job_logs
-from jobpipe.cli.verbs.job_move import move_jobs
+from jobpipe.cli.verbs.job_move import move_jobs, patch_job
 from jobpipe.cli.verbs.job_steer import cancel_jobs, delete_jobs, rerun_jobs
 from jobpipe.cli.verbs.job_watch import error_line, job_watch
 from jobpipe.model.state import State
@@ -151,7 +151,16 @@ def show_job(choices: Choices, id: int) -> None:
         click.echo("\n".join(escape_block(trace)))
 
 
-for verb in (explain_job, job_logs, job_watch, cancel_jobs, rerun_jobs, move_jobs, delete_jobs):
+for verb in (
+    explain_job,
+    job_logs,
+    job_watch,
+    cancel_jobs,
+    rerun_jobs,
+    patch_job,
+    move_jobs,
+    delete_jobs,
+):
     job.add_command(verb)
 
 

@@ -1,4 +1,4 @@
-"""``jobpipe job move``: jobs that wait, by ids or by a filter, to another queue or time."""
+"""``jobpipe job move`` and ``patch``: change jobs that wait."""
 
 from __future__ import annotations
 
@@ -17,6 +17,7 @@ from jobpipe.cli.verbs.job_steer import steer
 
 if TYPE_CHECKING:
     from jobpipe.application import Jobpipe
+    from jobpipe.model.job import JobRecord
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -101,3 +102,58 @@ def move_jobs(
     if terms is not None:
         return carry_out(choices, order, wait=wait)
     return steer(choices, ids, lambda jp, id: jp.patch(id, **place(jp, queue, priority, delay, at)))
+
+
+@click.command(
+    "patch",
+    cls=Verb,
+    epilog="""\b
+    Examples:
+      jobpipe job patch 42 user_id=43
+      jobpipe job patch 42 --args '{"user_id": 43}' --priority 10 --in 10m
+    """,
+)
+@click.argument("id", type=job_id)
+@click.argument("pairs", metavar="[KEY=VALUE]...", nargs=-1)
+@click.option("--args", "json_args", metavar="JSON", help="Arguments by name: an object.")
+@place_options
+@setting_flags(*STORE)
+@pass_choices
+def patch_job(
+    choices: Choices,
+    id: int,
+    pairs: Sequence[str],
+    json_args: str | None,
+    queue: str | None,
+    priority: int | None,
+    delay: timedelta | None,
+    at: datetime | None,
+) -> int:
+    """Give a job that waits other arguments, another queue, priority or time.
+
+    Arguments that are not named stay. They are checked, so the task must be known: name the
+    application, or the service that runs it.
+    """
+    has_args = bool(pairs) or json_args is not None
+    if not has_args and (queue, priority, delay, at) == (None,) * 4:
+        raise click.UsageError("Say what is to change: KEY=VALUE, --queue, --priority, --in, --at.")
+
+    def act(application: Jobpipe, id: int) -> JobRecord:
+        to = place(application, queue, priority, delay, at)
+        args = _arguments(application, id, pairs, json_args) if has_args else None
+        return application.patch(id, **to, args=args)
+
+    return steer(choices, [id], act)
+
+
+def _arguments(
+    application: Jobpipe, id: int, pairs: Sequence[str], json_args: str | None
+) -> dict[str, Any]:
+    from jobpipe.cli.arguments import read_arguments
+
+    record = application.job(id).record
+    assert record is not None  # a handle that was looked up has been read
+    args = read_arguments(application.task_named(record.task).signature, pairs, json_args)
+    if isinstance(args, list):
+        raise click.UsageError("--args takes an object: the arguments by name.")
+    return args

@@ -272,7 +272,7 @@ def _key(call: Call, in_body: str | None) -> str | None:
     return in_body if in_header is None else in_header
 
 
-def _one_job(app: Jobpipe) -> int:
+def one_job(app: Jobpipe) -> int:
     return 2 * app.settings.max_payload + ENVELOPE
 
 
@@ -284,7 +284,7 @@ ENDPOINTS = (
         handle=enqueue,
         summary="Enqueue a job",
         body=NewJobBody,
-        body_max=_one_job,
+        body_max=one_job,
         headers={"Idempotency-Key": "Repeated, it gives the same job; as the field of that name."},
         answer=JobView,
         status=201,

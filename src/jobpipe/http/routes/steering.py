@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Literal
+from typing import Any, Literal
 
 from msgspec import Struct
 
@@ -11,6 +11,7 @@ from jobpipe import errors
 from jobpipe.app.views import JobView, job_view
 from jobpipe.http.endpoint import Answer, Call, Endpoint
 from jobpipe.http.problems import Problem
+from jobpipe.http.routes.jobs import one_job
 from jobpipe.http.versions import IF_MATCH, aware, wanted_version, with_tag
 from jobpipe.model.role import Role
 
@@ -24,17 +25,22 @@ class JobBody(Struct, kw_only=True, forbid_unknown_fields=True):
     queue: str | None = None
     run_at: datetime | None = None
     """Earliest start; one that has passed means now."""
+    args: dict[str, Any] | None = None
+    """Arguments by name; those that are not named stay."""
 
 
 async def change(call: Call) -> Answer:
     wanted: JobBody = call.body
     if wanted == JobBody():
-        raise Problem(422, "invalid_body", "nothing is to change: give priority, queue or run_at")
+        raise Problem(
+            422, "invalid_body", "nothing is to change: give args, priority, queue or run_at"
+        )
     record = await call.app.apatch(
         call.path["id"],
         priority=wanted.priority,
         queue_name=wanted.queue,
         run_at=aware(wanted.run_at),
+        args=wanted.args,
         if_version=wanted_version(call),
     )
     return with_tag(job_view(record))
@@ -67,11 +73,17 @@ ENDPOINTS = (
         path="/api/v1/jobs/{id:int}",
         role=Role.OPERATOR,
         handle=change,
-        summary="Move a job that waits to another queue, priority or time",
+        summary="Move a job that waits, or give it other arguments",
         body=JobBody,
+        body_max=one_job,
         headers=IF_MATCH,
         answer=JobView,
-        errors=(*REFUSALS, errors.InvalidArguments),
+        errors=(
+            *REFUSALS,
+            errors.InvalidArguments,
+            errors.UnknownTask,
+            errors.PayloadTooLarge,
+        ),
     ),
     Endpoint(
         method="POST",

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import NamedTuple
+
 from msgspec import Struct
 
 from jobpipe.errors import InvalidTransition, JobNotFound
@@ -55,6 +58,13 @@ def rerun(id: int) -> Op[Queued | None]:
     return queued(found[0]) if found[0]["rank"] is not None else None
 
 
+class Arguments(NamedTuple):
+    """Arguments of a job as they are stored, and their version; None means the first."""
+
+    text: str | None
+    version: int | None
+
+
 class Patch(Struct, frozen=True, kw_only=True):
     """What is to change of a job that waits; None leaves it."""
 
@@ -62,6 +72,8 @@ class Patch(Struct, frozen=True, kw_only=True):
     queue: str | None = None
     run_at: int | None = None
     """Earliest start; one that has passed means now."""
+    args: Callable[[str, str], Arguments] | None = None
+    """Tells the arguments that it gets, by its task and those that it has; may refuse."""
 
 
 class Patched(Struct, frozen=True):
@@ -75,7 +87,7 @@ class Patched(Struct, frozen=True):
 
 @operation(Mode.TRANSACTION)
 def patch(id: int, wanted: Patch) -> Op[Patched]:
-    """Move a job that waits to another lane, or to another time.
+    """Move a job that waits to another lane, or to another time, or give it other arguments.
 
     In a new lane it is the last. Raises JobNotFound; InvalidTransition when it does not wait, or
     is to get a time though it waits for something else.
@@ -92,6 +104,7 @@ def patch(id: int, wanted: Patch) -> Op[Patched]:
     run_at = job.run_at if wanted.run_at is None else wanted.run_at
     due_at = job.due_at if wanted.run_at is None else _due(run_at, job.expires_at)
     yield Statement("note_lanes", batch=Batch(("queue", "priority"), [(lane.queue, lane.priority)]))
+    args = wanted.args(job.task, job.args) if wanted.args else Arguments(None, None)
     keeps_rank = job.state is State.QUEUED and lane == Lane(job.queue, job.priority)
     (row,) = yield Statement(
         "patch_job",
@@ -104,6 +117,8 @@ def patch(id: int, wanted: Patch) -> Op[Patched]:
             "due_at": due_at if state in TIMED else None,
             "queued_at": _queued_at(job, state, now),
             "keeps_rank": keeps_rank,
+            "args": args.text,
+            "version": args.version,
         },
     )
     if state in TIMED:

@@ -84,6 +84,8 @@ SET queue = CAST(:queue AS text), priority = CAST(:priority AS smallint),
     state = CAST(:state AS text), run_at = CAST(:run_at AS bigint),
     shelf = CASE WHEN CAST(:state AS text) IN ('blocked', 'parked') THEN CAST(:state AS text) END,
     due_at = CAST(:due_at AS bigint), queued_at = CAST(:queued_at AS bigint),
+    args = coalesce(CAST(:args AS json), args),
+    version = CASE WHEN CAST(:args AS text) IS NULL THEN version ELSE CAST(:version AS integer) END,
     rank = CASE
         WHEN CAST(:state AS text) <> 'queued' THEN NULL
         WHEN CAST(:keeps_rank AS boolean) THEN rank

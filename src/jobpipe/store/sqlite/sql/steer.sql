@@ -56,6 +56,7 @@ UPDATE sqlite_sequence SET seq = seq + 1 WHERE name = '{p}job';
 UPDATE {p}job
 SET queue = :queue, priority = :priority, state = :state, run_at = :run_at, due_at = :due_at,
     shelf = iif(:state IN ('blocked', 'parked'), :state, NULL), queued_at = :queued_at,
+    args = coalesce(:args, args), version = iif(:args IS NULL, version, :version),
     rank = CASE
         WHEN :state <> 'queued' THEN NULL
         WHEN :keeps_rank THEN rank
