@@ -6,6 +6,7 @@ from 0 on names a job of the plan, ``~number`` names a flow of it.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from enum import StrEnum
 
 from msgspec import Struct
@@ -74,7 +75,7 @@ class Role(StrEnum):
     ON_DONE = "on_done"
 
 
-NEEDS = {
+NEEDS: Mapping[Role, Need] = {
     Role.ON_SUCCESS: Need.SUCCESS,
     Role.ON_FAILURE: Need.FAILURE,
     Role.ON_DONE: Need.ANY,

@@ -261,14 +261,16 @@ def _let_go(waiting: Sequence[int], work: _Work) -> Op[set[int]]:
             settled = work.settled[row["parent_id"]]
             judged[row["child_id"], row["parent_id"]] = Need(row["need"]).fits(settled)
         if len(below) == SLICE:
-            work.again.update(row["parent_id"] for row in below)
+            last = below[-1]["parent_id"]
+            work.again.update(id for id in work.settled if id >= last)
     if waiting:
         above = yield Statement("open_edges_above", {"ids": sorted(waiting), "limit": SLICE})
         for row in above:
             fits = Need(row["need"]).fits(row["settled"])
             judged[row["child_id"], row["parent_id"]] = fits
         if len(above) == SLICE:
-            work.again.update(row["child_id"] for row in above)
+            last = above[-1]["child_id"]
+            work.again.update(id for id in waiting if id >= last)
     return (yield from _meet(judged, work)) if judged else set()
 
 

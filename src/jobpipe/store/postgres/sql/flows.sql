@@ -107,10 +107,12 @@ FROM {p}member WHERE flow_id = CAST(:id AS bigint) AND node_id > CAST(:after AS 
 ORDER BY node_id LIMIT CAST(:limit AS bigint)
 
 -- name: open_edges_below
+-- By parent, so that whoever asks knows of whom there may be more.
 SELECT child_id, parent_id, need
 FROM {p}edge
 WHERE NOT met AND parent_id = ANY (CAST(:ids AS bigint[]))
     AND parent_id BETWEEN 0 AND 4611686018427387904
+ORDER BY parent_id, child_id
 LIMIT CAST(:limit AS bigint)
 
 -- name: open_edges_above
@@ -123,6 +125,7 @@ CROSS JOIN LATERAL (
 WHERE e.child_id = ANY (CAST(:ids AS bigint[]))
     AND e.child_id BETWEEN 0 AND 4611686018427387904
     AND NOT e.met AND m.settled IS NOT NULL
+ORDER BY e.child_id, e.parent_id
 LIMIT CAST(:limit AS bigint)
 
 -- name: meet_edges

@@ -102,9 +102,11 @@ SELECT node_id, flow_id, role, waits, settled
 FROM {p}member WHERE flow_id = :id AND node_id > :after ORDER BY node_id LIMIT :limit
 
 -- name: open_edges_below
+-- By parent, so that whoever asks knows of whom there may be more.
 SELECT child_id, parent_id, need
 FROM json_each(:ids) AS ended
 CROSS JOIN {p}edge AS e ON e.parent_id = ended.value AND e.met = 0
+ORDER BY e.parent_id, e.child_id
 LIMIT :limit
 
 -- name: open_edges_above
@@ -114,6 +116,7 @@ FROM json_each(:ids) AS waiting
 CROSS JOIN {p}edge AS e ON e.child_id = waiting.value
 CROSS JOIN {p}member AS m ON m.node_id = e.parent_id
 WHERE e.met = 0 AND m.settled IS NOT NULL
+ORDER BY e.child_id, e.parent_id
 LIMIT :limit
 
 -- name: meet_edges
