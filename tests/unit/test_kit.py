@@ -342,6 +342,23 @@ def test_what_an_inline_job_enqueues_runs_after_it() -> None:
         assert [each for each in ran if each not in ("up", "down")] == ["ordered", ("parent", 0)]
 
 
+@pytest.mark.parametrize("mode", ["manual", "inline"])
+def test_flows_run_to_their_end(mode: Any) -> None:
+    async def awaited() -> int:
+        flow = await jp.chain(add.call(1), add).aenqueue()
+        if mode == "manual":
+            await kit.adrain()
+        return await flow.aresult(timeout=0)
+
+    with Kit(jp, mode=mode) as kit:
+        flow = jp.chain(add.call(1), add, on_success=parent.call(0)).enqueue()
+        if mode == "manual":
+            kit.drain()
+        assert flow.result(timeout=0) == 3
+        assert ran.count(("parent", 0)) == 1
+        assert asyncio.run(awaited()) == 3
+
+
 def test_arguments_and_results_travel_as_in_production() -> None:
     @jp.task(name="shape")
     def shape(pair: tuple[int, int]) -> Any:

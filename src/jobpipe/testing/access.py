@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 from msgspec.structs import replace
@@ -13,9 +14,11 @@ from jobpipe.config.settings import Settings
 from jobpipe.delivery.hub import Hub
 from jobpipe.errors import StoreUnavailable, WaitTimeout
 from jobpipe.failpoint import FailpointError, failpoint
+from jobpipe.model.flow import PlanStored
 from jobpipe.model.job import Enqueued, JobRecord
 from jobpipe.store.ops import read
 from jobpipe.store.ops.admit import admit
+from jobpipe.tasks.flow import Flow
 from jobpipe.tasks.task import Call
 
 WAIT_SECONDS = 5.0
@@ -42,20 +45,34 @@ class TestAccess(StoreAccess):
     def enqueue(self, calls: Sequence[Call[Any]], on: object | None) -> list[Enqueued]:
         """Store the calls at once: no transaction of the caller's reaches this store."""
         del on
-        _lost("enqueue.before")
-        answers = super().enqueue(calls, None)
-        _lost("enqueue.after", stored=True)
+        with _storing():
+            answers = super().enqueue(calls, None)
         self._stored()
         return [self._as_it_is(answer) for answer in answers]
 
     async def aenqueue(self, calls: Sequence[Call[Any]], on: object | None) -> list[Enqueued]:
         """Store the calls like ``enqueue``."""
         del on
-        _lost("enqueue.before")
-        answers = await super().aenqueue(calls, None)
-        _lost("enqueue.after", stored=True)
+        with _storing():
+            answers = await super().aenqueue(calls, None)
         await self._astored()
         return [self._as_it_is(answer) for answer in answers]
+
+    def compose(self, flow: Flow, on: object | None) -> PlanStored:
+        """Store a flow at once."""
+        del on
+        with _storing():
+            stored = super().compose(flow, None)
+        self._stored()
+        return stored
+
+    async def acompose(self, flow: Flow, on: object | None) -> PlanStored:
+        """Store a flow like ``compose``."""
+        del on
+        with _storing():
+            stored = await super().acompose(flow, None)
+        await self._astored()
+        return stored
 
     def _as_it_is(self, answer: Enqueued) -> Enqueued:
         """Tell the state of a job that may have run meanwhile."""
@@ -80,6 +97,13 @@ class TestAccess(StoreAccess):
             return await super().afinal(id, WAIT_SECONDS if limit is None else limit)
         except WaitTimeout as error:
             raise _unrun(error) from None
+
+
+@contextmanager
+def _storing() -> Iterator[None]:
+    _lost("enqueue.before")
+    yield
+    _lost("enqueue.after", stored=True)
 
 
 def _lost(place: str, *, stored: bool = False) -> None:
