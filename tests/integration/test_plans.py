@@ -90,10 +90,12 @@ SELECT 'default', 't' || id, id, id, CASE WHEN id % 5 = 0 THEN 0 ELSE 10 END
 FROM generate_series(1, 20000) AS id;
 INSERT INTO jobpipe.line (job_id, queue, tenant, urgency)
 SELECT id, 'default', 't' || id / 10, 0 FROM generate_series(1, {ROWS}) AS id;
+INSERT INTO jobpipe.arrival (job_id, queue, tenant)
+SELECT id, 'default', 't' || id / 10 FROM generate_series(1, {ROWS}) AS id;
 INSERT INTO jobpipe.let_go (job_id, queue, tenant, token)
 SELECT id, 'default', 't' || id, 0 FROM generate_series(1, 1000) AS id;
 """
-LARGE = {"job", "log", "progress", "checkpoint", "attempt", "audit", "line", "tenant"}
+LARGE = {"job", "log", "progress", "checkpoint", "attempt", "audit", "line", "tenant", "arrival"}
 """The tables that are never read as a whole."""
 
 NONE = [None] * len(BATCH)
@@ -173,7 +175,7 @@ CASES: dict[str, tuple[dict[str, Any], set[str]]] = {
     "expire": ({"limit": 500, "since": 0}, {"job_expiry", "job_pkey"}),
     "control": (
         {**LANES, "worker": 1, "since": 0},
-        {"job_due", "job_expiry", "job_shelf", "job_claim"},
+        {"job_due", "job_expiry", "job_shelf", "job_claim", "arrival_pkey"},
     ),
     "count_waiting": (
         {"queue": "default", "bound": 1000},
@@ -203,8 +205,15 @@ CASES: dict[str, tuple[dict[str, Any], set[str]]] = {
         {"job_shelf"},
     ),
     "waiting_reach": ({"after": 7, "limit": 5000}, {"job_pkey"}),
-    "waiting_page": ({"after": 7, "reached": 5007, "characters": 1_000_000}, {"job_pkey"}),
+    "shelf_ids": ({"state": "failed", "before": 9000, "limit": 1000}, {"job_shelf"}),
+    "shelf_ids_above": (
+        {"state": "failed", "after": 7, "last_id": 9000, "limit": 1000},
+        {"job_shelf"},
+    ),
+    "ids_above": ({"after": 7, "last_id": 9000, "limit": 1000}, {"job_pkey"}),
     "task_names": ({"scan": 1000}, {"job_pkey"}),
+    "arrivals": ({"limit": 100}, {"arrival_next", "arrival_pkey"}),
+    "take_arrivals": ({**OF_TENANTS, "limit": 10}, {"arrival_next", "arrival_pkey"}),
     "tenant_rows": ({"ids": BATCH}, {"line_job_id_key"}),
     "leave_lines": ({"ids": BATCH}, {"line_job_id_key", "tenant_pkey"}),
     "join_lines": ({**OF_TENANTS, "job_id": BATCH, "urgency": [0] * len(BATCH)}, set()),
@@ -440,6 +449,8 @@ SQLITE_INDEXES: dict[LiteralString, set[str]] = {
     "prune": set(),
     "log_reach": set(),
     "rerun": set(),
+    "arrivals": set(),
+    "take_arrivals": set(),
     "tenant_rows": set(),
     "leave_lines": set(),
     "fair_queues": set(),

@@ -13,7 +13,7 @@ from jobpipe.model.change import Change
 from jobpipe.model.state import State
 from jobpipe.store.ops.aside import come_back, not_aside
 from jobpipe.store.ops.claim import Queued, moved
-from jobpipe.store.ops.fair import fair, look_again
+from jobpipe.store.ops.fair import arrive, fair, look_again
 from jobpipe.store.ops.flows import flows
 from jobpipe.store.ops.gates import gates
 from jobpipe.store.ops.look import look_at
@@ -44,7 +44,8 @@ def admit() -> Op[Admitted | None]:
         return None
     noted = yield Statement("take_looks", {"limit": LOOKS_MAX})
     back = yield from come_back(LOOKS_MAX)
-    ids = {row["job_id"] for row in noted} | back
+    arrived = yield from arrive()
+    ids = {row["job_id"] for row in noted} | back | arrived.ids
     looked = yield from look_at(ids)
     flowed = yield from flows(ids, looked)
     ready = yield from not_aside(flowed.free)
@@ -55,10 +56,11 @@ def admit() -> Op[Admitted | None]:
     found = (yield Statement("admit", {"ids": free})) if free else []
     let_in = moved(found)
     noted_anew = bool(passed.ended or let_in.ended) or passed.more
+    is_left = arrived.more or flowed.more or turns.more or waits or noted_anew
     return Admitted(
         tuple(let_in.queued),
         (*flowed.ended, *passed.ended, *let_in.ended),
         any(row["state"] == State.SCHEDULED for row in found),
-        flowed.more or turns.more or waits or noted_anew or LOOKS_MAX in (len(noted), len(back)),
+        is_left or LOOKS_MAX in (len(noted), len(back)),
         passed.next_in_us,
     )

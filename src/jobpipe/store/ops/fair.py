@@ -30,6 +30,12 @@ from jobpipe.store.port import Batch, Op, Row, Statement
 QUEUES_MAX = 50
 """Most queues that one round hands out turns in."""
 
+TENANTS_MAX = 100
+"""Most tenants whose new jobs one round brings to their lines."""
+
+ARRIVALS_MAX = 1_000
+"""Most jobs that one round brings to their lines."""
+
 TURN_COLUMNS = ("queue", "tenant", "tag", "urgency", "place")
 
 Workers = list[tuple[list[str], int]]
@@ -42,6 +48,13 @@ class Fair(Struct, frozen=True):
     """What may come to its gates now, in order; jobs without a tenant among them."""
     more: bool
     """There are turns left to hand out, by the next round."""
+
+
+class Arrived(Struct, frozen=True):
+    """Jobs that were stored since the last round."""
+
+    ids: frozenset[int]
+    more: bool
 
 
 class _Lines(Struct, frozen=True):
@@ -68,6 +81,21 @@ class _Served(Struct, frozen=True):
     jobs: list[Looked]
     is_left: bool
     """Not all the turns that were due could be handed out."""
+
+
+def arrive() -> Op[Arrived]:
+    """Take note of new jobs of tenants: of each tenant some, however many another one has."""
+    found = yield Statement("arrivals", {"limit": TENANTS_MAX})
+    if not found:
+        return Arrived(frozenset(), False)
+    most = ARRIVALS_MAX // len(found)
+    lines = [(row["queue"], row["tenant"]) for row in found]
+    taken = yield Statement(
+        "take_arrivals", {"limit": most}, batch=Batch(("queue", "tenant"), lines)
+    )
+    taken_each = Counter((row["queue"], row["tenant"]) for row in taken)
+    more = len(found) == TENANTS_MAX or most in taken_each.values()
+    return Arrived(frozenset(row["job_id"] for row in taken), more)
 
 
 def fair(seen: Sequence[Looked], gone: Collection[int], free: Sequence[Looked]) -> Op[Fair]:

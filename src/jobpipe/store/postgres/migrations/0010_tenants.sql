@@ -47,6 +47,32 @@ CREATE TABLE {p}let_go (
 );
 CREATE INDEX let_go_queue ON {p}let_go (queue, place);
 
+-- Jobs on their way to their lines: only appended, and eaten tenant by tenant, so that who has
+-- thousands on the way keeps nobody waiting.
+CREATE TABLE {p}arrival (
+    id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+    job_id bigint NOT NULL,
+    queue text NOT NULL,
+    tenant text NOT NULL
+);
+CREATE INDEX arrival_next ON {p}arrival (queue, tenant, id);
+
+CREATE FUNCTION {p}note_arrival() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+    INSERT INTO {p}arrival (job_id, queue, tenant) VALUES (NEW.id, NEW.queue, NEW.tenant);
+    RETURN NEW;
+END $$;
+
+DROP TRIGGER job_first_look ON {p}job;
+CREATE TRIGGER job_first_look BEFORE INSERT ON {p}job FOR EACH ROW
+WHEN (NEW.marks IS NOT NULL AND NEW.state = 'blocked'
+    AND (NEW.tenant IS NULL OR NEW.marks & 8 <> 0))
+EXECUTE FUNCTION {p}note_look();
+
+CREATE TRIGGER job_arrival BEFORE INSERT ON {p}job FOR EACH ROW
+WHEN (NEW.tenant IS NOT NULL AND NEW.state = 'blocked' AND NEW.marks & 8 = 0)
+EXECUTE FUNCTION {p}note_arrival();
+
 -- Who waits in another lane now waits in another line.
 CREATE TRIGGER job_moved BEFORE UPDATE OF queue, priority ON {p}job FOR EACH ROW
 WHEN (NEW.tenant IS NOT NULL AND (OLD.queue <> NEW.queue OR OLD.priority <> NEW.priority))

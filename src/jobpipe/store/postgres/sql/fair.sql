@@ -1,3 +1,37 @@
+-- name: arrivals
+-- Whose jobs are on their way to a line: from one tenant to the next, and not over all their jobs.
+WITH RECURSIVE found (id, number) AS (
+    SELECT (SELECT id FROM {p}arrival ORDER BY queue, tenant, id LIMIT 1), 1
+    UNION ALL
+    SELECT (
+        SELECT n.id FROM {p}arrival AS n
+        WHERE (n.queue, n.tenant) > (a.queue, a.tenant)
+        ORDER BY n.queue, n.tenant, n.id
+        LIMIT 1
+    ), found.number + 1
+    FROM found
+    CROSS JOIN LATERAL (
+        SELECT queue, tenant FROM {p}arrival WHERE id = found.id LIMIT 1
+    ) AS a
+    WHERE found.number < CAST(:limit AS integer)
+)
+SELECT a.queue, a.tenant
+FROM found
+CROSS JOIN LATERAL (SELECT queue, tenant FROM {p}arrival WHERE id = found.id LIMIT 1) AS a
+
+-- name: take_arrivals
+DELETE FROM {p}arrival WHERE id = ANY (ARRAY(
+    SELECT first.id
+    FROM unnest(CAST(:queue AS text[]), CAST(:tenant AS text[])) AS given (queue, tenant)
+    CROSS JOIN LATERAL (
+        SELECT a.id FROM {p}arrival AS a
+        WHERE a.queue = given.queue AND a.tenant = given.tenant
+        ORDER BY a.id
+        LIMIT CAST(:limit AS bigint)
+    ) AS first
+))
+RETURNING job_id, queue, tenant
+
 -- name: tenant_rows
 -- Where jobs stand: in a line, or let go (which alone has a token).
 SELECT given.id AS job_id, found.queue, found.tenant, found.urgency, found.token

@@ -57,7 +57,7 @@ UNION ALL
 UNION ALL
 (SELECT 'look', '', 0, 0 FROM {p}look LIMIT 1)
 UNION ALL
-(SELECT 'look', '', 0, 0 FROM {p}arrival LIMIT 1)
+(SELECT 'look', '', 0, 0 FROM {p}arrival WHERE id > 0 ORDER BY id LIMIT 1)
 UNION ALL
 (
     SELECT 'gate', '', next_at - :now, 0 FROM {p}gate

@@ -47,6 +47,29 @@ CREATE TABLE {p}let_go (
 ) STRICT;
 CREATE INDEX {p}let_go_queue ON {p}let_go (queue, place);
 
+-- Jobs on their way to their lines: only appended, and eaten tenant by tenant, so that who has
+-- thousands on the way keeps nobody waiting.
+CREATE TABLE {p}arrival (
+    id INTEGER PRIMARY KEY AUTOINCREMENT,
+    job_id INTEGER NOT NULL,
+    queue TEXT NOT NULL,
+    tenant TEXT NOT NULL
+) STRICT;
+CREATE INDEX {p}arrival_next ON {p}arrival (queue, tenant, id);
+
+DROP TRIGGER {p}job_first_look;
+CREATE TRIGGER {p}job_first_look AFTER INSERT ON {p}job
+WHEN NEW.marks IS NOT NULL AND NEW.state = 'blocked' AND (NEW.tenant IS NULL OR NEW.marks & 8 <> 0)
+BEGIN
+    INSERT INTO {p}look (job_id) VALUES (NEW.id);
+END;
+
+CREATE TRIGGER {p}job_arrival AFTER INSERT ON {p}job
+WHEN NEW.tenant IS NOT NULL AND NEW.state = 'blocked' AND NEW.marks & 8 = 0
+BEGIN
+    INSERT INTO {p}arrival (job_id, queue, tenant) VALUES (NEW.id, NEW.queue, NEW.tenant);
+END;
+
 -- Who waits in another lane now waits in another line.
 CREATE TRIGGER {p}job_moved AFTER UPDATE OF queue, priority ON {p}job
 WHEN NEW.tenant IS NOT NULL AND (OLD.queue <> NEW.queue OR OLD.priority <> NEW.priority)

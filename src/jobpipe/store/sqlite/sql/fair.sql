@@ -1,3 +1,33 @@
+-- name: arrivals
+-- Whose jobs are on their way to a line: from one tenant to the next, and not over all their jobs.
+WITH RECURSIVE found (id, number) AS (
+    SELECT (SELECT id FROM {p}arrival ORDER BY queue, tenant, id LIMIT 1), 1
+    UNION ALL
+    SELECT (
+        SELECT n.id FROM {p}arrival AS n
+        WHERE (n.queue, n.tenant) > (a.queue, a.tenant)
+        ORDER BY n.queue, n.tenant, n.id
+        LIMIT 1
+    ), found.number + 1
+    FROM found
+    CROSS JOIN {p}arrival AS a ON a.id = found.id
+    WHERE found.number < :limit
+)
+SELECT a.queue, a.tenant FROM found CROSS JOIN {p}arrival AS a ON a.id = found.id
+
+-- name: take_arrivals
+DELETE FROM {p}arrival WHERE id IN (
+    SELECT a.id
+    FROM json_each(:rows) AS given
+    CROSS JOIN {p}arrival AS a ON a.id IN (
+        SELECT id FROM {p}arrival
+        WHERE queue = given.value ->> 0 AND tenant = given.value ->> 1
+        ORDER BY id
+        LIMIT :limit
+    )
+)
+RETURNING job_id, queue, tenant
+
 -- name: tenant_rows
 -- Where jobs stand: in a line, or let go (which alone has a token).
 SELECT l.job_id, l.queue, l.tenant, l.urgency, NULL AS token

@@ -53,7 +53,7 @@ SELECT * FROM (SELECT 'parked', '', 0, 0 FROM {p}job WHERE shelf = 'parked' LIMI
 UNION ALL
 SELECT * FROM (SELECT 'look', '', 0, 0 FROM {p}look LIMIT 1)
 UNION ALL
-SELECT * FROM (SELECT 'look', '', 0, 0 FROM {p}arrival LIMIT 1)
+SELECT * FROM (SELECT 'look', '', 0, 0 FROM {p}arrival WHERE id > 0 ORDER BY id LIMIT 1)
 UNION ALL
 SELECT * FROM (
     SELECT 'gate', '', next_at - :now, 0 FROM {p}gate
