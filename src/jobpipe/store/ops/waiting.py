@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from operator import attrgetter
+
 from msgspec import Struct
 
 from jobpipe.store.port import Mode, Op, Statement, operation
@@ -42,8 +44,9 @@ def waiting_page(after: int) -> Op[WaitingPage]:
         return WaitingPage([], None)
     params = {"after": after, "reached": reach["reached"], "characters": PAGE_CHARACTERS}
     found = yield Statement("waiting_page", params)
-    jobs = [
-        WaitingJob(row["id"], row["task"], row["args"], bool(row["is_handed"])) for row in found
-    ]
+    jobs = sorted(
+        [WaitingJob(row["id"], row["task"], row["args"], bool(row["is_handed"])) for row in found],
+        key=attrgetter("id"),
+    )
     is_cut = sum(len(job.args) for job in jobs) >= PAGE_CHARACTERS
     return WaitingPage(jobs, jobs[-1].id if is_cut else reach["reached"])

@@ -80,15 +80,16 @@ SELECT id, queue FROM ended
 -- Each claim doubles the rest, from half a second to a minute: a job that workers with other code
 -- keep parking is not handed to and fro.
 SELECT j.id FROM {p}job AS j
-WHERE j.shelf = 'parked' AND j.id > CAST(:after AS bigint)
+WHERE j.shelf = 'parked' AND j.id BETWEEN CAST(:after AS bigint) + 1 AND 4611686018427387904
     AND j.reason = ANY (CAST(:reasons AS text[]))
     AND j.task = ANY (CAST(:task AS text[]))
-    AND EXISTS (
-        SELECT 1
+    AND (
+        SELECT coalesce(j.version, 1) BETWEEN takes.oldest AND takes.newest
         FROM unnest(
             CAST(:task AS text[]), CAST(:oldest AS bigint[]), CAST(:newest AS bigint[])
         ) AS takes (task, oldest, newest)
-        WHERE takes.task = j.task AND coalesce(j.version, 1) BETWEEN takes.oldest AND takes.newest
+        WHERE takes.task = j.task
+        LIMIT 1
     )
     AND (CAST(:anew AS boolean) OR (
         j.started_at <= :now - (CAST(500000 AS bigint) << CAST(least(j.token - 1, 7) AS integer))

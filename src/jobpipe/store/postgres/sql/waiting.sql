@@ -21,4 +21,3 @@ FROM (
 ) AS waits
 CROSS JOIN LATERAL (SELECT * FROM {p}job AS k WHERE k.id = waits.id LIMIT 1) AS j
 WHERE waits.before < CAST(:characters AS bigint)
-ORDER BY j.id

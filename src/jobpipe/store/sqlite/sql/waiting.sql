@@ -18,4 +18,3 @@ FROM (
 ) AS waits
 CROSS JOIN {p}job AS j ON j.id = waits.id
 WHERE waits.before < :characters
-ORDER BY j.id
