@@ -207,13 +207,6 @@ def flow_members(id: int, limit: int, after: int = 0) -> Op[list[MemberRecord]]:
     return [_member(row) for row in (yield Statement("flow_members", params))]
 
 
-@operation(Mode.READ)
-def flow_of(job_id: int) -> Op[int | None]:
-    """Return the id of the flow that a job belongs to, or None."""
-    found = yield Statement("read_nodes", {"ids": [job_id]})
-    return found[0]["flow_id"] if found else None
-
-
 def _found(id: int) -> Op[FlowRecord]:
     record = yield from flow(id).start()
     if record is None:

@@ -1,0 +1,123 @@
+"""Results handed on: what is stored of a call in which another job's result stands."""
+
+from __future__ import annotations
+
+from datetime import date
+from typing import Any
+
+import pytest
+
+from jobpipe import Jobpipe, previous
+from jobpipe.app.planning import plan_of
+from jobpipe.errors import InvalidArguments
+from jobpipe.model import marks
+from jobpipe.model.flow import NewPlace, Role
+from jobpipe.store.ops.handing import hand_on
+from jobpipe.store.port import Mode, Operation
+from jobpipe.store.stepping import step
+from jobpipe.tasks.handing import Handed
+from jobpipe.tasks.task import Defaults
+from tests.unit.test_ops import Script
+
+
+@pytest.fixture
+def jp() -> Jobpipe:
+    return Jobpipe("sqlite:///:memory:")
+
+
+def test_null_stands_where_results_go(jp: Jobpipe) -> None:
+    @jp.task
+    def mix(day: date, parts: list[Any], by_name: dict[str, Any], *more: int, **rest: Any) -> None:
+        return None
+
+    call = mix.call(date(2026, 1, 2), [1, previous], {"a/b": {"~": previous}}, 7, other=previous)
+    assert call.args == (
+        '{"day":"2026-01-02","parts":[1,null],"by_name":{"a/b":{"~":null}},"more":[7],'
+        '"rest":{"other":null}}'
+    )
+    assert [pointer for pointer, _ in call.handed] == [
+        "/parts/1",
+        "/by_name/a~1b/~0",
+        "/rest/other",
+    ]
+    assert {place for _, place in call.handed} == {previous}
+
+
+def test_the_other_arguments_must_fit(jp: Jobpipe) -> None:
+    @jp.task
+    def add(a: int, b: int) -> int:
+        return a + b
+
+    wrong: Any = "x"
+    with pytest.raises(InvalidArguments, match="argument 'b'"):
+        add.call(previous, wrong)
+    untyped: Any = add
+    with pytest.raises(InvalidArguments, match="missing"):
+        untyped.call(previous)
+    with pytest.raises(InvalidArguments, match="argument 'a'"):
+        add.call(wrong, 1)
+
+
+def test_a_plan_numbers_jobs_and_flows(jp: Jobpipe) -> None:
+    @jp.task
+    def work(n: Any = 0) -> int:
+        return 0
+
+    flow = jp.flow("outer", on_done=work.call())
+    first = flow.add(work.call())
+    inner = flow.add(jp.batch([work.call(1), work.call(2)], on_success=work.call()), after=[first])
+    flow.add(work.call([first.result]), after=[inner])
+    plan = plan_of(flow, Defaults())
+    assert [(each.name, each.within) for each in plan.flows] == [("outer", None), (None, 0)]
+    assert [(node.flow, node.role) for node in plan.nodes] == [
+        (0, Role.NODE),
+        (1, Role.NODE),
+        (1, Role.NODE),
+        (1, Role.ON_SUCCESS),
+        (0, Role.NODE),
+        (0, Role.ON_DONE),
+    ]
+    assert sorted((edge.child, edge.parent) for edge in plan.edges) == [
+        (1, 0),
+        (2, 0),
+        (3, ~1),
+        (4, ~1),
+        (4, 0),
+        (5, ~0),
+    ]
+    assert plan.places == [NewPlace(4, "/n/0", 0)]
+    both = marks.FOLLOWED | marks.DEPENDENT
+    assert [node.job.marks for node in plan.nodes] == [
+        marks.FOLLOWED,
+        both,
+        both,
+        marks.DEPENDENT,
+        both,
+        marks.DEPENDENT,
+    ]
+
+
+def test_what_is_handed_on_is_put_in_its_place() -> None:
+    def row(pointer: str, state: str, result: str | None) -> dict[str, Any]:
+        return {"child_id": 1, "pointer": pointer, "state": state, "result": result}
+
+    script = Script(
+        read_places=[
+            row("/a", "succeeded", '{"x":"\\ud800"}'),
+            row("/b/1/c~1d", "succeeded", "12345678901234567890"),
+            row("/e", "failed", "7"),
+        ],
+        read_args=[{"id": 1, "args": '{"a":null,"b":[0,{"c/d":null}],"e":null,"f":1.0}'}],
+        fill_args=[],
+    )
+    step(Operation("hand_on", Mode.TRANSACTION, lambda: hand_on([1])), script)
+    batch = script.asked[-1].batch
+    assert batch is not None
+    assert batch.rows == [
+        (1, '{"a":{"x":"\\ud800"},"b":[0,{"c/d":12345678901234567890}],"e":null,"f":1.0}')
+    ]
+
+
+def test_a_result_says_whose_it_is() -> None:
+    assert repr(previous) == "previous"
+    assert repr(Handed("a node")) == "<the result of 'a node'>"
