@@ -12,7 +12,7 @@ from jobpipe.delivery.hub import Hub
 from jobpipe.errors import ConfigError, JobFailed, WaitTimeout
 from jobpipe.model.state import FINAL, State
 from jobpipe.tasks.options import refusal
-from jobpipe.testing.access import TestAccess
+from jobpipe.testing.access import KitAccess
 from jobpipe.testing.clock import VirtualClock
 from jobpipe.testing.matching import Wanted, Wishes, listed
 from jobpipe.testing.rounds import Rounds, all_jobs
@@ -101,8 +101,8 @@ class Kit:
         """Take over an application: until ``close()`` its jobs are this kit's, in memory."""
         self.close()
 
-        def reach(settings: Settings, hub: Hub) -> TestAccess:
-            self._access = TestAccess(settings, hub, self.clock, self._stored, self._astored)
+        def reach(settings: Settings, hub: Hub) -> KitAccess:
+            self._access = KitAccess(settings, hub, self.clock, self._stored, self._astored)
             return self._access
 
         settings = {"url": MEMORY_URL, "queues": "*", "concurrency": self._concurrency}
@@ -201,13 +201,16 @@ class Kit:
         app = self.app
         return Rounds(app, self.clock, goes_on, self._access.next_opening)
 
-    def _stored(self) -> None:
-        if self.mode == "inline" and not self._is_running:
+    def _stored(self) -> bool:
+        """Run what was enqueued, if that is to be at once; tell whether it was."""
+        if is_due := self.mode == "inline" and not self._is_running:
             self.drain()
+        return is_due
 
-    async def _astored(self) -> None:
-        if self.mode == "inline" and not self._is_running:
+    async def _astored(self) -> bool:
+        if is_due := self.mode == "inline" and not self._is_running:
             await self.adrain()
+        return is_due
 
     @contextmanager
     def _running(self) -> Iterator[None]:
