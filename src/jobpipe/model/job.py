@@ -150,8 +150,8 @@ class JobRecord(Struct, frozen=True, kw_only=True):
     tags: str | None
     meta: str | None
     idempotency_key: str | None
-    worker: str | None
-    worker_pid: int | None
+    worker: str | None = None
+    worker_pid: int | None = None
     progress: ProgressRecord | None = None
     version: int = 1
     marks: int | None = None
@@ -167,8 +167,7 @@ def just_stored(job: NewJob, answer: Enqueued) -> JobRecord:
     now = answer.created_at
     run_at = now + job.delay_us if job.run_at is None and job.delay_us is not None else job.run_at
     expires_at = None if job.expires_in_us is None else now + job.expires_in_us
-    # The store looks at it again at its start, or sooner when it expires before.
-    times = (run_at, expires_at) if answer.state is State.SCHEDULED else ()
+    times = [time for time in (run_at, expires_at) if time is not None]
     return JobRecord(
         id=answer.id,
         task=job.task,
@@ -184,7 +183,8 @@ def just_stored(job: NewJob, answer: Enqueued) -> JobRecord:
         token=0,
         created_at=now,
         run_at=run_at,
-        due_at=min((t for t in times if t is not None), default=None),
+        # The store looks at it again at its start, or sooner when it expires before.
+        due_at=min(times) if answer.state is State.SCHEDULED else None,
         queued_at=now if answer.state is State.QUEUED else None,
         started_at=None,
         finished_at=None,
@@ -201,8 +201,6 @@ def just_stored(job: NewJob, answer: Enqueued) -> JobRecord:
         group=job.group_key,
         tenant=job.tenant,
         unique_key=job.unique_key,
-        worker=None,
-        worker_pid=None,
     )
 
 
