@@ -40,8 +40,10 @@ MAY: dict[tuple[str, str], set[Role] | None] = {
     ("GET", f"{JOB}/logs"): READ,
     ("GET", f"{JOB}/explain"): READ,
     ("GET", "/api/v1/queues"): READ,
+    ("GET", "/api/v1/tenants"): READ,
     ("GET", "/api/v1/tasks"): READ,
     ("GET", "/api/v1/tasks/{name:path}"): READ,
+    ("GET", "/api/v1/gates"): READ,
     ("GET", "/api/v1/workers"): READ,
     ("GET", "/api/v1/counts"): READ,
     ("GET", "/api/v1/stats"): READ,
@@ -54,6 +56,13 @@ MAY: dict[tuple[str, str], set[Role] | None] = {
     ("PATCH", JOB): STEER,
     ("DELETE", JOB): STEER,
     ("PATCH", "/api/v1/queues/{name:path}"): STEER,
+    ("PATCH", "/api/v1/tenants/{tenant:path}"): STEER,
+    ("PATCH", "/api/v1/tasks/{name:path}"): STEER,
+    ("PATCH", "/api/v1/gates/{kind}/{key:path}"): STEER,
+    ("GET", "/api/v1/operations"): STEER,
+    ("POST", "/api/v1/operations"): STEER,
+    ("GET", "/api/v1/operations/{id:int}"): STEER,
+    ("POST", "/api/v1/operations/{id:int}/cancel"): STEER,
     ("POST", "/api/v1/claims"): WORK,
     ("POST", f"{CLAIM}/heartbeat"): WORK,
     ("POST", f"{CLAIM}/finish"): WORK,
@@ -106,7 +115,7 @@ def client_at(service: Service, address: str) -> TestClient:
 
 def asked(client: TestClient, endpoint: Endpoint, token: str | None) -> int:
     path = endpoint.path.replace("{name}", "docs.js")
-    path = re.sub(r"\{name:path\}", "mail", re.sub(r"\{\w+:int\}", "99", path))
+    path = re.sub(r"\{\w+:path\}", "mail", re.sub(r"\{\w+:int\}", "99", path))
     headers = {} if token is None else {"Authorization": f"Bearer {token}"}
     body = None if endpoint.body is None else {}
     return client.request(endpoint.method, path, json=body, headers=headers).status_code
