@@ -29,6 +29,7 @@ def application(url: str, ledger: Ledger, *, without_new: bool = False) -> Jobpi
         declare_new(jp, ledger)
     declare_gated(jp, ledger)
     declare_writers(jp, ledger)
+    declare_limited(jp, ledger)
     return jp
 
 
@@ -119,6 +120,22 @@ def declare_gated(jp: Jobpipe, ledger: Ledger) -> None:
                 raise Fail("it was told to give up")
             elif how == "cancel":
                 raise Cancel("it was told to cancel itself")
+            return token
+
+
+def declare_limited(jp: Jobpipe, ledger: Ledger) -> None:
+    """Declare a task of which two run at a time, and one whose jobs follow one another."""
+
+    @jp.task(name="limited", concurrency=2)
+    async def limited(op: str, seconds: float) -> int:
+        with recorded(ledger, op) as token:
+            await asyncio.sleep(seconds)
+            return token
+
+    @jp.task(name="in_order", group="line")
+    async def in_order(op: str, seconds: float) -> int:
+        with recorded(ledger, op) as token:
+            await asyncio.sleep(seconds)
             return token
 
 

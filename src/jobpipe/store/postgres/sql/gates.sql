@@ -197,18 +197,3 @@ WHERE g.kind = named.kind AND g.key = named.key AND g.override IS NULL AND g.pau
         WHERE w.kind = g.kind AND w.key = g.key AND w.token IS NOT NULL
     )
 RETURNING g.key
-
--- name: group_position
--- How many of its group stand before the job, those that the group is held by among them.
-SELECT
-    own.key, own.line IS NULL AND own.token IS NULL AS is_outside,
-    own.token IS NOT NULL AS is_first,
-    (
-        SELECT count(*) FROM {p}gate_job AS h
-        WHERE h.kind = 'group' AND h.key = own.key AND h.token IS NOT NULL
-    ) + (
-        SELECT count(*) FROM {p}gate_job AS w
-        WHERE w.kind = 'group' AND w.key = own.key AND w.line = 0 AND w.place < own.place
-    ) AS before
-FROM {p}gate_job AS own
-WHERE own.job_id = CAST(:id AS bigint) AND own.kind = 'group'

@@ -150,18 +150,3 @@ WHERE (kind, key) IN (SELECT value ->> 0, value ->> 1 FROM json_each(:rows))
         WHERE w.kind = {p}gate.kind AND w.key = {p}gate.key AND w.token IS NOT NULL
     )
 RETURNING key
-
--- name: group_position
--- How many of its group stand before the job, those that the group is held by among them.
-SELECT
-    own.key, own.line IS NULL AND own.token IS NULL AS is_outside,
-    own.token IS NOT NULL AS is_first,
-    (
-        SELECT count(*) FROM {p}gate_job AS h
-        WHERE h.kind = 'group' AND h.key = own.key AND h.token IS NOT NULL
-    ) + (
-        SELECT count(*) FROM {p}gate_job AS w
-        WHERE w.kind = 'group' AND w.key = own.key AND w.line = 0 AND w.place < own.place
-    ) AS before
-FROM {p}gate_job AS own
-WHERE own.job_id = :id AND own.kind = 'group'

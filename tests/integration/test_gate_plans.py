@@ -1,0 +1,137 @@
+"""The statements of gates stay on their indexes, with a hundred thousand jobs in lines."""
+
+from __future__ import annotations
+
+import re
+import sqlite3
+from collections.abc import Iterator
+from contextlib import closing
+from pathlib import Path
+from typing import Any, LiteralString
+
+import psycopg
+import pytest
+
+from jobpipe.store.binding import sqlite_parts
+from jobpipe.store.postgres.driver import PostgresStore
+from jobpipe.store.sqlite.driver import SqliteStore
+from jobpipe.store.statements import PARAMETER
+from tests.integration.test_plans import POSTGRESQL, SQLITE, explain, prepare, walk
+
+ROWS = 100_000
+BATCH = list(range(1, 51))
+
+KINDS, KEYS = ["concurrency"] * len(BATCH), [f"k{number}" for number in BATCH]
+NAMED = {"kind": KINDS, "key": KEYS}
+NONE = [None] * len(BATCH)
+FILL = f"""
+ALTER TABLE jobpipe.job DISABLE TRIGGER USER;
+INSERT INTO jobpipe.job (
+    id, task, queue, priority, args, created_at, max_attempts, max_losses, state, shelf, marks
+)
+SELECT id, 'mail', 'default', 0, '{{}}', 1, 5, 3, 'blocked', 'blocked', 1
+FROM generate_series(1, {ROWS}) AS id;
+ALTER TABLE jobpipe.job ENABLE TRIGGER USER;
+INSERT INTO jobpipe.gate_job (job_id, kind, key, place, line, token)
+SELECT
+    id, 'concurrency', 'k' || id % 5000, id, CASE WHEN id % 10 > 0 THEN 0 END,
+    CASE WHEN id % 10 = 0 THEN 0 END
+FROM generate_series(1, {ROWS}) AS id;
+INSERT INTO jobpipe.gate (kind, key, next_at)
+SELECT 'concurrency', 'k' || id, CASE WHEN id % 10 = 0 THEN id END
+FROM generate_series(1, 50000) AS id;
+"""
+LARGE = {"job", "gate_job", "gate"}
+CASES: dict[str, tuple[dict[str, Any], set[str]]] = {
+    "gate_jobs": ({"ids": BATCH}, {"gate_job_pkey"}),
+    "read_gates": (NAMED, {"gate_pkey", "gate_job_held", "gate_job_line", "job_pkey"}),
+    "line_heads": ({**NAMED, "most": 4}, {"gate_job_line", "job_pkey"}),
+    "note_gate_jobs": (
+        {**NAMED, "job_id": BATCH, "place": BATCH, "line": NONE, "token": BATCH},
+        {"gate_job_pkey"},
+    ),
+    "note_gates": ({**NAMED, "next_at": NONE, "full_at": BATCH, "fail_to": NONE}, {"gate_pkey"}),
+    "due_gates": ({"limit": 1000}, {"gate_next"}),
+    "next_gate": ({}, {"gate_next"}),
+    "stale_holds": (
+        {**NAMED, "unclaimed_us": 1, "limit": 1000},
+        {"gate_job_held", "gate_job_line", "job_pkey"},
+    ),
+    "give_up": ({"ids": BATCH}, {"job_pkey", "gate_job_pkey"}),
+    "line_until": (
+        {"kind": "concurrency", "key": "k1", "place": 9, "limit": 1000},
+        {"gate_job_line"},
+    ),
+    "cancel_blocked": ({"ids": BATCH, "reason": "by_flow"}, {"job_pkey"}),
+    "note_blocked": ({"id": BATCH, "gate": KEYS}, {"job_pkey"}),
+    "slow_gate": ({"id": 7, "shut_us": 1}, {"gate_job_pkey"}),
+    "gate_keys": ({"kind": "concurrency", "key": "k1", "limit": 1000}, {"gate_pkey"}),
+    "prune_gates": (NAMED, {"gate_pkey", "gate_job_held", "gate_job_line"}),
+}
+
+
+@pytest.fixture
+def connection(postgres_url: str) -> Iterator[psycopg.Connection[Any]]:
+    PostgresStore(postgres_url, POSTGRESQL).migrate()
+    with closing(psycopg.connect(postgres_url, autocommit=True)) as connection:
+        yield connection
+
+
+@pytest.mark.parametrize("statistics", ["fresh", "none", "wrong"])
+def test_statements_of_gates_stay_on_their_indexes(
+    connection: psycopg.Connection[Any], statistics: str
+) -> None:
+    """A plan made for the values, and one made for any values."""
+    if statistics == "wrong":
+        connection.execute("ANALYZE")
+    connection.execute(FILL.encode())
+    if statistics == "fresh":
+        connection.execute("ANALYZE")
+    faults = []
+    for name, (values, indexes) in CASES.items():
+        prepare(connection, name)
+        for mode in ("force_custom_plan", "force_generic_plan"):
+            connection.execute(f"SET plan_cache_mode = {mode}".encode())
+            nodes = [node for node, _ in walk(explain(connection, name, values))]
+            used = {node["Index Name"] for node in nodes if "Index Name" in node}
+            scans = {
+                node["Relation Name"]
+                for node in nodes
+                if node["Node Type"] == "Seq Scan" and node["Relation Name"] in LARGE
+            }
+            if scans or indexes - used:
+                faults.append((name, mode, scans, indexes - used))
+    assert faults == []
+
+
+SQLITE_INDEXES: dict[LiteralString, set[str]] = {
+    "gate_jobs": set(),
+    "read_gates": {"jobpipe_gate_job_held", "jobpipe_gate_job_line"},
+    "line_heads": {"jobpipe_gate_job_line"},
+    "note_gate_jobs": set(),
+    "note_gates": set(),
+    "due_gates": {"jobpipe_gate_next"},
+    "next_gate": {"jobpipe_gate_next"},
+    "stale_holds": {"jobpipe_gate_job_held", "jobpipe_gate_job_line"},
+    "line_until": {"jobpipe_gate_job_line"},
+    "gate_keys": set(),
+    "prune_gates": {"jobpipe_gate_job_held", "jobpipe_gate_job_line"},
+}
+"""What a statement uses beside the key."""
+
+
+@pytest.mark.parametrize("name", SQLITE_INDEXES)
+def test_sqlite_plans_of_gates_stay_on_their_indexes(tmp_path: Path, name: str) -> None:
+    SqliteStore(str(tmp_path / "jobs.db")).migrate()
+    nothing = dict.fromkeys(PARAMETER.findall(SQLITE[name]))
+    with closing(sqlite3.connect(tmp_path / "jobs.db", isolation_level=None)) as store:
+        lines = [
+            row[3]
+            for part in sqlite_parts(SQLITE[name])
+            for row in store.execute(f"EXPLAIN QUERY PLAN {part}", nothing)
+        ]
+    scans = re.compile(r"SCAN (j|w|h|held|jobpipe_(job|gate|gate_job))( AS \w+)?$")
+    assert [line for line in lines if scans.match(line)] == []
+    assert [line for line in lines if "FOR ORDER BY" in line] == []
+    used = {found for line in lines for found in re.findall(r"INDEX (jobpipe_gate_\w+)", line)}
+    assert used - {"jobpipe_gate"} == SQLITE_INDEXES[name]

@@ -1,0 +1,106 @@
+"""When gates open: the cell rate algorithm, and what counts as held."""
+
+from __future__ import annotations
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from jobpipe.model.gate import ConcurrencyTerms, GateKind, GroupTerms, RateTerms
+from jobpipe.policy.gates import (
+    UNBOUNDED,
+    Gate,
+    Hold,
+    Room,
+    available,
+    next_token_at,
+    returned,
+    room,
+    taken,
+    usual_burst,
+)
+
+SECOND = 1_000_000
+
+
+def rate(**fields: int) -> Gate:
+    hold = Hold(queued=fields.get("queued", 0))
+    return Gate(GateKind.RATE, RateTerms(2, SECOND, 3), hold, full_at=fields.get("full_at", 0))
+
+
+def test_a_rate_lets_a_burst_through_and_then_one_for_each_token() -> None:
+    terms = RateTerms(2, SECOND, 3)
+    assert available(terms, 0, 10 * SECOND) == 3
+    full_at = taken(terms, 0, 10 * SECOND, 3)
+    assert full_at == 11_500_000
+    assert available(terms, full_at, 10 * SECOND) == 0
+    assert next_token_at(terms, full_at) == 10_500_000
+    assert available(terms, full_at, 10_499_999) == 0
+    assert available(terms, full_at, 10_500_000) == 1
+    assert available(terms, full_at, 60 * SECOND) == 3
+    assert returned(terms, full_at, 1) == 11 * SECOND
+
+
+def test_what_has_not_started_bounds_a_rate() -> None:
+    assert room(rate(queued=2), 10 * SECOND) == Room(1)
+    assert room(rate(queued=5), 10 * SECOND) == Room(0)
+    assert room(rate(full_at=11_500_000), 10 * SECOND) == Room(0, 10_500_000)
+
+
+@given(
+    n=st.integers(1, 5_000),
+    per_us=st.integers(1_000, 3_600_000_000),
+    burst=st.integers(1, 50),
+    steps=st.lists(st.tuples(st.integers(0, 10_000_000), st.integers(1, 60)), max_size=60),
+)
+def test_no_span_of_time_has_more_than_its_tokens_and_the_burst(
+    n: int, per_us: int, burst: int, steps: list[tuple[int, int]]
+) -> None:
+    terms, now, full_at = RateTerms(n, per_us, burst), 1_000_000_000, 0
+    passed: list[tuple[int, int]] = []
+    for pause, wanted in steps:
+        now += pause
+        tokens = min(wanted, available(terms, full_at, now))
+        if tokens:
+            full_at = taken(terms, full_at, now, tokens)
+            passed.append((now, tokens))
+    for index, (start, _) in enumerate(passed):
+        total = 0
+        for at, tokens in passed[index:]:
+            total += tokens
+            assert total <= burst + (at - start) * n / per_us + 1e-6
+
+
+def test_the_usual_burst_is_what_comes_in_a_tenth_of_a_second() -> None:
+    assert usual_burst(1_000, SECOND) == 100
+    assert usual_burst(100, 60 * SECOND) == 2
+    assert usual_burst(5, SECOND) == 2
+    assert usual_burst(1, SECOND) == 1
+    assert usual_burst(1, 3_600 * SECOND) == 1
+
+
+def test_concurrency_counts_what_is_queued_or_runs() -> None:
+    hold = Hold(queued=1, running=2, waiting=9, failed=9)
+    assert room(Gate(GateKind.CONCURRENCY, ConcurrencyTerms(5), hold), 0) == Room(2)
+    assert room(Gate(GateKind.CONCURRENCY, ConcurrencyTerms(2), hold), 0) == Room(0)
+    assert room(Gate(GateKind.CONCURRENCY, None, hold), 0) == Room(UNBOUNDED)
+
+
+def test_a_group_has_room_for_one_and_may_stand_after_a_failure() -> None:
+    def of(on_failure: str, **hold: int) -> Gate:
+        return Gate(GateKind.GROUP, GroupTerms(on_failure), Hold(**hold))  # type: ignore[arg-type]
+
+    assert room(of("skip"), 0) == Room(1)
+    for held in ("queued", "running", "waiting"):
+        assert room(of("skip", **{held: 1}), 0) == Room(0)
+    assert room(of("skip", failed=1), 0) == Room(1)
+    assert room(of("fail", failed=1), 0) == Room(1)
+    assert room(of("block", failed=1), 0) == Room(0)
+
+
+def test_a_gate_that_is_paused_or_shut_says_when_it_opens() -> None:
+    terms = ConcurrencyTerms(5)
+    assert room(Gate(GateKind.CONCURRENCY, terms, is_paused=True), 0) == Room(0)
+    paused = Gate(GateKind.CONCURRENCY, terms, is_paused=True, paused_until=9)
+    assert room(paused, 5) == Room(0, 9)
+    assert room(Gate(GateKind.RATE, None, shut_until=9), 5) == Room(0, 9)
+    assert room(Gate(GateKind.RATE, None, shut_until=9), 9) == Room(UNBOUNDED)
