@@ -205,12 +205,10 @@ CASES: dict[str, tuple[dict[str, Any], set[str]]] = {
         {"job_shelf"},
     ),
     "waiting_reach": ({"after": 7, "limit": 5000}, {"job_pkey"}),
-    "shelf_ids": ({"state": "failed", "before": 9000, "limit": 1000}, {"job_shelf"}),
     "shelf_ids_above": (
         {"state": "failed", "after": 7, "last_id": 9000, "limit": 1000},
         {"job_shelf"},
     ),
-    "ids_above": ({"after": 7, "last_id": 9000, "limit": 1000}, {"job_pkey"}),
     "task_names": ({"scan": 1000}, {"job_pkey"}),
     "arrivals": ({"limit": 100}, {"arrival_next", "arrival_pkey"}),
     "take_arrivals": ({**OF_TENANTS, "limit": 10}, {"arrival_next", "arrival_pkey"}),

@@ -53,7 +53,7 @@ class OperationsQuery(Struct, kw_only=True, forbid_unknown_fields=True):
     """``next_cursor`` of the page before."""
 
 
-async def begin(call: Call) -> Answer:
+async def order_operation(call: Call) -> Answer:
     wanted: OperationBody = call.body
     given = {
         name for name in ParamsBody.__struct_fields__ if getattr(wanted.params, name) is not None
@@ -97,12 +97,12 @@ async def list_operations(call: Call) -> Answer:
     return Answer(value=PageView(items=items, next_cursor=cursor))
 
 
-async def show(call: Call) -> Answer:
+async def show_operation(call: Call) -> Answer:
     found = await call.app.aoperation(call.path["id"])
     return Answer(value=operation_view(found.record))
 
 
-async def cancel(call: Call) -> Answer:
+async def cancel_operation(call: Call) -> Answer:
     return Answer(value=operation_view(await call.app.operation_acancel(call.path["id"])))
 
 
@@ -111,7 +111,7 @@ ENDPOINTS = (
         method="POST",
         path="/api/v1/operations",
         role=Role.OPERATOR,
-        handle=begin,
+        handle=order_operation,
         summary="Cancel, re-run, delete or move all jobs that a filter means",
         description="A worker or the service carries it out, slice by slice; jobs that are stored"
         " later are not touched. A preview counts up to about 10,000 jobs.",
@@ -124,7 +124,7 @@ ENDPOINTS = (
     Endpoint(
         method="GET",
         path="/api/v1/operations",
-        role=Role.VIEWER,
+        role=Role.OPERATOR,
         handle=list_operations,
         summary="List operations, newest first",
         query=OperationsQuery,
@@ -134,8 +134,8 @@ ENDPOINTS = (
     Endpoint(
         method="GET",
         path="/api/v1/operations/{id:int}",
-        role=Role.VIEWER,
-        handle=show,
+        role=Role.OPERATOR,
+        handle=show_operation,
         summary="Show an operation: how far it is, and what came of it",
         answer=OperationView,
         errors=(errors.OperationNotFound,),
@@ -144,7 +144,7 @@ ENDPOINTS = (
         method="POST",
         path="/api/v1/operations/{id:int}/cancel",
         role=Role.OPERATOR,
-        handle=cancel,
+        handle=cancel_operation,
         summary="Stop an operation; what it has done stays done",
         answer=OperationView,
         errors=(errors.OperationNotFound, errors.InvalidTransition),
