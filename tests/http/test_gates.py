@@ -92,6 +92,7 @@ def test_programs_elsewhere_get_no_job_of_a_paused_task(client: TestClient) -> N
         (MAIL, {}, "invalid_body"),
         (MAIL, {"limit": 0}, "invalid_arguments"),
         (MAIL, {"limit": "5/s"}, "invalid_arguments"),
+        ("/api/v1/gates/rate/mail", {"limit": "\u0665/s"}, "invalid_arguments"),
         (MAIL, {"burst": 3}, "invalid_arguments"),
         (MAIL, {"reason": "why"}, "invalid_arguments"),
         ("/api/v1/gates/nope/mail", {"paused": True}, "invalid_arguments"),
@@ -110,3 +111,9 @@ def test_a_wrong_change_changes_nothing(
     answer = client.patch(path, json=body)
     assert (answer.status_code, answer.json()["code"]) == (422, code)
     assert client.get("/api/v1/gates").json()["items"] == []
+
+
+@pytest.mark.parametrize("cursor", ["x", "nope:a", "rate:", "rate:\x00"])
+def test_a_cursor_of_no_page_is_refused(client: TestClient, cursor: str) -> None:
+    answer = client.get("/api/v1/gates", params={"cursor": cursor})
+    assert (answer.status_code, answer.json()["code"]) == (422, "invalid_arguments")

@@ -31,9 +31,8 @@ def test_a_refusal_says_what_to_do(
 @pytest.mark.parametrize(
     "method, path, body, field",
     [
-        ("POST", JOBS, {"task": "add", "args": [1], "group": "g"}, "group"),
-        ("POST", JOBS, {"task": "add", "args": [1], "unique": {}}, "unique"),
-        ("PATCH", "/api/v1/queues/mail", {"concurrency": 1}, "concurrency"),
+        ("POST", JOBS, {"task": "add", "args": [1], "colour": "red"}, "colour"),
+        ("PATCH", "/api/v1/queues/mail", {"colour": "red"}, "colour"),
     ],
 )
 def test_fields_of_other_versions_are_refused(

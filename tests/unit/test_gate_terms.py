@@ -25,7 +25,9 @@ def test_a_rate_is_a_number_and_a_span(text: str, n: int, per_us: int) -> None:
     assert rate(text).burst >= 1
 
 
-@pytest.mark.parametrize("text", ["", "5", "5/", "/s", "0/s", "-1/s", "x/s", "5/0", "5/x", 5, None])
+@pytest.mark.parametrize(
+    "text", ["", "5", "5/", "/s", "0/s", "-1/s", "x/s", "5/0", "5/x", " 5/s", "1_0/s", 5, None]
+)
 def test_what_is_no_rate_is_refused(text: object) -> None:
     with pytest.raises(InvalidArguments, match="option rate="):
         rate(text)

@@ -132,7 +132,7 @@ def _start(kind: str | None, cursor: str | None) -> tuple[str, str]:
     if cursor is None:
         return kind or "", ""
     named, colon, key = cursor.partition(":")
-    if not colon or named not in KINDS:
+    if not colon or named not in KINDS or not is_name(key):
         raise refusal("cursor", cursor, "the next_cursor of a page")
     return named, key
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any, get_args
 
 import msgspec
@@ -15,6 +16,7 @@ from jobpipe.tasks.spec import is_whole
 OF_QUEUE = "queue:"
 """How the keys begin that belong to the limits of queues."""
 
+RATE = re.compile(r"([0-9]{1,7})/(\S{1,30})", re.ASCII)
 MAX_COUNT = 1_000_000
 COUNT_ALLOWED = f"a whole number from 1 to {MAX_COUNT}"
 RATE_ALLOWED = f"a number from 1 to {MAX_COUNT} and a span, such as `100/1m`, `5/s` or `1/90s`"
@@ -31,12 +33,15 @@ def override(kind: GateKind, limit: object, burst: object) -> str | None:
 
 def rate(limit: object, burst: object = None) -> RateTerms:
     """Return the terms of a rate as people write it; raises InvalidArguments."""
-    count, slash, per = limit.partition("/") if isinstance(limit, str) else ("", "", "")
+    found = RATE.fullmatch(limit) if isinstance(limit, str) else None
+    if found is None:
+        raise refusal("rate", limit, RATE_ALLOWED)
+    n, per = int(found[1]), found[2]
     try:
-        n, per_us = int(count), parse_span(f"1{per}" if per in UNITS_US else per)
+        per_us = parse_span(f"1{per}" if per in UNITS_US else per)
     except ValueError:
         raise refusal("rate", limit, RATE_ALLOWED) from None
-    if not slash or not is_whole(n, 1, MAX_COUNT) or per_us < 1:
+    if not is_whole(n, 1, MAX_COUNT) or per_us < 1:
         raise refusal("rate", limit, RATE_ALLOWED)
     if burst is not None and not is_whole(burst, 1, MAX_COUNT):
         raise refusal("burst", burst, COUNT_ALLOWED)

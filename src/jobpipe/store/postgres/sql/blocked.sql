@@ -21,31 +21,53 @@ SELECT paused_at, paused_reason, paused_by
 FROM {p}gate WHERE kind = CAST(:kind AS text) AND key = CAST(:key AS text)
 
 -- name: line_before
--- How many stand before the job in its line, up to a bound. The order makes it a walk of the line.
-SELECT count(*) AS n
+-- How many stand before the job in its line, up to a bound. The orders make it walks of the line,
+-- in two parts, since the server would walk all of it beyond a pair of values.
+SELECT CAST(least(sum(n), CAST(:bound AS bigint)) AS bigint) AS n
 FROM (
-    SELECT 1 FROM {p}gate_job
-    WHERE kind = CAST(:kind AS text) AND key = CAST(:key AS text) AND line IS NOT NULL
-        AND (line, place) < (CAST(:line AS smallint), CAST(:place AS bigint))
-    ORDER BY kind, key, line, place
-    LIMIT CAST(:bound AS bigint)
-) AS before
+    SELECT count(*) AS n
+    FROM (
+        SELECT 1 FROM {p}gate_job
+        WHERE kind = CAST(:kind AS text) AND key = CAST(:key AS text)
+            AND line < CAST(:line AS smallint)
+        ORDER BY kind, key, line, place
+        LIMIT CAST(:bound AS bigint)
+    ) AS urgent
+    UNION ALL
+    SELECT count(*)
+    FROM (
+        SELECT 1 FROM {p}gate_job
+        WHERE kind = CAST(:kind AS text) AND key = CAST(:key AS text)
+            AND line = CAST(:line AS smallint) AND place < CAST(:place AS bigint)
+        ORDER BY kind, key, line, place
+        LIMIT CAST(:bound AS bigint)
+    ) AS alike
+) AS parts
 
 -- name: turn_before
 -- How many of its tenant stand before the job in their line, up to a bound; no row: it has had its
 -- turn, or has no tenant.
-SELECT own.tenant, own.queue, before.n
+SELECT own.tenant, own.queue, least(urgent.n + alike.n, CAST(:bound AS bigint)) AS n
 FROM {p}line AS own
 CROSS JOIN LATERAL (
     SELECT count(*) AS n
     FROM (
         SELECT 1 FROM {p}line AS l
-        WHERE l.queue = own.queue AND l.tenant = own.tenant
-            AND (l.urgency, l.place) < (own.urgency, own.place)
+        WHERE l.queue = own.queue AND l.tenant = own.tenant AND l.urgency < own.urgency
         ORDER BY l.queue, l.tenant, l.urgency, l.place
         LIMIT CAST(:bound AS bigint)
     ) AS walked
-) AS before
+) AS urgent
+CROSS JOIN LATERAL (
+    SELECT count(*) AS n
+    FROM (
+        SELECT 1 FROM {p}line AS l
+        WHERE l.queue = own.queue AND l.tenant = own.tenant AND l.urgency = own.urgency
+            AND l.place < own.place
+        ORDER BY l.queue, l.tenant, l.urgency, l.place
+        LIMIT CAST(:bound AS bigint)
+    ) AS walked
+) AS alike
 WHERE own.job_id = CAST(:id AS bigint)
 
 -- name: open_parents

@@ -24,6 +24,7 @@ SELECT
     (SELECT count(*) FROM (
         SELECT 1 FROM {p}gate_job AS w
         WHERE w.kind = g.kind AND w.key = g.key AND w.line IS NOT NULL
+        ORDER BY w.kind, w.key, w.line, w.place
         LIMIT CAST(:bound AS bigint)
     ) AS lined) AS waiting
 FROM {p}gate AS g
