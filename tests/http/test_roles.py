@@ -56,8 +56,6 @@ MAY: dict[tuple[str, str], set[Role] | None] = {
     ("PATCH", JOB): STEER,
     ("DELETE", JOB): STEER,
     ("PATCH", "/api/v1/queues/{name:path}"): STEER,
-    ("PATCH", "/api/v1/tasks/{name:path}"): STEER,
-    ("PATCH", "/api/v1/gates/{kind}/{key:path}"): STEER,
     ("PATCH", "/api/v1/tenants/{tenant:path}"): STEER,
     ("PATCH", "/api/v1/tasks/{name:path}"): STEER,
     ("PATCH", "/api/v1/gates/{kind}/{key:path}"): STEER,
