@@ -5,6 +5,7 @@ from __future__ import annotations
 from jobpipe.model.job import Claimed, Lane
 from jobpipe.model.state import Reason, State
 from jobpipe.store.ops import claim, steer, upkeep, worker
+from jobpipe.store.port import Mode, Op, Statement, operation
 from tests.conformance.clock import MINUTE, SECOND
 from tests.conformance.lab import Lab, held
 
@@ -92,3 +93,17 @@ def test_a_re_run_forgets_it(lab: Lab) -> None:
     (again,) = lab.claim(lab.worker(), 1, [Lane("alone", 0)])
     lab.finish(again, State.CANCELLED)
     assert ended_by(lab, job.id) is Reason.BY_USER
+
+
+def test_of_a_running_job_whose_flow_is_cancelled(lab: Lab) -> None:
+    job, other = lab.claimed(), asked(lab, queue="other")
+
+    @operation(Mode.TRANSACTION)
+    def cancelled() -> Op[None]:
+        yield Statement("request_cancels", {"ids": [job.id, other.id]})
+
+    lab.run(cancelled())
+    for each in (job, other):
+        lab.finish(each, State.CANCELLED)
+    assert ended_by(lab, job.id) is Reason.BY_FLOW
+    assert ended_by(lab, other.id) is Reason.BY_DEPLOY

@@ -65,7 +65,9 @@ FROM unnest(CAST(:id AS bigint[]), CAST(:settled AS text[])) AS now (id, settled
 WHERE m.node_id = now.id AND now.id BETWEEN 0 AND 4611686018427387904
 
 -- name: take_growth
-DELETE FROM {p}growth WHERE flow_id = ANY (CAST(:ids AS bigint[])) RETURNING flow_id, n
+DELETE FROM {p}growth
+WHERE flow_id = ANY (CAST(:ids AS bigint[])) AND flow_id BETWEEN 0 AND 4611686018427387904
+RETURNING flow_id, n
 
 -- name: count_flows
 UPDATE {p}flow AS f
@@ -75,13 +77,13 @@ FROM unnest(
     CAST(:id AS bigint[]), CAST(:total AS bigint[]), CAST(:succeeded AS bigint[]),
     CAST(:failed AS bigint[]), CAST(:cancelled AS bigint[])
 ) AS d (id, total, succeeded, failed, cancelled)
-WHERE f.id = d.id
+WHERE f.id = d.id AND d.id BETWEEN 0 AND 4611686018427387904
 RETURNING f.*
 
 -- name: end_flows
 UPDATE {p}flow AS f SET state = ended.state, finished_at = :now, due_at = NULL, sweep = NULL
 FROM unnest(CAST(:id AS bigint[]), CAST(:state AS text[])) AS ended (id, state)
-WHERE f.id = ended.id AND f.state = 'running'
+WHERE f.id = ended.id AND ended.id BETWEEN 0 AND 4611686018427387904 AND f.state = 'running'
 
 -- name: stop_flows
 -- What is left of them is cancelled from the beginning on, slice by slice.
@@ -116,7 +118,8 @@ ORDER BY parent_id, child_id
 LIMIT CAST(:limit AS bigint)
 
 -- name: open_edges_above
--- Those whose parents had ended before the child was looked at.
+-- Those whose parents had ended before the child was looked at. CASE hides from the planner that an
+-- index holds the open ones alone: it is that of their parents.
 SELECT e.child_id, e.parent_id, e.need, m.settled
 FROM {p}edge AS e
 CROSS JOIN LATERAL (
@@ -124,7 +127,7 @@ CROSS JOIN LATERAL (
 ) AS m
 WHERE e.child_id = ANY (CAST(:ids AS bigint[]))
     AND e.child_id BETWEEN 0 AND 4611686018427387904
-    AND NOT e.met AND m.settled IS NOT NULL
+    AND CASE WHEN e.met THEN false ELSE m.settled IS NOT NULL END
 ORDER BY e.child_id, e.parent_id
 LIMIT CAST(:limit AS bigint)
 
@@ -173,7 +176,9 @@ SELECT id, queue FROM ended
 
 -- name: request_cancels
 WITH asked AS (
-    UPDATE {p}job SET cancel_requested_at = coalesce(cancel_requested_at, :now)
+    UPDATE {p}job
+    SET cancel_reason = CASE WHEN cancel_requested_at IS NULL THEN 'by_flow' ELSE cancel_reason END,
+        cancel_requested_at = coalesce(cancel_requested_at, :now)
     WHERE id = ANY (CAST(:ids AS bigint[])) AND id BETWEEN 0 AND 4611686018427387904
         AND CASE state WHEN 'running' THEN true ELSE false END
     RETURNING id, token, worker_id
@@ -212,7 +217,8 @@ unsaid AS (
 UPDATE {p}job AS j
 SET state = 'blocked', reason = NULL, shelf = 'blocked', attempt = 0, losses = 0,
     reruns = j.reruns + 1, result = NULL, error = NULL, started_at = NULL, finished_at = NULL,
-    cancel_requested_at = NULL, run_at = :now, queued_at = NULL, worker_id = NULL, suspect = NULL,
+    cancel_requested_at = NULL, cancel_reason = NULL, run_at = :now, queued_at = NULL,
+    worker_id = NULL, suspect = NULL,
     expires_at = :now + (j.expires_at - CASE j.reruns WHEN 0 THEN j.created_at ELSE j.run_at END)
 FROM again WHERE j.id = again.id
 RETURNING j.id
@@ -252,11 +258,11 @@ SELECT f.*, m.flow_id AS parent_id,
     ) AS bigint) AS members
 FROM (
     SELECT * FROM {p}flow
-    WHERE id < CAST(:before AS bigint)
+    WHERE id BETWEEN 0 AND CAST(:before AS bigint) - 1
         AND (CAST(:state AS text) IS NULL OR state = CAST(:state AS text))
     ORDER BY id DESC LIMIT CAST(:limit AS bigint)
 ) AS f
-LEFT JOIN {p}member AS m ON m.node_id = f.id
+LEFT JOIN LATERAL (SELECT flow_id FROM {p}member WHERE node_id = f.id OFFSET 0) AS m ON true
 ORDER BY f.id DESC
 
 -- name: flow_members

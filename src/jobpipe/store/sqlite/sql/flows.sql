@@ -153,7 +153,9 @@ INSERT INTO {p}cancel_request (job_id, token, worker_id)
 SELECT id, token, worker_id FROM {p}job
 WHERE id IN (SELECT value FROM json_each(:ids)) AND state = 'running'
 ON CONFLICT (job_id) DO UPDATE SET token = excluded.token, worker_id = excluded.worker_id;
-UPDATE {p}job SET cancel_requested_at = coalesce(cancel_requested_at, :now)
+UPDATE {p}job
+SET cancel_reason = iif(cancel_requested_at IS NULL, 'by_flow', cancel_reason),
+    cancel_requested_at = coalesce(cancel_requested_at, :now)
 WHERE id IN (SELECT value FROM json_each(:ids)) AND state = 'running'
 
 -- name: rerun_nodes
@@ -180,7 +182,8 @@ DELETE FROM {p}progress WHERE job_id IN (
 UPDATE {p}job
 SET state = 'blocked', reason = NULL, shelf = 'blocked', attempt = 0, losses = 0,
     reruns = reruns + 1, result = NULL, error = NULL, started_at = NULL, finished_at = NULL,
-    cancel_requested_at = NULL, run_at = :now, queued_at = NULL, worker_id = NULL, suspect = NULL,
+    cancel_requested_at = NULL, cancel_reason = NULL, run_at = :now, queued_at = NULL,
+    worker_id = NULL, suspect = NULL,
     expires_at = :now + (expires_at - iif(reruns = 0, created_at, run_at))
 WHERE id IN (SELECT value FROM json_each(:ids)) AND state IN ('failed', 'cancelled')
 RETURNING id
