@@ -6,7 +6,7 @@ They are checked when the task is declared and filled in when a job is enqueued.
 from __future__ import annotations
 
 import string
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from inspect import Parameter
 from typing import Any
@@ -59,6 +59,20 @@ class Template:
             f"task {signature.task}: {self.option}={show(self.text)} becomes {show(made)}, which is"
             f" refused; allowed: {NAME_ALLOWED}"
         )
+
+    def check_given(self, task: str, pointers: Iterable[str]) -> None:
+        """Raise InvalidArguments when it needs an argument that comes with a result of another job.
+
+        ``pointers`` are the places of such results in the arguments.
+        """
+        later = {pointer.split("/")[1] for pointer in pointers if pointer}
+        for name in self.names:
+            if name in later:
+                raise InvalidArguments(
+                    f"task {task}: {self.option}={show(self.text)} needs the argument {name!r},"
+                    " which is known only when another job of the flow has ended",
+                    help=f"Say it for this job: using({self.option}=...).",
+                )
 
     def _value(self, signature: Signature, given: Mapping[str, Any], name: str) -> str:
         parameters = signature.python.parameters

@@ -6,7 +6,7 @@ from collections import Counter
 
 import pytest
 
-from jobpipe import Jobpipe, State
+from jobpipe import Jobpipe, State, previous
 from jobpipe.errors import ConfigError, InvalidArguments
 from jobpipe.store.ops.tenant import TenantRecord
 from tests.conformance.app.site import Site
@@ -42,6 +42,19 @@ def test_what_makes_no_name_is_refused_before_anything_is_stored(site: Site, jp:
     with pytest.raises(InvalidArguments, match="option tenant='' is refused"):
         bill.using(tenant="")
     assert site.do(jp, "counts")["blocked"] == 0
+
+
+def test_the_jobs_of_a_flow_have_tenants_too(site: Site, jp: Jobpipe) -> None:
+    @jp.task(tenant="{who}")
+    def count(who: str, so_far: int = 0) -> int:
+        return so_far + 1
+
+    links = [count.call("acme"), count.call("acme", previous), count.call("acme", previous)]
+    chain = site.do(jp.chain(*links), "enqueue")
+    site.drain(jp)
+    assert site.result(chain) == 3
+    with pytest.raises(InvalidArguments, match="'who', which is known only when another job"):
+        site.do(jp.chain(count.call("acme"), count), "enqueue")
 
 
 def test_a_weight_counts_and_is_shown(site: Site, jp: Jobpipe) -> None:
