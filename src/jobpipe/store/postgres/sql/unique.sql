@@ -32,18 +32,23 @@ WHERE h.key = ANY (CAST(:keys AS text[])) AND h.holds
 -- Judged again, since a job may have been re-run meanwhile: its row is another one then, or its
 -- state. Locked in one order.
 WITH over AS MATERIALIZED (
-    SELECT h.job_id
-    FROM {p}held_key AS h
+    SELECT held.job_id
+    FROM unnest(CAST(:ids AS bigint[])) AS wanted (id)
     CROSS JOIN LATERAL (
-        SELECT finished_at FROM {p}job WHERE id = h.job_id LIMIT 1
+        SELECT finished_at FROM {p}job WHERE id = wanted.id LIMIT 1
     ) AS j
-    WHERE h.job_id = ANY (CAST(:ids AS bigint[])) AND h.holds
-        AND CASE WHEN h.until IS NULL THEN j.finished_at IS NOT NULL ELSE h.until <= :now END
-    ORDER BY h.job_id
-    FOR UPDATE OF h
+    CROSS JOIN LATERAL (
+        SELECT h.job_id
+        FROM {p}held_key AS h
+        WHERE h.job_id = wanted.id AND h.holds
+            AND CASE WHEN h.until IS NULL THEN j.finished_at IS NOT NULL ELSE h.until <= :now END
+        LIMIT 1
+        FOR UPDATE
+    ) AS held
 )
 UPDATE {p}held_key AS h SET holds = false
-FROM over WHERE h.job_id = over.job_id
+FROM unnest(ARRAY(SELECT job_id FROM over)) AS chosen (id)
+WHERE h.job_id = chosen.id AND chosen.id BETWEEN 0 AND 4611686018427387904
 RETURNING h.job_id
 
 -- name: own_held_key

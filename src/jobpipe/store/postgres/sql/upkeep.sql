@@ -151,13 +151,21 @@ UPDATE {p}duty SET position = CAST(:position AS bigint)
 WHERE name = CAST(:name AS text) RETURNING position
 
 -- name: old_jobs
+-- A limit keeps the planner from reading all keys, or all flows, to look a few up.
 SELECT
     j.id, j.state, j.created_at, j.finished_at, j.marks, :now AS now,
-    j.unique_key IS NOT NULL AND EXISTS (
-        SELECT 1 FROM {p}held_key AS h WHERE h.job_id = j.id AND h.holds AND h.until > :now
-    ) OR j.marks IS NOT NULL AND EXISTS (
-        SELECT 1 FROM {p}member AS m JOIN {p}flow AS f ON f.id = m.flow_id
-        WHERE m.node_id = j.id AND f.state = 'running'
+    coalesce(
+        (
+            SELECT true FROM {p}held_key AS h
+            WHERE j.unique_key IS NOT NULL AND h.job_id = j.id AND h.holds AND h.until > :now
+            LIMIT 1
+        ),
+        (
+            SELECT true FROM {p}member AS m JOIN {p}flow AS f ON f.id = m.flow_id
+            WHERE j.marks IS NOT NULL AND m.node_id = j.id AND f.state = 'running'
+            LIMIT 1
+        ),
+        false
     ) AS needed
 FROM {p}job AS j WHERE j.id > CAST(:after AS bigint) ORDER BY j.id LIMIT CAST(:limit AS bigint)
 
