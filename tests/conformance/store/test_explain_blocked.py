@@ -126,3 +126,12 @@ def test_a_job_that_comes_after_others_names_them(lab: Lab) -> None:
     assert codes(view) == ["waits_for"]
     assert view.summary == f"It comes after {parent}, which have not ended."
     assert [(other.id, other.state) for other in view.reasons[0].others] == [(parent, "queued")]
+
+
+def test_a_key_that_a_job_slowed_tells_until_when(lab: Lab) -> None:
+    (id, *_rest) = gated(lab, "rate", FIVE_A_SECOND, 2)
+    assert lab.job(id).state is State.QUEUED
+    until = lab.now() + 60 * SECOND
+    lab.place.sql(f"UPDATE {{p}}gate SET shut_until = {until}, next_at = 0")
+    (reason,) = why(lab, _rest[0]).reasons
+    assert (reason.code, reason.until) == ("slowed", time_text(until))

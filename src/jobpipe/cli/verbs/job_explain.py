@@ -27,6 +27,9 @@ def explain_job(choices: Choices, id: int) -> None:
         since = "" if reason.since is None else f" Since {_when(reason.since)}."
         until = "" if reason.until is None else f" Until {_when(reason.until)}."
         out.line(f"  {escape(reason.message)}{since}{until}")
+        for other in reason.others:
+            began = "" if other.since is None else f" since {_when(other.since)}"
+            out.line(f"    {other.id}  {other.state}{began}")
         if reason.help:
             out.line(f"    {escape(reason.help)}")
     if view.may_start_at is not None:
