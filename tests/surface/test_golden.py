@@ -59,6 +59,7 @@ GOLDEN = {
     "queue pause": "queue pause default --reason why | queue pause default --json",
     "queue resume": "queue resume mail | queue resume mail --json | queue resume mial",
     "task list": "task list | task list --json",
+    "task show": "task show app.add | task show app.add --json | task show app.nope",
     "worker-list": "worker-list | worker-list --json",
     "token create": "token create ci --role producer --tokens-file tokens"
     " | token create old --role viewer --tokens-file tokens"
@@ -74,6 +75,7 @@ GOLDEN = {
     "config show": "config show | config show --origin --json",
     "health": "health | health --json",
     "top": "top --every 0.1 | top --every 0.1 --json",
+    "check": "check | check --json",
     "doctor": "doctor | doctor --json",
     "bench": "bench | bench --json",
     "completion": "completion bash | completion bash --json | completion tcsh",
