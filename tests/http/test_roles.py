@@ -25,6 +25,7 @@ ENQUEUE = {Role.PRODUCER, Role.OPERATOR, Role.ADMIN}
 STEER = {Role.OPERATOR, Role.ADMIN}
 WORK = {Role.WORKER, Role.ADMIN}
 JOB, CLAIM = "/api/v1/jobs/{id:int}", "/api/v1/claims/{claim:int}"
+FLOW = "/api/v1/flows/{id:int}"
 
 MAY: dict[tuple[str, str], set[Role] | None] = {
     ("GET", "/"): None,
@@ -39,6 +40,9 @@ MAY: dict[tuple[str, str], set[Role] | None] = {
     ("GET", f"{JOB}/attempts"): READ,
     ("GET", f"{JOB}/logs"): READ,
     ("GET", f"{JOB}/explain"): READ,
+    ("GET", "/api/v1/flows"): READ,
+    ("GET", FLOW): READ,
+    ("GET", f"{FLOW}/members"): READ,
     ("GET", "/api/v1/queues"): READ,
     ("GET", "/api/v1/tenants"): READ,
     ("GET", "/api/v1/tasks"): READ,
@@ -53,6 +57,9 @@ MAY: dict[tuple[str, str], set[Role] | None] = {
     ("POST", "/api/v1/jobs/bulk"): ENQUEUE,
     ("POST", f"{JOB}/cancel"): STEER,
     ("POST", f"{JOB}/rerun"): STEER,
+    ("POST", "/api/v1/flows"): ENQUEUE,
+    ("POST", f"{FLOW}/cancel"): STEER,
+    ("POST", f"{FLOW}/rerun"): STEER,
     ("PATCH", JOB): STEER,
     ("DELETE", JOB): STEER,
     ("PATCH", "/api/v1/queues/{name:path}"): STEER,

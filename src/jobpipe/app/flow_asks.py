@@ -85,7 +85,7 @@ def _steering(id: int, order: Operation[None], part: str) -> Asked[FlowRecord]:
     return Ask(
         operation=Operation(order.name, Mode.TRANSACTION, start),
         value=lambda record: _found(id, record),
-        hint=lambda _record: Hint(gates=True),
+        hint=lambda _record: Hint(control=True, gates=True),
         exchange=one(_flow(id, "POST", part), _record),
     )
 

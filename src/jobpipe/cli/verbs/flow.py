@@ -14,7 +14,7 @@ from jobpipe.cli.options import STORE, Noun, setting_flags
 from jobpipe.cli.output import Column
 from jobpipe.cli.types import job_id
 from jobpipe.errors import JobpipeError
-from jobpipe.model.flow import FlowState
+from jobpipe.model.state import State
 from jobpipe.telemetry.escape import escape
 
 if TYPE_CHECKING:
@@ -22,6 +22,8 @@ if TYPE_CHECKING:
     from jobpipe.application import Jobpipe
 
 MAX_LIST = 1_000
+STATES = [str(each) for each in (State.RUNNING, State.SUCCEEDED, State.FAILED, State.CANCELLED)]
+"""Flows end as jobs do."""
 
 FLOW_COLUMNS: list[Column[FlowView]] = [
     Column("ID", lambda flow: flow.id, "number"),
@@ -62,9 +64,9 @@ def flow(**_: Any) -> None:
 @click.option(
     "-s",
     "--state",
-    type=click.Choice([each.value for each in FlowState]),
+    type=click.Choice(STATES),
     metavar="STATE",
-    help=f"Only flows in this state: {', '.join(FlowState)}.",
+    help=f"Only flows in this state: {', '.join(STATES)}.",
 )
 @click.option(
     "--limit",
@@ -157,7 +159,7 @@ def _steer(choices: Choices, ids: Sequence[int], act: Callable[[Jobpipe, int], o
 
 
 def _state(view: FlowView) -> str:
-    stopping = view.ending is not None and view.state is FlowState.RUNNING
+    stopping = view.ending is not None and str(view.state) == State.RUNNING
     return "running, being cancelled" if stopping else str(view.state)
 
 

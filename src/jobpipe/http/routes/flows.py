@@ -153,7 +153,7 @@ async def show_flow(call: Call) -> Answer:
     return Answer(value=await call.app.aflow_view(call.path["id"]))
 
 
-async def list_members(call: Call) -> Answer:
+async def list_flow_members(call: Call) -> Answer:
     id, query = call.path["id"], call.query
     await call.app.aflow_view(id)
     after = page_cursor(query.cursor) or 0
@@ -162,12 +162,12 @@ async def list_members(call: Call) -> Answer:
     return Answer(value=PageView(items=items, next_cursor=more))
 
 
-async def cancel(call: Call) -> Answer:
+async def cancel_flow(call: Call) -> Answer:
     await call.app.acancel_flow(call.path["id"])
     return Answer(value=await call.app.aflow_view(call.path["id"]))
 
 
-async def rerun(call: Call) -> Answer:
+async def rerun_flow(call: Call) -> Answer:
     await call.app.arerun_flow(call.path["id"])
     return Answer(value=await call.app.aflow_view(call.path["id"]))
 
@@ -214,7 +214,7 @@ ENDPOINTS = (
         method="GET",
         path="/api/v1/flows/{id:int}/members",
         role=Role.VIEWER,
-        handle=list_members,
+        handle=list_flow_members,
         summary="List the nodes and callbacks of a flow",
         query=MembersQuery,
         answer=PageView[MemberView],
@@ -224,7 +224,7 @@ ENDPOINTS = (
         method="POST",
         path="/api/v1/flows/{id:int}/cancel",
         role=Role.OPERATOR,
-        handle=cancel,
+        handle=cancel_flow,
         summary="Cancel all that is left of a flow",
         answer=FlowView,
         errors=REFUSALS,
@@ -233,7 +233,7 @@ ENDPOINTS = (
         method="POST",
         path="/api/v1/flows/{id:int}/rerun",
         role=Role.OPERATOR,
-        handle=rerun,
+        handle=rerun_flow,
         summary="Run anew what failed in a flow, or was cancelled",
         answer=FlowView,
         errors=REFUSALS,
