@@ -225,3 +225,22 @@ def test_who_came_to_a_waiting_job_commits_before_it_runs(site: Site, jp: Jobpip
         connection.commit()
     site.drain(jp)
     assert site.result(first) == 1
+
+
+@pytest.mark.parametrize(
+    "site", [each for each in DRIVERS if not each.startswith("sqlite")], indirect=True
+)
+def test_who_comes_to_a_blocked_job_holds_nobody_up(site: Site, jp: Jobpipe) -> None:
+    """Whoever lets jobs in does not wait for a caller; in a file all wait for whoever writes."""
+
+    @jp.task(unique="k", tenant="t")
+    def work() -> int:
+        return 1
+
+    first = site.enqueue(work)
+    assert site.seen(first).state is State.BLOCKED
+    with connected(site) as connection:
+        assert work.using(on=connection).enqueue().id == first.id
+        site.drain(jp)
+        assert site.result(first) == 1
+        connection.commit()

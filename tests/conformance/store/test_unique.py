@@ -444,3 +444,10 @@ def test_of_a_rerun_and_a_new_job_at_once_one_has_the_key(lab: Lab, scope: Scope
         # Either the new job came to the one that was re-run, or the re-run was refused.
         assert (answer.id == first) is (rerun.exception() is None)
         assert answer.created is isinstance(rerun.exception(), InvalidTransition)
+
+
+def test_who_is_blocked_holds_the_key_too(lab: Lab) -> None:
+    first = id_of(lab, one(marks=marks.GATED))
+    assert stored(lab, one())[0].state is State.BLOCKED
+    assert stored(lab, one(answer=Clash.REPLACE, args='{"n":1}', marks=marks.GATED))[0].id == first
+    assert lab.job(first).args == '{"n":1}'

@@ -1,11 +1,19 @@
 -- name: hold_waiting
 -- Who holds these waiting keys. Locked, so that nobody starts them before the caller has committed
--- what they may be about; keys come sorted, so never in a circle.
-SELECT waiting_key AS key, id, task, state, created_at
+-- what they may be about; keys come sorted, so never in a circle. Blocked ones are not: whoever lets
+-- jobs in must not wait for a caller.
+WITH held AS MATERIALIZED (
+    SELECT waiting_key AS key, id, task, state, created_at
+    FROM {p}job
+    WHERE waiting_key = ANY (CAST(:keys AS text[])) AND state <> 'blocked'
+    ORDER BY waiting_key
+    FOR UPDATE
+)
+SELECT key, id, task, state, created_at FROM held
+UNION ALL
+SELECT waiting_key, id, task, state, created_at
 FROM {p}job
-WHERE waiting_key = ANY (CAST(:keys AS text[]))
-ORDER BY waiting_key
-FOR UPDATE
+WHERE waiting_key = ANY (CAST(:keys AS text[])) AND state = 'blocked'
 
 -- name: take_waiting_key
 SELECT 1 AS taken WHERE {p}take_waiting_key(CAST(:id AS bigint))
