@@ -259,9 +259,10 @@ def test_at_its_deadline_what_is_left_is_cancelled(bench: Bench) -> None:
     flow.add(bench.step.using(run_after=timedelta(hours=1)).call("late"))
     bench.enqueue(flow)
     assert bench.drain() == []
-    bench.site.clock.advance(61 * SECOND)
-    with bench.site.running(bench.jp), pytest.raises(JobCancelled, match="deadline"):
-        bench.result(flow)
+    with bench.site.running(bench.jp):
+        bench.site.clock.advance(61 * SECOND)
+        with pytest.raises(JobCancelled, match="deadline"):
+            bench.result(flow)
     bench.site.drain(bench.jp)
     assert sorted(bench.done) == ["done", "failure"]
 
@@ -303,3 +304,22 @@ def test_what_makes_no_sense_is_refused_before_anything_is_stored(bench: Bench) 
         stored.add(add.call(2))
     with pytest.raises(InvalidArguments, match="stored already"):
         bench.enqueue(stored)
+
+
+def test_who_comes_after_others_comes_to_his_gates_then(bench: Bench) -> None:
+    running: list[int] = []
+
+    @bench.jp.task(name="alone", concurrency=1)
+    def alone(n: int) -> int:
+        running.append(n)
+        assert len(running) == 1
+        running.remove(n)
+        return n
+
+    flow = called(bench, bench.jp.flow)
+    first = flow.add(alone.call(1))
+    second = [flow.add(alone.call(n), after=[first]) for n in range(2, 6)]
+    flow.add(bench.total.call([node.result for node in second]))
+    bench.enqueue(flow)
+    assert sorted(bench.drain()) == ["done", "success"]
+    assert bench.result(flow) == [1, 2, 3, 4, 5, 14]
