@@ -124,7 +124,7 @@ def questions(last: int) -> dict[str, dict[str, Any]]:
             "age_us": [5] * len(ids),
         },
         "give_back": {"id": ids, "token": [1] * len(ids), "rank": ids, "suspect": False},
-        "control": {**lane, "after": [last], "worker": 1, "since": last},
+        "control": {**lane, "after": [last], "worker": 1, "since": last, "looks": last},
         "promote": {"since": last, "limit": 100},
         "expire": {"since": last, "limit": 100},
         "find_parked": {

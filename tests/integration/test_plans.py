@@ -174,7 +174,7 @@ CASES: dict[str, tuple[dict[str, Any], set[str]]] = {
     "promote": ({"limit": 500, "since": 0}, {"job_due", "job_pkey"}),
     "expire": ({"limit": 500, "since": 0}, {"job_expiry", "job_pkey"}),
     "control": (
-        {**LANES, "worker": 1, "since": 0},
+        {**LANES, "worker": 1, "since": 0, "looks": 0},
         {"job_due", "job_expiry", "job_shelf", "job_claim", "arrival_pkey"},
     ),
     "count_waiting": (

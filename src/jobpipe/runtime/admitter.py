@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections import deque
 
 from jobpipe.failpoint import failpoint
 from jobpipe.runtime.telling import Telling
@@ -11,6 +12,13 @@ from jobpipe.store.port import AsyncStore
 
 BUSY_SECONDS = 0.005
 """Pause when another worker admits just now: it may have begun before the last news."""
+
+LAG_SECONDS = 1.0
+"""How far behind what it has seen a round begins: catches transactions that committed late."""
+
+FULL_SECONDS, FULL_SHARE = 1.0, 0.02
+"""Shortest time between two walks from the beginning, which miss nothing, and their largest share
+of the time."""
 
 
 class Admitter:
@@ -21,6 +29,22 @@ class Admitter:
         self._store = store
         self._telling = telling
         self._gate_at = float("inf")
+        self._since = 0
+        self._seen: deque[tuple[float, int]] = deque()
+        """When which note was the newest."""
+        self._full_at = float("-inf")
+
+    def ask(self) -> int:
+        """Return from which note on to look."""
+        now = time.monotonic()
+        while self._seen and self._seen[0][0] <= now - LAG_SECONDS:
+            self._since = max(self._since, self._seen.popleft()[1] + 1)
+        return 0 if now >= self._full_at else self._since
+
+    def looked(self, since: int, took_seconds: float) -> None:
+        """Nothing was noted from there on."""
+        if not since:
+            self._full_at = time.monotonic() + max(FULL_SECONDS, took_seconds / FULL_SHARE)
 
     def note(self, gate_in_us: int | None) -> bool:
         """Tell whether a gate's time, which a look has told, comes sooner than known so far."""
@@ -29,12 +53,18 @@ class Admitter:
     async def once(self) -> float | None:
         """Do one round; return the seconds until the next, None if nothing is known."""
         failpoint("admit.before")
-        round_ = await self._store.run(ops.admit())
+        since, began = self.ask(), time.monotonic()
+        round_ = await self._store.run(ops.admit(since))
         if round_ is None:
             return BUSY_SECONDS
+        now = time.monotonic()
+        if round_.newest is not None:
+            self._seen.append((now, round_.newest))
+        if not round_.more:
+            self.looked(since, now - began)
         self._telling.queued(round_.queued, round_.ended)
         if round_.is_scheduled:
             self._telling.timed()
         pause = None if round_.next_in_us is None else max(0.0, round_.next_in_us / 1e6)
-        self._gate_at = float("inf") if pause is None else time.monotonic() + pause
+        self._gate_at = float("inf") if pause is None else now + pause
         return 0.0 if round_.more else pause

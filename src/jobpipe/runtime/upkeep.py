@@ -21,7 +21,7 @@ from jobpipe.runtime.seat import Lease
 from jobpipe.runtime.sweeper import Sweeper
 from jobpipe.runtime.telling import Telling
 from jobpipe.runtime.unparker import Unparker
-from jobpipe.store.ops.worker import Control
+from jobpipe.store.ops.worker import Control, Since
 
 
 class Upkeep:
@@ -66,20 +66,22 @@ class Upkeep:
             *self._taken.values(),
         ]
 
-    def ask(self) -> int:
-        """Return from which time on a look is to tell what falls due."""
-        return self._promoter.ask()
+    def ask(self) -> Since:
+        """Return from where on a look is to tell what there is to do."""
+        return Since(self._promoter.ask(), self._admitter.ask())
 
-    def looked(self, since: int, control: Control, took_seconds: float) -> None:
+    def looked(self, since: Since, control: Control, took_seconds: float) -> None:
         """Take over what a look has found."""
         self._hub.heard_of_watches(control.watchers)
-        if self._promoter.answered(since, control.due, took_seconds):
+        if self._promoter.answered(since.due, control.due, took_seconds):
             self._promoting.soon()
         for name, duty in self._taken.items():
             if name in control.duties:
                 duty.soon()
         if self._sweeper.note(control):
             self._sweeping.soon()
+        if not control.has_looks:
+            self._admitter.looked(since.looks, took_seconds)
         if control.has_looks or self._admitter.note(control.gate_in_us):
             self._admitting.soon()
         if control.has_operations:

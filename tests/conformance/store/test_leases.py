@@ -218,10 +218,10 @@ def test_control_tells_in_which_lanes_something_is_queued(lab: Lab) -> None:
     first, _ = lab.new(), lab.new()
     lab.new(queue="other")
     asked = {LANE: 0, Lane("empty", 0): 0}
-    assert lab.run(ops.control(worker, 0, asked)).ready == {LANE: first}
+    assert lab.run(ops.control(worker, after=asked)).ready == {LANE: first}
     assert lab.run(ops.control(worker)).ready == {}
     lab.claim(worker, 2)
-    assert lab.run(ops.control(worker, 0, asked)).ready == {}
+    assert lab.run(ops.control(worker, after=asked)).ready == {}
 
 
 def test_control_tells_of_the_other_workers_and_of_parked_jobs(lab: Lab) -> None:

@@ -35,14 +35,19 @@ class Admitted(Struct, frozen=True):
     """There is more to look at."""
     next_in_us: int | None = None
     """When the time of a gate comes that may open by itself; 0 or less: it has come."""
+    newest: int | None = None
+    """The highest id of the notes that were looked at; None: there were none."""
 
 
 @operation(Mode.TRANSACTION)
-def admit() -> Op[Admitted | None]:
-    """Do one round; None: somebody else admits just now."""
+def admit(since: int = 0) -> Op[Admitted | None]:
+    """Do one round; None: somebody else admits just now.
+
+    Notes with an id below ``since`` are not looked at.
+    """
     if not (yield Statement("hold_admission")):
         return None
-    noted = yield Statement("take_looks", {"limit": LOOKS_MAX})
+    noted = yield Statement("take_looks", {"since": since, "limit": LOOKS_MAX})
     back = yield from come_back(LOOKS_MAX)
     arrived = yield from arrive()
     ids = {row["job_id"] for row in noted} | back | arrived.ids
@@ -63,4 +68,5 @@ def admit() -> Op[Admitted | None]:
         any(row["state"] == State.SCHEDULED for row in found),
         is_left or LOOKS_MAX in (len(noted), len(back)),
         passed.next_in_us,
+        max((row["id"] for row in noted), default=None),
     )

@@ -31,6 +31,18 @@ class Due(Struct, frozen=True):
     """The store's clock at that answer."""
 
 
+class Since(Struct, frozen=True):
+    """From where on a worker looks for what there is to do."""
+
+    due: int = 0
+    """The time of what falls due."""
+    looks: int = 0
+    """The id of a note that somebody is to be looked at."""
+
+
+FROM_THE_BEGINNING = Since()
+
+
 class Control(Struct, frozen=True):
     """What a worker hears of when it looks."""
 
@@ -118,13 +130,15 @@ def renew(worker: int, lease_us: int, frontier: Mapping[Lane, int]) -> Op[bool]:
 
 
 @operation(Mode.READ)
-def control(worker: int, since: int = 0, after: Mapping[Lane, int] = NO_LANES) -> Op[Control]:
+def control(
+    worker: int, since: Since = FROM_THE_BEGINNING, after: Mapping[Lane, int] = NO_LANES
+) -> Op[Control]:
     """Read all that a worker has to know of, or to do for all.
 
-    What was due before ``since`` is not looked at; ``after`` names the lanes in which to look for
-    queued jobs, each beyond a rank.
+    What was due, or noted, before ``since`` is not looked at; ``after`` names the lanes in which to
+    look for queued jobs, each beyond a rank.
     """
-    params = {"worker": worker, "since": since}
+    params = {"worker": worker, "since": since.due, "looks": since.looks}
     found = yield Statement("control", params, batch=lane_batch(list(after), after))
     kinds = {row["kind"] for row in found}
     (due,) = (Due(row["a"], row["b"]) for row in found if row["kind"] == "due")

@@ -3,9 +3,13 @@
 SELECT name FROM {p}duty WHERE name = 'admit' FOR UPDATE SKIP LOCKED
 
 -- name: take_looks
+-- From a remembered point on, beyond the entries of what was taken, which a pinned snapshot keeps.
 DELETE FROM {p}look
-WHERE id IN (SELECT id FROM {p}look ORDER BY id LIMIT CAST(:limit AS bigint))
-RETURNING job_id
+WHERE id IN (
+    SELECT id FROM {p}look WHERE id >= CAST(:since AS bigint)
+    ORDER BY id LIMIT CAST(:limit AS bigint)
+)
+RETURNING id, job_id
 
 -- name: look_at
 SELECT id, state, marks, token, queue, priority, task, group_key, tenant

@@ -55,7 +55,7 @@ UNION ALL
 UNION ALL
 (SELECT 'parked', '', 0, 0 FROM {p}job WHERE shelf = 'parked' LIMIT 1)
 UNION ALL
-(SELECT 'look', '', 0, 0 FROM {p}look LIMIT 1)
+(SELECT 'look', '', 0, 0 FROM {p}look WHERE id >= CAST(:looks AS bigint) ORDER BY id LIMIT 1)
 UNION ALL
 (SELECT 'look', '', 0, 0 FROM {p}arrival WHERE id > 0 ORDER BY id LIMIT 1)
 UNION ALL

@@ -3,8 +3,9 @@
 SELECT name FROM {p}duty WHERE name = 'admit'
 
 -- name: take_looks
-DELETE FROM {p}look WHERE id IN (SELECT id FROM {p}look ORDER BY id LIMIT :limit)
-RETURNING job_id
+DELETE FROM {p}look
+WHERE id IN (SELECT id FROM {p}look WHERE id >= :since ORDER BY id LIMIT :limit)
+RETURNING id, job_id
 
 -- name: look_at
 SELECT id, state, marks, token, queue, priority, task, group_key, tenant

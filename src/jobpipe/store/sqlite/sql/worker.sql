@@ -51,7 +51,7 @@ SELECT * FROM (
 UNION ALL
 SELECT * FROM (SELECT 'parked', '', 0, 0 FROM {p}job WHERE shelf = 'parked' LIMIT 1)
 UNION ALL
-SELECT * FROM (SELECT 'look', '', 0, 0 FROM {p}look LIMIT 1)
+SELECT * FROM (SELECT 'look', '', 0, 0 FROM {p}look WHERE id >= :looks ORDER BY id LIMIT 1)
 UNION ALL
 SELECT * FROM (SELECT 'look', '', 0, 0 FROM {p}arrival WHERE id > 0 ORDER BY id LIMIT 1)
 UNION ALL
