@@ -86,11 +86,6 @@ def test_ages_count_up_to_now(lab: Lab) -> None:
     assert found(lab, "age>5m") == [old]
     assert found(lab, "age<5m") == [new]
     assert found(lab, "age:9m..20m") == [old]
-    ids = [old, new]
-    params = Filter(terms=parse("age>5m")).params(as_of=lab.job(old).created_at)
-    assert params["as_of"] is not None
-    got = lab.place.sql("SELECT count(*) AS n FROM {p}job")
-    assert got == [{"n": len(ids)}]
 
 
 def test_a_job_is_found_by_whatever_stands_in_its_columns(lab: Lab) -> None:
