@@ -43,7 +43,7 @@ def clear(place: Place) -> Iterator[Callable[[], None]]:
 
 @pytest.mark.timeout(300)
 def test_every_key_is_held_as_its_scope_says(place: Place, clear: Callable[[], None]) -> None:
-    """Takes up to a minute: hundreds of lives of thirty steps."""
+    """Takes one to two minutes: hundreds of lives of thirty steps, most of them commits."""
     clock = MovedClock()
     store, _ = open_stores(place, clock)
     store.migrate()
