@@ -5,10 +5,10 @@ SELECT name FROM {p}duty WHERE name = 'admit' FOR UPDATE SKIP LOCKED
 -- name: take_looks
 -- From a remembered point on, beyond the entries of what was taken, which a pinned snapshot keeps.
 DELETE FROM {p}look
-WHERE id IN (
+WHERE id = ANY (ARRAY(
     SELECT id FROM {p}look WHERE id >= CAST(:since AS bigint)
     ORDER BY id LIMIT CAST(:limit AS bigint)
-)
+))
 RETURNING id, job_id
 
 -- name: look_at
