@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from jobpipe import Jobpipe, previous
+from jobpipe.app import planning
 from jobpipe.app.planning import plan_of
 from jobpipe.errors import InvalidArguments
 from jobpipe.model import marks
@@ -121,3 +122,20 @@ def test_what_is_handed_on_is_put_in_its_place() -> None:
 def test_a_result_says_whose_it_is() -> None:
     assert repr(previous) == "previous"
     assert repr(Handed("a node")) == "<the result of 'a node'>"
+
+
+def test_a_flow_is_bounded_with_those_inside_of_it(
+    jp: Jobpipe, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    @jp.task
+    def work() -> None:
+        return None
+
+    flow = jp.flow()
+    flow.add(work.call())
+    flow.add(jp.batch([work.call(), work.call()]))
+    monkeypatch.setattr(planning, "MAX_NODES", 3)
+    assert len(plan_of(flow, Defaults()).nodes) == 3
+    monkeypatch.setattr(planning, "MAX_NODES", 2)
+    with pytest.raises(InvalidArguments, match="has 3 jobs; at most 2"):
+        plan_of(flow, Defaults())
