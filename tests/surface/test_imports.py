@@ -36,6 +36,7 @@ QUICK = [
     "jobpipe.cli.output",
     "jobpipe.cli.root",
     "jobpipe.cli.times",
+    "jobpipe.cli.types",
     "jobpipe.clock",
     "jobpipe.config",
     "jobpipe.config.completion",

@@ -11,7 +11,6 @@ import click
 from jobpipe.cli import exits
 from jobpipe.cli.choices import Choices
 from jobpipe.cli.output import Output
-from jobpipe.model.operation import OperationState
 from jobpipe.telemetry.escape import escape
 
 if TYPE_CHECKING:
@@ -26,9 +25,9 @@ WORKER_SECONDS = 2.0
 """Time between two looks whether anybody is there to carry it out."""
 
 CODES = {
-    OperationState.DONE: exits.OK,
-    OperationState.CANCELLED: exits.FAILED,
-    OperationState.FAILED: exits.FAILED,
+    "done": exits.OK,
+    "cancelled": exits.FAILED,
+    "failed": exits.FAILED,
 }
 NOBODY = (
     "No worker and no service lives, so nobody carries out operation {id} until one starts:"
@@ -74,7 +73,7 @@ def carry_out(choices: Choices, order: Callable[[Jobpipe], Operation], *, wait: 
     application = choices.application(acts=True)
     begun = order(application)
     out = choices.out()
-    if begun.state is OperationState.PREVIEW:
+    if begun.state == "preview":
         show_operation(out, begun)
         return exits.OK
     if wait:
@@ -88,7 +87,7 @@ def carry_out(choices: Choices, order: Callable[[Jobpipe], Operation], *, wait: 
 def wait_for(application: Jobpipe, operation: Operation, out: Output) -> int:
     """Wait for the end of an operation as long as somebody is there; show it."""
     looked = float("-inf")
-    while operation.refresh().state is OperationState.RUNNING:
+    while operation.refresh().state == "running":
         if time.monotonic() - looked > WORKER_SECONDS:
             if not _somebody_lives(application):
                 show_operation(out, operation)
@@ -106,7 +105,7 @@ def show_operation(out: Output, operation: Operation) -> None:
 
     if not out.is_text:
         out.json(operation_view(operation.record))
-    elif operation.state is OperationState.PREVIEW:
+    elif operation.state == "preview":
         plus = "+" if operation.more else ""
         out.line(
             f"{operation.matched:,}{plus} jobs are meant: {operation.changed:,} would take the"

@@ -10,13 +10,12 @@ from jobpipe.cli.choices import Choices, pass_choices
 from jobpipe.cli.options import STORE, Noun, setting_flags
 from jobpipe.cli.output import Column
 from jobpipe.cli.verbs.job_many import show_operation, wait_for
-from jobpipe.model.operation import OperationState
 from jobpipe.telemetry.escape import escape
 
 if TYPE_CHECKING:
     from jobpipe.app.operation_views import OperationView
 
-STATES = [each.value for each in OperationState if each is not OperationState.PREVIEW]
+STATES = ["running", "done", "cancelled", "failed"]
 MAX_LIST = 1_000
 
 COLUMNS: list[Column[OperationView]] = [

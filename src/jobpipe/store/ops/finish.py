@@ -54,23 +54,20 @@ def finish(outcomes: Sequence[Finish], now_ns: int) -> Operation[list[Finished]]
     """
     for end in outcomes:
         if end.slow_us is not None:
-            return finish_slowing(outcomes, now_ns)
-    return finish_plain(outcomes, now_ns)
+            return Operation("finish", Mode.TRANSACTION, lambda: _finish_slowing(outcomes, now_ns))
+    return Operation("finish", Mode.ONE, lambda: _finish(outcomes, now_ns))
 
 
-@operation(Mode.TRANSACTION)
-def finish_slowing(outcomes: Sequence[Finish], now_ns: int) -> Op[list[Finished]]:
+def _finish_slowing(outcomes: Sequence[Finish], now_ns: int) -> Op[list[Finished]]:
     """Record outcomes of which some slow their keys down."""
-    written = yield from finish_plain(outcomes, now_ns).start()
+    written = yield from _finish(outcomes, now_ns)
     slowing = {end.id: end.slow_us for end in outcomes if end.slow_us is not None}
     for id in sorted(slowing.keys() & {end.id for end in written}):
         yield Statement("slow_gate", {"id": id, "shut_us": slowing[id]})
     return written
 
 
-@operation(Mode.ONE)
-def finish_plain(outcomes: Sequence[Finish], now_ns: int) -> Op[list[Finished]]:
-    """Record outcomes by one statement."""
+def _finish(outcomes: Sequence[Finish], now_ns: int) -> Op[list[Finished]]:
     batch = [
         (
             end.id,
