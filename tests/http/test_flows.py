@@ -45,6 +45,17 @@ def test_a_graph_as_data_runs_in_its_order(client: TestClient, app: Jobpipe) -> 
     assert client.get(f"{FLOWS}/{told['flows'][1]}").json()["parent"] == told["id"]
 
 
+def test_the_links_of_a_chain_come_after_each_other(client: TestClient) -> None:
+    links = [node("add", 1, name="first"), node("add", 2), node("add", 3)]
+    told = client.post(FLOWS, json={"kind": "chain", "nodes": links}).json()
+    states = [client.get(f"/api/v1/jobs/{id}").json()["state"] for id in told["jobs"]]
+    assert states == ["queued", "blocked", "blocked"]
+
+
+def test_a_parameter_that_says_null_is_refused(client: TestClient) -> None:
+    assert client.get("/api/v1/jobs?state=null").status_code == 422
+
+
 def test_members_come_page_by_page(client: TestClient) -> None:
     id = client.post(FLOWS, json={"nodes": [node("add", n) for n in range(3)]}).json()["id"]
     first = client.get(f"{FLOWS}/{id}/members?limit=2").json()

@@ -67,6 +67,9 @@ def test_an_enqueued_job_is_answered_whole(client: TestClient) -> None:
         "cancel_requested_at": None,
         "losses": 0,
         "reruns": 0,
+        "version": 1,
+        "tenant": None,
+        "unique_key": None,
     }
     assert re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6}Z", job["created_at"])
     assert job["queued_at"] == job["created_at"]

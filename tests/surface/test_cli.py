@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import sys
 
 import pytest
@@ -239,9 +240,10 @@ def test_queues(cli: Cli) -> None:
 
 def test_tasks(cli: Cli) -> None:
     text = cli("task", "list").out
-    assert text.splitlines()[1].startswith(
-        "app.add     default  0         thread    (a: int, b: int = 1) -> int  Add two numbers."
-    )
+    assert re.split(r"  +", text.splitlines()[1].rstrip()) == [
+        *("app.add", "default", "0", "thread", "1", "(a: int, b: int = 1) -> int"),
+        "Add two numbers.",
+    ]
     items = cli("task", "list", "--json").json["items"]
     assert [each["name"] for each in items] == ["app.add", "app.fail", "evil\u202e"]
 

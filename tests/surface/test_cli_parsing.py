@@ -173,6 +173,8 @@ def test_every_error_has_its_exit_code() -> None:
         "QueueFull": 5,
         "DuplicateKey": 5,
         "JobNotFound": 4,
+        "FlowNotFound": 4,
+        "OperationNotFound": 4,
         "InvalidTransition": 5,
         "PreconditionFailed": 5,
         "JobFailed": 10,

@@ -11,7 +11,7 @@ def test_a_key_is_limited_and_paused(cli: Cli) -> None:
     told = cli("gate", "limit", "concurrency", "customer-7", "3")
     assert told == (0, "concurrency customer-7  limited\n", "")
     limited = cli("gate", "limit", "rate", "api", "100/1m", "--burst", "10", "--json").json
-    assert limited["override"] == {"n": 100, "per_us": 60_000_000, "burst": 10}
+    assert limited["override"] == {"n": 100, "per_seconds": 60.0, "burst": 10}
     paused = cli("gate", "pause", "rate", "api", "--reason", "flood", "--for", "1h")
     assert paused.out.startswith("rate api  paused until 2")
     gates = cli("gate", "list", "--json").json["items"]

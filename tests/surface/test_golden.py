@@ -54,12 +54,37 @@ GOLDEN = {
     "job cancel": "job cancel 3 | job cancel 3 | job cancel 5 --json",
     "job rerun": "job rerun 1 | job rerun 5 | job rerun 2 --json",
     "job explain": "job explain 1 | job explain 3 | job explain 3 --json | job explain 99",
+    "job patch": "job patch 3 a=7 --priority 2 | job patch 3 --in 2h --json | job patch 3 a=no"
+    " | job patch 1 --priority 2 | job patch 3",
+    "job move": "job move 3 --queue mail | job move 3 --priority 2 --json"
+    " | job move -f queue:nightly --queue day --preview | job move 3",
     "job delete": "job delete 1 2 --dry-run | job delete 3 | job delete 1 --json | job delete 1",
     "queue list": "queue list | queue list --json",
     "queue pause": "queue pause default --reason why | queue pause default --json",
+    "queue limit": "queue limit mail --concurrency 3 --rate 100/m --max-queued 9"
+    " | queue limit mail --rate none --json | queue limit mail --rate fast | queue limit mail",
     "queue resume": "queue resume mail | queue resume mail --json | queue resume mial",
     "task list": "task list | task list --json",
     "task show": "task show app.add | task show app.add --json | task show app.nope",
+    "task pause": "task pause app.add --reason why | task pause app.add --json | task pause 'a\tb'",
+    "task resume": "task pause app.add | task resume app.add | task resume app.add --json",
+    "flow list": "flow list | flow list --json",
+    "flow show": "flow show 7 | flow show 7 --json",
+    "flow cancel": "flow cancel 7 | flow cancel 7 --json",
+    "flow rerun": "flow rerun 7 | flow rerun 7 --json",
+    "gate list": "gate limit concurrency eu 2 | gate list | gate list --json",
+    "gate limit": "gate limit concurrency eu 2 | gate limit rate eu 5/s --json"
+    " | gate limit rate eu fast | gate limit concurrency eu none",
+    "gate pause": "gate pause group eu --reason why | gate pause group eu --json",
+    "gate resume": "gate pause group eu | gate resume group eu | gate resume group eu --json",
+    "tenant list": "tenant weight mail acme 3 | tenant list | tenant list --json",
+    "tenant weight": "tenant weight mail acme 3 | tenant weight mail acme 3 --json"
+    " | tenant weight mail acme 0",
+    "operation list": "job cancel -f task:app.add | operation list | operation list --json",
+    "operation show": "job cancel -f task:app.add | operation show 1"
+    " | operation show 1 --json | operation show 9",
+    "operation cancel": "job cancel -f task:app.add | operation cancel 1"
+    " | operation cancel 1 --json | operation cancel 9",
     "worker-list": "worker-list | worker-list --json",
     "token create": "token create ci --role producer --tokens-file tokens"
     " | token create old --role viewer --tokens-file tokens"
@@ -85,6 +110,8 @@ GOLDEN = {
 VOLATILE = [
     (re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?(Z|\+00:00)"), "<time>"),
     (re.compile(r'("(?:pid|worker_pid)": )\d+'), r"\1<pid>"),
+    (re.compile(r'("(?:paused_by|who)": )"[^"]*"'), r'\1"<who>"'),
+    (re.compile(r"\bcli:[\w.-]+"), "<who>"),
     (re.compile(r"[\w.-]+-\d{2,}\b"), "<worker>"),
     (re.compile(r"(<worker>  )\d+(  <time>)"), r"\1<pid>\2"),
     (re.compile(r'("host": )"[^"]*"'), r'\1"<host>"'),

@@ -24,6 +24,7 @@ from jobpipe.errors import (
     StoreUnavailable,
     Unauthorized,
 )
+from jobpipe.tasks.registry import Registry
 
 GET = Request(path="/api/v1/counts", answer=dict[str, int])
 CANCEL = Request(method="POST", path="/api/v1/jobs/1/cancel", answer=dict[str, int])
@@ -108,7 +109,8 @@ def test_a_body_is_sent_as_json_beside_the_headers_asked_for() -> None:
 
 
 def test_an_order_for_one_version_of_a_job_says_so() -> None:
-    for ask in (asks.cancel(1, "a1"), asks.rerun(1, "a1"), asks.patch(1, 5, if_version="a1")):
+    patch = asks.patch(1, 5, if_version="a1", known=Registry(), max_payload=1)
+    for ask in (asks.cancel(1, "a1"), asks.rerun(1, "a1"), patch):
         send = next(talk(ask.exchange(), "http://here"))
         assert isinstance(send, Send)
         assert send.headers["if-match"] == '"a1"'

@@ -129,7 +129,10 @@ class StoreAccess:
 
     def _answer(self, ask: Asked[T], result: Any) -> T:
         if ask.hint is not None:
-            self._hub.ring(ask.hint(result))
+            hint = ask.hint(result)
+            if hint.control:  # perhaps a limit, which is to count here at once
+                self._known.forget()
+            self._hub.ring(hint)
         return ask.value(result)
 
     def final(self, id: int, timeout: float | None) -> JobRecord:

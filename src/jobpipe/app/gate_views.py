@@ -6,7 +6,7 @@ from typing import Any
 
 from msgspec import Struct
 
-from jobpipe.app.views import plain, time_text
+from jobpipe.app.views import SECOND_US, plain, time_text
 from jobpipe.model.gate import GateKind
 from jobpipe.store.ops.aside import TaskPause
 from jobpipe.store.ops.gate_settings import GateRecord
@@ -22,7 +22,8 @@ class GateView(Struct, frozen=True, kw_only=True):
     """``group``, ``concurrency`` or ``rate``; ``task``: the key is a task that is paused."""
     key: str
     terms: Any
-    """What the newest job says of it, an object: ``n``, and of a rate ``per_us`` and ``burst``."""
+    """What the newest job says of it, an object of ``n`` (of a rate ``per_seconds`` and ``burst``
+    too) or ``on_failure``."""
     override: Any
     """What was set in place of that, or null."""
     held: int
@@ -45,8 +46,8 @@ def gate_view(record: GateRecord) -> GateView:
     return GateView(
         kind=record.kind,
         key=record.key,
-        terms=plain(record.terms),
-        override=plain(record.override),
+        terms=_shown(record.terms),
+        override=_shown(record.override),
         held=record.held,
         waiting=record.waiting,
         paused=record.paused_at is not None,
@@ -57,6 +58,14 @@ def gate_view(record: GateRecord) -> GateView:
         shut_until=time_text(record.shut_until),
         next_at=time_text(record.next_at or None),
     )
+
+
+def _shown(terms: str | None) -> Any:
+    shown = plain(terms)
+    if isinstance(shown, dict) and "per_us" in shown:
+        per_seconds = shown["per_us"] / SECOND_US
+        return {"n": shown["n"], "per_seconds": per_seconds, "burst": shown["burst"]}
+    return shown
 
 
 def task_gate(pause: TaskPause) -> GateRecord:

@@ -87,9 +87,13 @@ def read_query(query: bytes, wanted: type[T]) -> T:
         twice = next(name for name, _ in pairs if sum(name == other for other, _ in pairs) > 1)
         raise Problem(422, "invalid_query", f"the parameter {twice!r} is given twice")
     try:
-        return msgspec.convert(given, wanted, strict=False)
+        found = msgspec.convert(given, wanted, strict=False)
     except msgspec.ValidationError as error:
         raise Problem(422, "invalid_query", str(error)) from None
+    for name, text in given.items():
+        if getattr(found, name, text) is None:  # a text cannot say that there is none
+            raise Problem(422, "invalid_query", f"the parameter {name!r} is not {text!r}")
+    return found
 
 
 def _check_shape(body: bytes) -> None:

@@ -172,10 +172,15 @@ def wishes(
     """
     wanted = [gate for gate in declared if asked.get(_kind(gate)) is None]
     wanted += [gate for gates in asked.values() for gate in gates or ()]
-    made = {}
+    made: dict[tuple[GateKind, str], Wish] = {}
     for gate in wanted:
         wish = _wish(gate, signature, args)
-        made[wish.kind, wish.key] = wish
+        if made.setdefault((wish.kind, wish.key), wish) != wish:
+            raise InvalidArguments(
+                f"task {signature.task}: two limits of the kind {wish.kind} have the key"
+                f" {wish.key!r}",
+                help="Give each a key of its own: Rate(5, per=60, key=...).",
+            )
     return tuple(made.values())
 
 

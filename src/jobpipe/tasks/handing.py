@@ -8,6 +8,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any, TypeAlias
 
+import msgspec
+
 from jobpipe.errors import InvalidArguments
 from jobpipe.tasks import wire
 from jobpipe.tasks.codec import trouble_with
@@ -84,12 +86,17 @@ def _emptied(value: Any, pointer: str, places: list[tuple[str, Handed]]) -> Any:
         return None
     if isinstance(value, Mapping):
         return {
-            key: _emptied(each, f"{pointer}/{_step(str(key))}", places)
+            key: _emptied(each, f"{pointer}/{_step(_name(key))}", places)
             for key, each in value.items()
         }
     if isinstance(value, list | tuple):
         return [_emptied(each, f"{pointer}/{index}", places) for index, each in enumerate(value)]
     return value
+
+
+def _name(key: Any) -> str:
+    """Return how JSON writes the key of a mapping."""
+    return str(msgspec.to_builtins({key: None}, str_keys=True).popitem()[0])
 
 
 def _step(name: str) -> str:

@@ -244,7 +244,12 @@ class Call(Struct, Generic[R], frozen=True, gc=False):
 
 
 def _marks(tenant: str | None, wished: Sequence[Wish]) -> int | None:
-    """Return who minds what becomes of the job."""
+    """Return who minds what becomes of the job; raises InvalidArguments."""
+    if tenant is not None and group_of(wished) is not None:
+        raise InvalidArguments(
+            "a job has a tenant or a group, not both: fair turns would change the group's order",
+            help="Leave out one of them: tenant= for fair turns, group= for a fixed order.",
+        )
     counts_starts = any(wish.kind is GateKind.RATE for wish in wished)
     if tenant is not None or counts_starts:
         return GATED | STARTS

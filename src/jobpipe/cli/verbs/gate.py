@@ -20,14 +20,25 @@ KINDS = ("group", "concurrency", "rate")
 COLUMNS: list[Column[GateView]] = [
     Column("KIND", lambda gate: gate.kind),
     Column("KEY", lambda gate: gate.key),
-    Column("SAID BY JOBS", lambda gate: gate.terms),
-    Column("SET", lambda gate: gate.override),
+    Column("SAID BY JOBS", lambda gate: _said(gate.terms)),
+    Column("SET", lambda gate: _said(gate.override)),
     Column("HELD", lambda gate: gate.held, "number"),
     Column("WAITING", lambda gate: gate.waiting, "number"),
     Column("STATE", lambda gate: "paused" if gate.paused else "ok", "state"),
     Column("REASON", lambda gate: gate.reason),
     Column("UNTIL", lambda gate: gate.paused_until or gate.shut_until, "time"),
 ]
+
+
+def _said(terms: Any) -> str | None:
+    match terms:
+        case {"per_seconds": per, "n": n, "burst": burst}:
+            return f"{n} in {per:g} s, {burst} at once"
+        case {"n": n}:
+            return f"{n} at a time"
+        case {"on_failure": on_failure}:
+            return f"on failure {on_failure}"
+    return None
 
 
 @click.group(cls=Noun)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
+from contextlib import suppress
 from itertools import groupby
 from typing import Any
 
@@ -33,7 +34,8 @@ def _filled(text: str, places: Sequence[Row]) -> str:
     args = json.loads(text)
     for place in places:
         has_result = place["state"] == State.SUCCEEDED and place["result"] is not None
-        _put(args, place["pointer"], json.loads(place["result"]) if has_result else None)
+        with suppress(LookupError, TypeError, ValueError):  # other arguments were given meanwhile
+            _put(args, place["pointer"], json.loads(place["result"]) if has_result else None)
     return version + json.dumps(args, separators=(",", ":"))
 
 

@@ -1,0 +1,81 @@
+"""Wishes that meet: what cannot be kept together is refused, and no job stops the others."""
+
+from __future__ import annotations
+
+from enum import Enum
+from typing import Any
+
+import pytest
+
+from jobpipe import Rate, State, previous
+from jobpipe.errors import InvalidArguments
+from tests.conformance.app.site import Site
+
+
+class Colour(Enum):
+    RED = "red"
+
+
+def test_a_job_has_a_tenant_or_a_group(site: Site) -> None:
+    jp = site.jobpipe()
+
+    @jp.task(tenant="{user}")
+    def mail(user: str) -> None: ...
+
+    with pytest.raises(InvalidArguments, match="a tenant or a group, not both"):
+        site.do(mail.using(group="user-1"), "enqueue", "ann")
+    assert site.do(jp, "jobs") == []
+
+
+def test_two_limits_of_one_kind_need_keys_of_their_own(site: Site) -> None:
+    jp = site.jobpipe()
+
+    @jp.task
+    def fetch() -> None: ...
+
+    with pytest.raises(InvalidArguments, match="two limits of the kind rate have the key"):
+        site.do(fetch.using(rate=["3/d", "100/s"]), "enqueue")
+    apart = fetch.using(rate=[Rate(3, per=86400, key="a day"), Rate(100, per=1, key="a second")])
+    assert site.do(apart, "enqueue").state is State.BLOCKED
+
+
+def test_a_node_with_other_arguments_stops_nobody(site: Site) -> None:
+    jp = site.jobpipe()
+
+    @jp.task
+    def one() -> int:
+        return 1
+
+    @jp.task
+    def tell(what: Any) -> str:
+        return str(what)
+
+    @jp.task(concurrency=1)
+    def other() -> None: ...
+
+    flow = jp.flow("changed")
+    flow.add(tell.call({"sum": flow.add(one.call()).result}))
+    site.do(flow, "enqueue")
+    (told,) = [job for job in site.do(jp, "jobs") if job.state is State.BLOCKED]
+    site.do(jp, "patch", told.id, args={"what": "text"})
+    gated = site.do(other, "enqueue")
+    with site.running(jp):
+        assert site.result(told) == "text"
+        site.result(gated)
+
+
+def test_what_is_handed_on_may_stand_under_a_key_that_is_no_text(site: Site) -> None:
+    jp = site.jobpipe()
+
+    @jp.task
+    def one() -> int:
+        return 1
+
+    @jp.task
+    def tell(what: dict[Colour, list[int]]) -> int:
+        return what[Colour.RED][0]
+
+    chain = jp.chain(one.call(), tell.call({Colour.RED: [previous]}))
+    site.do(chain, "enqueue")
+    with site.running(jp):
+        assert chain.result(timeout=20) == 1
