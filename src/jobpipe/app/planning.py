@@ -48,8 +48,7 @@ def new_job(call: Call[Any], defaults: Defaults, mark: int) -> NewJob:
             f"task {call.spec.name}: a call of a flow names no connection in on=",
             help="All of a flow is stored together: pass on= to its enqueue().",
         )
-    if call.spec.tenant is not None and call.options.tenant is None:
-        call.spec.tenant.check_given(call.spec.name, [pointer for pointer, _ in call.handed])
+    call.check_given()
     job = replace(call, handed=()).new_job(defaults)
     if job.idempotency_key is not None or job.unique_key is not None:
         raise InvalidArguments(

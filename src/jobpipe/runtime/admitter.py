@@ -60,7 +60,7 @@ class Admitter:
         now = time.monotonic()
         if round_.newest is not None:
             self._seen.append((now, round_.newest))
-        if not round_.more:
+        if round_.is_last_note:
             self.looked(since, now - began)
         self._telling.queued(round_.queued, round_.ended)
         if round_.is_scheduled:

@@ -170,10 +170,8 @@ def wishes(
 
     What the request asks for of a kind stands in the place of all that the task declares of it.
     """
-    wanted = [gate for gate in declared if asked.get(_kind(gate)) is None]
-    wanted += [gate for gates in asked.values() for gate in gates or ()]
     made: dict[tuple[GateKind, str], Wish] = {}
-    for gate in wanted:
+    for gate in _wanted(declared, asked):
         wish = _wish(gate, signature, args)
         if made.setdefault((wish.kind, wish.key), wish) != wish:
             raise InvalidArguments(
@@ -182,6 +180,24 @@ def wishes(
                 help="Give each a key of its own: Rate(5, per=60, key=...).",
             )
     return tuple(made.values())
+
+
+def check_given(
+    declared: Gates,
+    asked: Mapping[GateKind, Gates | None],
+    signature: Signature,
+    pointers: Sequence[str],
+) -> None:
+    """Raise InvalidArguments when a key needs an argument that is still to come."""
+    for gate in _wanted(declared, asked):
+        if gate.key is not None:
+            _template(_kind(gate), gate.key, signature).check_given(signature.task, pointers)
+
+
+def _wanted(declared: Gates, asked: Mapping[GateKind, Gates | None]) -> list[GateOption]:
+    """Return the gates of a request: what it asks for of a kind stands for all of that kind."""
+    wanted = [gate for gate in declared if asked.get(_kind(gate)) is None]
+    return wanted + [gate for gates in asked.values() for gate in gates or ()]
 
 
 def in_json(gates: Gates | None) -> list[dict[str, Any]] | bool | None:

@@ -21,7 +21,15 @@ from jobpipe.model.job import NewJob
 from jobpipe.model.marks import GATED, STARTS
 from jobpipe.tasks import options as request
 from jobpipe.tasks.codec import check_size, encode_args
-from jobpipe.tasks.gates import AnyConcurrency, AnyGroup, AnyRate, group_of, wishes
+from jobpipe.tasks.gates import (
+    AnyConcurrency,
+    AnyGroup,
+    AnyRate,
+    Gates,
+    check_given,
+    group_of,
+    wishes,
+)
 from jobpipe.tasks.handing import Places, encode_handing, holds_handed
 from jobpipe.tasks.job import Job
 from jobpipe.tasks.options import Options
@@ -227,14 +235,23 @@ class Call(Struct, Generic[R], frozen=True, gc=False):
             wishes=wished,
         )
 
+    def check_given(self) -> None:
+        """Raise InvalidArguments when a name of it needs a result that is still to come."""
+        pointers = [pointer for pointer, _ in self.handed]
+        if self.spec.tenant is not None and self.options.tenant is None:
+            self.spec.tenant.check_given(self.spec.name, pointers)
+        check_given(self.spec.gates, self._asked_gates(), self.signature, pointers)
+
     def _wishes(self) -> tuple[Wish, ...]:
+        return wishes(self.spec.gates, self._asked_gates(), self.signature, self.args)
+
+    def _asked_gates(self) -> dict[GateKind, Gates | None]:
         options = self.options
-        asked = {
+        return {
             GateKind.GROUP: options.group,
             GateKind.CONCURRENCY: options.concurrency,
             GateKind.RATE: options.rate,
         }
-        return wishes(self.spec.gates, asked, self.signature, self.args)
 
     def _tenant(self) -> str | None:
         template = self.spec.tenant

@@ -79,3 +79,40 @@ def test_what_is_handed_on_may_stand_under_a_key_that_is_no_text(site: Site) -> 
     site.do(chain, "enqueue")
     with site.running(jp):
         assert chain.result(timeout=20) == 1
+
+
+def test_a_key_needs_no_result_that_is_still_to_come(site: Site) -> None:
+    jp = site.jobpipe()
+
+    @jp.task
+    def one() -> str:
+        return "ann"
+
+    @jp.task(group="user-{user}")
+    def mail(user: str) -> None: ...
+
+    with pytest.raises(InvalidArguments, match="needs the argument 'user'"):
+        site.do(jp.chain(one.call(), mail), "enqueue")
+
+
+def test_a_link_that_is_run_anew_comes_after_the_one_before_it(site: Site) -> None:
+    jp = site.jobpipe()
+
+    @jp.task
+    def one() -> int:
+        return 1
+
+    @jp.task
+    def add(number: int) -> int:
+        return number + 1
+
+    chain = jp.chain(one.call(), add)
+    site.do(chain, "enqueue")
+    last, first = site.do(jp, "jobs")
+    for job in (first, last):
+        site.do(jp, "cancel", job.id)
+    for job in (last, first):
+        site.do(jp, "rerun", job.id)
+    assert site.do(jp, "job", last.id).state is State.BLOCKED
+    with site.running(jp):
+        assert site.result(site.do(jp, "job", last.id)) == 2

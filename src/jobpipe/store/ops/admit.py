@@ -37,6 +37,8 @@ class Admitted(Struct, frozen=True):
     """When the time of a gate comes that may open by itself; 0 or less: it has come."""
     newest: int | None = None
     """The highest id of the notes that were looked at; None: there were none."""
+    is_last_note: bool = True
+    """No note is left but those that came meanwhile."""
 
 
 @operation(Mode.TRANSACTION)
@@ -69,4 +71,5 @@ def admit(since: int = 0) -> Op[Admitted | None]:
         is_left or LOOKS_MAX in (len(noted), len(back)),
         passed.next_in_us,
         max((row["id"] for row in noted), default=None),
+        len(noted) < LOOKS_MAX,
     )

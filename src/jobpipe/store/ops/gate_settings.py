@@ -53,7 +53,11 @@ def gate(kind: str, key: str) -> Op[GateRecord | None]:
 
 
 def hold_gate(gate: GateName) -> Op[GateRecord]:
-    """Lock what is known of a gate; returns it as it stands, without counts."""
+    """Lock what is known of a gate; returns it as it stands, without counts.
+
+    A round that has read it before the change that follows would write over that.
+    """
+    yield Statement("await_admission")
     found = yield Statement("lock_gate", {"kind": gate.kind, "key": gate.key})
     return _record(found[0]) if found else GateRecord(kind=gate.kind, key=gate.key)
 

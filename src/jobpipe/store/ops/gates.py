@@ -282,6 +282,7 @@ def prune_gates(limit: int, after: GateName = FIRST) -> Op[tuple[int, GateName |
 
     Returns how many went, and the name to go on from; None: that was the last.
     """
+    yield Statement("await_admission")  # a round may just bring a job to a gate that looks idle
     params = {"kind": after.kind.value, "key": after.key, "limit": limit}
     found = yield Statement("gate_keys", params)
     if not found:

@@ -67,13 +67,13 @@ forgotten AS (
     WHERE job_id = CAST(:id AS bigint) AND EXISTS (SELECT 1 FROM ended WHERE state = 'succeeded')
 )
 UPDATE {p}job
-SET state = CASE WHEN marks & 1 <> 0 THEN 'blocked' ELSE 'queued' END, reason = NULL,
-    shelf = CASE WHEN marks & 1 <> 0 THEN 'blocked' END, attempt = 0, losses = 0, reruns = reruns + 1,
+SET state = CASE WHEN marks & 9 <> 0 THEN 'blocked' ELSE 'queued' END, reason = NULL,
+    shelf = CASE WHEN marks & 9 <> 0 THEN 'blocked' END, attempt = 0, losses = 0, reruns = reruns + 1,
     result = NULL, error = NULL, started_at = NULL, finished_at = NULL,
     cancel_requested_at = NULL, cancel_reason = NULL, run_at = :now, queued_at = :now,
     worker_id = NULL, suspect = NULL,
     expires_at = :now + (expires_at - CASE reruns WHEN 0 THEN created_at ELSE run_at END),
-    rank = CASE WHEN marks & 1 <> 0 THEN NULL ELSE nextval('{p}rank') END
+    rank = CASE WHEN marks & 9 <> 0 THEN NULL ELSE nextval('{p}rank') END
 WHERE id = CAST(:id AS bigint)
 RETURNING id, queue, priority, rank
 

@@ -40,13 +40,13 @@ DELETE FROM {p}checkpoint
 WHERE job_id = :id AND (SELECT state FROM {p}job WHERE id = :id) = 'succeeded';
 UPDATE sqlite_sequence SET seq = seq + 1 WHERE name = '{p}job';
 UPDATE {p}job
-SET state = iif(marks & 1, 'blocked', 'queued'), reason = NULL,
-    shelf = iif(marks & 1, 'blocked', NULL), attempt = 0, losses = 0, reruns = reruns + 1,
+SET state = iif(marks & 9, 'blocked', 'queued'), reason = NULL,
+    shelf = iif(marks & 9, 'blocked', NULL), attempt = 0, losses = 0, reruns = reruns + 1,
     result = NULL, error = NULL, started_at = NULL, finished_at = NULL,
     cancel_requested_at = NULL, cancel_reason = NULL, run_at = :now, queued_at = :now,
     worker_id = NULL, suspect = NULL,
     expires_at = :now + (expires_at - iif(reruns = 0, created_at, run_at)),
-    rank = iif(marks & 1, NULL, (SELECT seq FROM sqlite_sequence WHERE name = '{p}job'))
+    rank = iif(marks & 9, NULL, (SELECT seq FROM sqlite_sequence WHERE name = '{p}job'))
 WHERE id = :id
 RETURNING id, queue, priority, rank
 

@@ -1,0 +1,43 @@
+"""Who else writes gates waits for the round that has read them (PostgreSQL)."""
+
+from __future__ import annotations
+
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import pytest
+
+from jobpipe.model.gate import GateKind, GateName
+from jobpipe.store.ops.admit import admit
+from jobpipe.store.ops.gate_settings import hold_gate
+from jobpipe.store.ops.gates import prune_gates
+from jobpipe.store.port import Mode, Operation
+from tests.integration.test_report_locks import Party, parties, thread
+from tests.waiting import until
+
+__all__ = ["parties", "thread"]
+
+KEY = GateName(GateKind.CONCURRENCY, "eu")
+ORDERS: dict[str, Operation[Any]] = {
+    "prune": prune_gates(10),
+    "an order": Operation("hold_gate", Mode.TRANSACTION, lambda: hold_gate(KEY)),
+}
+
+
+@pytest.mark.parametrize("order", ORDERS)
+def test_it_waits_for_a_round(parties: list[Party], thread: ThreadPoolExecutor, order: str) -> None:
+    round_, other, _ = parties
+    assert round_.run(admit()) is not None
+    waiting = thread.submit(other.run, ORDERS[order])
+    until(lambda: other.waits(round_) or waiting.done())
+    assert not waiting.done()
+    round_.commit()
+    waiting.result(20)
+
+
+def test_a_round_does_not_wait_for_an_order(parties: list[Party]) -> None:
+    order, round_, _ = parties
+    order.run(ORDERS["an order"])
+    assert round_.run(admit()) is None
+    order.commit()
+    assert round_.run(admit()) is not None
