@@ -8,7 +8,13 @@ from pathlib import Path
 import pytest
 
 from tests.conformance.clock import MovedClock
-from tests.conformance.drivers import DRIVERS, Place, file_place, open_stores, server_place
+from tests.conformance.drivers import (
+    LAB_DRIVERS,
+    Place,
+    file_place,
+    open_stores,
+    server_place,
+)
 from tests.conformance.lab import Lab
 from tests.conformance.loop import LoopThread
 from tests.servers.pgbouncer import Pgbouncer
@@ -24,12 +30,10 @@ def loop_thread() -> Iterator[LoopThread]:
 
 
 @pytest.fixture(scope="session")
-def shared_database(postgres_server: PostgresServer) -> Iterator[str]:
+def shared_database(postgres_server: PostgresServer) -> str:
     """One database for the whole run: a schema a test is much quicker than a database a test."""
-    url = postgres_server.create_database()
-    yield url
-    postgres_server.start()
-    postgres_server.drop_database(url)
+    # It goes with the server: to drop thousands of schemas one by one takes minutes.
+    return postgres_server.create_database()
 
 
 def find_place(store: str, request: pytest.FixtureRequest, folder: Path) -> Place:
@@ -49,7 +53,7 @@ def clock() -> MovedClock:
     return MovedClock()
 
 
-@pytest.fixture(params=DRIVERS)
+@pytest.fixture(params=LAB_DRIVERS)
 def lab(
     request: pytest.FixtureRequest, tmp_path: Path, clock: MovedClock, loop_thread: LoopThread
 ) -> Iterator[Lab]:

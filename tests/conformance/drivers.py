@@ -22,6 +22,9 @@ from tests.conformance.clock import MovedClock
 STORES = ("sqlite", "postgresql", "pgbouncer")
 STYLES = ("sync", "async")
 DRIVERS = [f"{store}-{style}" for store in STORES for style in STYLES]
+LAB_DRIVERS = [driver for driver in DRIVERS if driver != "pgbouncer-sync"]
+"""For single operations: workers reach a pooler by the async driver, and whole applications are
+tried with both."""
 
 _schemas = itertools.count(1)
 
