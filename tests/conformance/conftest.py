@@ -9,8 +9,9 @@ import pytest
 
 from tests.conformance.clock import MovedClock
 from tests.conformance.drivers import (
-    LAB_DRIVERS,
+    DRIVERS,
     Place,
+    SharedPlace,
     file_place,
     open_stores,
     server_place,
@@ -53,15 +54,30 @@ def clock() -> MovedClock:
     return MovedClock()
 
 
-@pytest.fixture(params=LAB_DRIVERS)
+@pytest.fixture(scope="session")
+def shared_place(shared_database: str) -> SharedPlace:
+    return SharedPlace(server_place(shared_database))
+
+
+@pytest.fixture(params=DRIVERS)
 def lab(
     request: pytest.FixtureRequest, tmp_path: Path, clock: MovedClock, loop_thread: LoopThread
 ) -> Iterator[Lab]:
-    """A fresh store on the bench."""
+    """An empty store on the bench."""
     store, style = request.param.split("-")
-    place = find_place(store, request, tmp_path)
+    place = file_place(tmp_path) if store == "sqlite" else empty_place(store, request)
     blocking, awaited = open_stores(place, clock)
     blocking.migrate()
     yield Lab(place, clock, blocking, awaited, loop_thread if style == "async" else None)
     loop_thread.run(awaited.close())
     blocking.close()
+
+
+def empty_place(store: str, request: pytest.FixtureRequest) -> Place:
+    """Return the place that the tests of operations share, emptied."""
+    shared: SharedPlace = request.getfixturevalue("shared_place")
+    shared.empty()
+    if store == "postgresql":
+        return shared.place
+    pooler: Pgbouncer = request.getfixturevalue("pgbouncer")
+    return shared.through(pooler.url(shared.place.direct))

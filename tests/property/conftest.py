@@ -30,6 +30,7 @@ TABLES = (
     "growth",
     "gate",
     "gate_job",
+    "held_key",
 )
 
 

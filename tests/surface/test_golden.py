@@ -125,7 +125,7 @@ VOLATILE = [
     (re.compile(r"\b[\d.]+ (B|KiB|MiB|GiB)\b"), "<size>"),
     (
         re.compile(
-            r"(?<![\[\w])(in )?(\d+(\.\d+)?(ms|s)|\d+m( \d+s)?)( ago)?(?=[\s,:)\]]|$)", re.M
+            r"(?<![\[\w])(in )?(\d+(\.\d+)?(ms|s)|\d+m( \d+s)?|1h)( ago)?(?=[\s,:)\]]|$)", re.M
         ),
         "<span>",
     ),

@@ -32,9 +32,16 @@ TITLES = {
 PARAMETER = re.compile(r"\{(\w+)(?::(\w+))?\}")
 PATH_TYPES: dict[str | None, dict[str, Any]] = {
     "int": {"type": "integer", "minimum": 1, "maximum": 2**63 - 1},
-    "path": {"type": "string", "minLength": 1, "pattern": r"^[A-Za-z0-9_./-]{1,200}$"},
+    "path": {
+        "type": "string",
+        "minLength": 1,
+        "maxLength": 200,
+        "pattern": r"^[^\x00-\x1f\x7f-\x9f]*[^\s\x00-\x1f\x7f-\x9f][^\x00-\x1f\x7f-\x9f]*$",
+    },
     None: {"type": "string", "minLength": 1},
 }
+QUEUE = {"type": "string", "minLength": 1, "pattern": r"^[A-Za-z0-9_./-]{1,200}$"}
+"""What stands in the place of a path under queues."""
 
 
 class ProblemView(msgspec.Struct, frozen=True):
@@ -112,7 +119,8 @@ def _tag(path: str) -> str:
 
 def _path(endpoint: Endpoint) -> Iterable[dict[str, Any]]:
     for name, kind in PARAMETER.findall(endpoint.path):
-        yield {"name": name, "in": "path", "required": True, "schema": PATH_TYPES[kind or None]}
+        schema = QUEUE if "/queues/" in endpoint.path else PATH_TYPES[kind or None]
+        yield {"name": name, "in": "path", "required": True, "schema": schema}
 
 
 def _query(endpoint: Endpoint, schemas: dict[str, Any]) -> Iterable[dict[str, Any]]:

@@ -72,7 +72,13 @@ class Promoter:
             left = self._due_at - time.monotonic()
             if left == float("inf"):
                 return None
-            return max(left, 0.001) if left > 0 else await self._move()
+            if left > 0:
+                return max(left, 0.001)
+            try:
+                return await self._move()
+            except BaseException:
+                self.note(0)  # it is due still
+                raise
 
     async def _move(self) -> float | None:
         self._due_at = float("inf")
