@@ -7,7 +7,16 @@ from collections import defaultdict
 
 import psycopg
 
-from bench.profile.figures import ROUNDS, Figures, application, note, served, statements, tell
+from bench.profile.figures import (
+    DEFAULTS,
+    ROUNDS,
+    Figures,
+    application,
+    note,
+    served,
+    statements,
+    tell,
+)
 from jobpipe import bootstrap
 from jobpipe.delivery.hub import Hub
 from jobpipe.store.ops.enqueue import enqueue_plain
@@ -63,7 +72,7 @@ def _stored(url: str, change: str) -> dict[str, float]:
         began = time.perf_counter()
         calls = [noop.call(n) for n in range(CHUNK)]
         called = time.perf_counter()
-        jobs = [call.new_job(jp.defaults) for call in calls]
+        jobs = [call.new_job(DEFAULTS) for call in calls]
         made = time.perf_counter()
         backend.store.run(enqueue_plain(jobs))
         spent["encode and check the arguments"] += called - began

@@ -10,7 +10,17 @@ from contextlib import closing
 import asyncpg
 import psycopg
 
-from bench.profile.figures import CALLS, ROUNDS, Figures, application, each, note, served, tell
+from bench.profile.figures import (
+    CALLS,
+    DEFAULTS,
+    ROUNDS,
+    Figures,
+    application,
+    each,
+    note,
+    served,
+    tell,
+)
 from jobpipe import bootstrap
 from jobpipe.delivery.hub import Hub
 from jobpipe.store.ops.enqueue import enqueue_plain
@@ -50,7 +60,7 @@ async def _awaited(url: str, found: Figures) -> None:
     one, insert = await bare.prepare("SELECT 1"), await bare.prepare(INSERT)
     hasty_insert = await hasty.prepare(INSERT)
     backend = bootstrap.connect(jp.settings, Hub())  # a hub of its own: nobody is told
-    job = noop.call(7).new_job(jp.defaults)
+    job = noop.call(7).new_job(DEFAULTS)
     steps: dict[str, Callable[[], Awaitable[object]]] = {
         "bare SELECT 1": one.fetch,
         "bare INSERT, its commit not waited for": lambda: hasty_insert.fetch(ARGS),
@@ -64,7 +74,7 @@ async def _awaited(url: str, found: Figures) -> None:
             for _ in range(CALLS):
                 await step()
             _note(found, name, time.perf_counter() - began, time.process_time() - used)
-        note(found, "to check the call alone", each(lambda: noop.call(7).new_job(jp.defaults)))
+        note(found, "to check the call alone", each(lambda: noop.call(7).new_job(DEFAULTS)))
     await backend.async_store.close()
     await asyncio.to_thread(backend.close)
     await bare.close()
@@ -75,7 +85,7 @@ async def _awaited(url: str, found: Figures) -> None:
 def _blocking(url: str, found: Figures) -> None:
     jp, noop = application(url)
     noop.enqueue(0)
-    job = noop.call(7).new_job(jp.defaults)
+    job = noop.call(7).new_job(DEFAULTS)
     backend = bootstrap.connect(jp.settings, Hub())
     with closing(psycopg.connect(url, autocommit=True)) as bare:
         cursor = psycopg.RawCursor(bare)

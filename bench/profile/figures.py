@@ -12,10 +12,14 @@ import psycopg
 
 from bench.harness.servers import Postgres
 from jobpipe import Jobpipe
+from jobpipe.tasks.task import Defaults
 
 ROUNDS = 5
 CALLS = 300
 """Calls that one figure of a short step is made of."""
+
+DEFAULTS = Defaults()
+"""What the application decides where neither the call nor the task does."""
 
 STATEMENTS = r"""
 SELECT substring(query from 'WITH (\w+)'), calls, rows, total_exec_time * 1000

@@ -19,6 +19,7 @@ import asyncpg
 
 from bench.profile.figures import ROUNDS, Figures, note, served, tell
 from jobpipe import Jobpipe
+from jobpipe.delivery.hub import Hint, Hub
 from jobpipe.delivery.notify import NotifySender
 from jobpipe.runtime.claimer import Claimer
 from jobpipe.store.postgres.listen import Listener
@@ -67,13 +68,13 @@ async def _paced(url: str) -> dict[int, Times]:
     times: Times = {}
     begin = NotifySender.__init__
 
-    def begin_noting(sender: NotifySender, send: Callable[[str], None]) -> None:
-        def send_noting(text: str) -> None:
+    def begin_noting(sender: NotifySender, hub: Hub, send: Callable[[Hint], None]) -> None:
+        def send_noting(hint: Hint) -> None:
             times["the sender's thread sends the NOTIFY"] = time.monotonic_ns()
-            send(text)
+            send(hint)
             times["the NOTIFY is committed"] = time.monotonic_ns()
 
-        begin(sender, send_noting)
+        begin(sender, hub, send_noting)
 
     with patch.object(NotifySender, "__init__", begin_noting):
         jp = Jobpipe(url)

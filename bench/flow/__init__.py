@@ -1,0 +1,1 @@
+"""How well gates hold what they promise, and what they cost: ``python -m bench.flow``."""
