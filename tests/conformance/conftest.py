@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from itertools import cycle
 from pathlib import Path
 
 import pytest
@@ -37,15 +38,25 @@ def shared_database(postgres_server: PostgresServer) -> str:
     return postgres_server.create_database()
 
 
+SHARED_PLACES = 8
+"""So many take turns: what a test leaves behind has ended before its place is taken again."""
+
+
+@pytest.fixture(scope="session")
+def shared_places(shared_database: str) -> Iterator[SharedPlace]:
+    return cycle([SharedPlace(server_place(shared_database)) for _ in range(SHARED_PLACES)])
+
+
 def find_place(store: str, request: pytest.FixtureRequest, folder: Path) -> Place:
     """Return an empty place in the kind of store that is named."""
     if store == "sqlite":
         return file_place(folder)
-    url: str = request.getfixturevalue("shared_database")
+    shared: SharedPlace = next(request.getfixturevalue("shared_places"))
+    shared.empty()
     if store == "postgresql":
-        return server_place(url)
+        return shared.place
     pooler: Pgbouncer = request.getfixturevalue("pgbouncer")
-    return server_place(url, pooler.url(url))
+    return shared.through(pooler.url(shared.place.direct))
 
 
 @pytest.fixture
@@ -54,30 +65,15 @@ def clock() -> MovedClock:
     return MovedClock()
 
 
-@pytest.fixture(scope="session")
-def shared_place(shared_database: str) -> SharedPlace:
-    return SharedPlace(server_place(shared_database))
-
-
 @pytest.fixture(params=DRIVERS)
 def lab(
     request: pytest.FixtureRequest, tmp_path: Path, clock: MovedClock, loop_thread: LoopThread
 ) -> Iterator[Lab]:
     """An empty store on the bench."""
     store, style = request.param.split("-")
-    place = file_place(tmp_path) if store == "sqlite" else empty_place(store, request)
+    place = find_place(store, request, tmp_path)
     blocking, awaited = open_stores(place, clock)
     blocking.migrate()
     yield Lab(place, clock, blocking, awaited, loop_thread if style == "async" else None)
     loop_thread.run(awaited.close())
     blocking.close()
-
-
-def empty_place(store: str, request: pytest.FixtureRequest) -> Place:
-    """Return the place that the tests of operations share, emptied."""
-    shared: SharedPlace = request.getfixturevalue("shared_place")
-    shared.empty()
-    if store == "postgresql":
-        return shared.place
-    pooler: Pgbouncer = request.getfixturevalue("pgbouncer")
-    return shared.through(pooler.url(shared.place.direct))

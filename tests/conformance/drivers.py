@@ -60,18 +60,30 @@ def file_place(folder: Path) -> Place:
     return Place({"url": f"sqlite:///{file}"}, "jobpipe_", str(file))
 
 
-def server_place(url: str, pooled_url: str | None = None) -> Place:
-    """A schema that does not exist yet in a database, reached directly or through a pooler."""
+def server_place(url: str) -> Place:
+    """A schema that does not exist yet in a database."""
     schema = f"t{next(_schemas)}"
-    settings = {"url": url, "schema": schema}
-    if pooled_url is not None:
-        settings = pooled(settings, pooled_url)
-    return Place(settings, f'"{schema}".', url)
+    return Place({"url": url, "schema": schema}, f'"{schema}".', url)
 
 
 def pooled(settings: dict[str, Any], url: str) -> dict[str, Any]:
     """Return the settings that lead through a pooler."""
     return {**settings, "url": url, "pooler": "transaction", "listen_url": settings["url"]}
+
+
+_DROP_OTHERS = """
+DO $$
+DECLARE name text;
+BEGIN
+    FOR name IN
+        SELECT tablename FROM pg_tables
+        WHERE schemaname = '{schema}' AND tablename <> ALL (ARRAY{own})
+    LOOP
+        EXECUTE format('DROP TABLE %I.%I', '{schema}', name);
+    END LOOP;
+END $$
+"""
+"""What tests have made of their own."""
 
 
 class SharedPlace:
@@ -85,6 +97,7 @@ class SharedPlace:
         tables = place.sql(f"SELECT tablename FROM pg_tables WHERE schemaname = '{schema}'")
         kept = ("store", "migration", "duty")
         self._empty = [
+            _DROP_OTHERS.format(schema=schema, own=[row["tablename"] for row in tables]),
             *(
                 f"DELETE FROM {place.prefix}{row['tablename']}"
                 for row in tables

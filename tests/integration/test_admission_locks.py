@@ -7,8 +7,11 @@ from typing import Any
 
 import pytest
 
-from jobpipe.model.gate import GateKind, GateName
+from jobpipe.model.gate import GateKind, GateName, Wish
+from jobpipe.model.job import NewJob
+from jobpipe.model.marks import GATED
 from jobpipe.store.ops.admit import admit
+from jobpipe.store.ops.enqueue import enqueue
 from jobpipe.store.ops.gate_settings import hold_gate
 from jobpipe.store.ops.gates import prune_gates
 from jobpipe.store.port import Mode, Operation
@@ -41,3 +44,28 @@ def test_a_round_does_not_wait_for_an_order(parties: list[Party]) -> None:
     assert round_.run(admit()) is None
     order.commit()
     assert round_.run(admit()) is not None
+
+
+def test_a_blocked_job_that_somebody_holds_delays_nobody_else(parties: list[Party]) -> None:
+    holder, round_, _ = parties
+    holder.run(enqueue([gated("held"), gated("free")]))
+    holder.commit()
+    first, second = (row["id"] for row in jobs(holder))
+    holder.connection.execute("SELECT 1 FROM jobpipe.job WHERE id = %s FOR UPDATE", [first])
+    let_in = round_.run(admit())
+    assert let_in is not None
+    assert [job.id for job in let_in.queued] == [second]
+    round_.commit()
+    holder.commit()
+    let_in = round_.run(admit())
+    assert let_in is not None
+    assert [job.id for job in let_in.queued] == [first]
+
+
+def gated(key: str) -> NewJob:
+    wish = Wish(GateKind.CONCURRENCY, key, '{"n":1}')
+    return NewJob(task="t", args="{}", marks=GATED, wishes=(wish,))
+
+
+def jobs(party: Party) -> list[dict[str, Any]]:
+    return party.connection.execute("SELECT id FROM jobpipe.job ORDER BY id").fetchall()

@@ -2,20 +2,15 @@
 
 from __future__ import annotations
 
-import sqlite3
-from collections.abc import Iterator
-from contextlib import closing
 from pathlib import Path
 from typing import Any
 
 import psycopg
 import pytest
 
-from jobpipe.store.binding import sqlite_parts
-from jobpipe.store.postgres.driver import PostgresStore
-from jobpipe.store.sqlite.driver import SqliteStore
-from jobpipe.store.statements import PARAMETER
-from tests.integration.test_plans import POSTGRESQL, SQLITE, explain, prepare, walk
+from tests.integration.plans import STATISTICS, Cases, connection, faults, fill, sqlite_plan
+
+__all__ = ["connection"]
 
 ROWS = 100_000
 BATCH = list(range(1, 501))
@@ -41,7 +36,7 @@ INSERT INTO jobpipe.growth SELECT {ROWS} + id, 1 FROM generate_series(1, 10000) 
 """
 LARGE = {"job", "flow", "member", "edge", "place"}
 """Growth is folded again and again, so it stays small."""
-CASES: dict[str, tuple[dict[str, Any], set[str]]] = {
+CASES: Cases = {
     "note_rerun": ({"id": 7}, {"job_pkey"}),
     "read_nodes": ({"ids": BATCH}, {"member_pkey"}),
     "read_flows": ({"ids": BATCH}, {"flow_pkey", "flow_due"}),
@@ -89,51 +84,17 @@ CASES: dict[str, tuple[dict[str, Any], set[str]]] = {
 }
 
 
-@pytest.fixture
-def connection(postgres_url: str) -> Iterator[psycopg.Connection[Any]]:
-    PostgresStore(postgres_url, POSTGRESQL).migrate()
-    with closing(psycopg.connect(postgres_url, autocommit=True)) as connection:
-        yield connection
-
-
-@pytest.mark.parametrize("statistics", ["fresh", "none", "wrong"])
+@STATISTICS
 def test_statements_of_flows_stay_on_their_indexes(
     connection: psycopg.Connection[Any], statistics: str
 ) -> None:
-    """A plan made for the values, and one made for any values."""
-    for table in LARGE:
-        connection.execute(f"ALTER TABLE jobpipe.{table} SET (autovacuum_enabled = false)".encode())
-    if statistics == "wrong":
-        connection.execute("ANALYZE")
-    connection.execute(FILL.encode())
-    if statistics == "fresh":
-        connection.execute("ANALYZE")
-    faults = []
-    for name, (values, indexes) in CASES.items():
-        prepare(connection, name)
-        for mode in ("force_custom_plan", "force_generic_plan"):
-            connection.execute(f"SET plan_cache_mode = {mode}".encode())
-            nodes = [node for node, _ in walk(explain(connection, name, values))]
-            used = {node["Index Name"] for node in nodes if "Index Name" in node}
-            scans = {
-                node["Relation Name"]
-                for node in nodes
-                if node["Node Type"] == "Seq Scan" and node["Relation Name"] in LARGE
-            }
-            if scans or indexes - used:
-                faults.append((name, mode, scans, indexes - used))
-    assert not faults, "\n".join(map(str, faults))
+    fill(connection, FILL, statistics, LARGE)
+    assert faults(connection, CASES, LARGE) == []
 
 
 @pytest.mark.parametrize("name", sorted(CASES))
 def test_sqlite_reads_no_table_of_flows_as_a_whole(tmp_path: Path, name: str) -> None:
-    SqliteStore(str(tmp_path / "jobs.db")).migrate()
-    whole: list[str] = []
-    with closing(sqlite3.connect(tmp_path / "jobs.db", isolation_level=None)) as file:
-        nothing = dict.fromkeys(PARAMETER.findall(SQLITE[name]))
-        for part in sqlite_parts(SQLITE[name]):
-            plan = file.execute(f"EXPLAIN QUERY PLAN {part}", nothing)
-            whole += [row[3] for row in plan if row[3].split()[:1] == ["SCAN"]]
+    whole = [line for line in sqlite_plan(tmp_path, name) if line.startswith("SCAN ")]
     aliases = {"f", "m", "e", "p", "j", "parent"}
     tables = {f"jobpipe_{table}" for table in LARGE} | aliases
     assert [scan for scan in whole if scan.split()[1] in tables] == []

@@ -3,20 +3,15 @@
 from __future__ import annotations
 
 import re
-import sqlite3
-from collections.abc import Iterator
-from contextlib import closing
 from pathlib import Path
 from typing import Any, LiteralString
 
 import psycopg
 import pytest
 
-from jobpipe.store.binding import sqlite_parts
-from jobpipe.store.postgres.driver import PostgresStore
-from jobpipe.store.sqlite.driver import SqliteStore
-from jobpipe.store.statements import PARAMETER
-from tests.integration.test_plans import POSTGRESQL, SQLITE, explain, prepare, walk
+from tests.integration.plans import STATISTICS, Cases, connection, faults, fill, sqlite_plan
+
+__all__ = ["connection"]
 
 ROWS = 100_000
 BATCH = list(range(1, 51))
@@ -42,7 +37,7 @@ SELECT 'concurrency', 'k' || id, CASE WHEN id % 10 = 0 THEN id END
 FROM generate_series(1, 50000) AS id;
 """
 LARGE = {"job", "gate_job", "gate"}
-CASES: dict[str, tuple[dict[str, Any], set[str]]] = {
+CASES: Cases = {
     "gate_jobs": ({"ids": BATCH}, {"gate_job_pkey"}),
     "read_gates": (NAMED, {"gate_pkey", "gate_job_held", "gate_job_line", "job_pkey"}),
     "line_heads": ({**NAMED, "most": 4}, {"gate_job_line", "job_pkey"}),
@@ -70,38 +65,12 @@ CASES: dict[str, tuple[dict[str, Any], set[str]]] = {
 }
 
 
-@pytest.fixture
-def connection(postgres_url: str) -> Iterator[psycopg.Connection[Any]]:
-    PostgresStore(postgres_url, POSTGRESQL).migrate()
-    with closing(psycopg.connect(postgres_url, autocommit=True)) as connection:
-        yield connection
-
-
-@pytest.mark.parametrize("statistics", ["fresh", "none", "wrong"])
+@STATISTICS
 def test_statements_of_gates_stay_on_their_indexes(
     connection: psycopg.Connection[Any], statistics: str
 ) -> None:
-    """A plan made for the values, and one made for any values."""
-    if statistics == "wrong":
-        connection.execute("ANALYZE")
-    connection.execute(FILL.encode())
-    if statistics == "fresh":
-        connection.execute("ANALYZE")
-    faults = []
-    for name, (values, indexes) in CASES.items():
-        prepare(connection, name)
-        for mode in ("force_custom_plan", "force_generic_plan"):
-            connection.execute(f"SET plan_cache_mode = {mode}".encode())
-            nodes = [node for node, _ in walk(explain(connection, name, values))]
-            used = {node["Index Name"] for node in nodes if "Index Name" in node}
-            scans = {
-                node["Relation Name"]
-                for node in nodes
-                if node["Node Type"] == "Seq Scan" and node["Relation Name"] in LARGE
-            }
-            if scans or indexes - used:
-                faults.append((name, mode, scans, indexes - used))
-    assert faults == []
+    fill(connection, FILL, statistics, LARGE)
+    assert faults(connection, CASES, LARGE) == []
 
 
 SQLITE_INDEXES: dict[LiteralString, set[str]] = {
@@ -122,14 +91,7 @@ SQLITE_INDEXES: dict[LiteralString, set[str]] = {
 
 @pytest.mark.parametrize("name", SQLITE_INDEXES)
 def test_sqlite_plans_of_gates_stay_on_their_indexes(tmp_path: Path, name: str) -> None:
-    SqliteStore(str(tmp_path / "jobs.db")).migrate()
-    nothing = dict.fromkeys(PARAMETER.findall(SQLITE[name]))
-    with closing(sqlite3.connect(tmp_path / "jobs.db", isolation_level=None)) as store:
-        lines = [
-            row[3]
-            for part in sqlite_parts(SQLITE[name])
-            for row in store.execute(f"EXPLAIN QUERY PLAN {part}", nothing)
-        ]
+    lines = sqlite_plan(tmp_path, name)
     scans = re.compile(r"SCAN (j|w|h|held|jobpipe_(job|gate|gate_job))( AS \w+)?$")
     assert [line for line in lines if scans.match(line)] == []
     assert [line for line in lines if "FOR ORDER BY" in line] == []

@@ -3,20 +3,15 @@
 from __future__ import annotations
 
 import re
-import sqlite3
-from collections.abc import Iterator
-from contextlib import closing
 from pathlib import Path
 from typing import Any
 
 import psycopg
 import pytest
 
-from jobpipe.store.binding import sqlite_parts
-from jobpipe.store.postgres.driver import PostgresStore
-from jobpipe.store.sqlite.driver import SqliteStore
-from jobpipe.store.statements import PARAMETER
-from tests.integration.test_plans import POSTGRESQL, SQLITE, explain, prepare, walk
+from tests.integration.plans import STATISTICS, Cases, connection, faults, fill, sqlite_plan
+
+__all__ = ["connection"]
 
 ROWS = 100_000
 BATCH = list(range(1, 501))
@@ -38,7 +33,7 @@ INSERT INTO jobpipe.held_key (job_id, key, holds)
 SELECT id, 'k' || id / 4, id % 4 = 3 FROM generate_series(1, {ROWS}) AS id;
 """
 LARGE = {"job", "held_key"}
-CASES: dict[str, tuple[dict[str, Any], set[str]]] = {
+CASES: Cases = {
     "hold_waiting": ({"keys": KEYS}, {"job_waiting_key"}),
     "hold_unique_keys": ({"job_id": BATCH, "key": KEYS, "for_us": NONE}, set()),
     "read_held_keys": ({"keys": KEYS}, {"held_key_holds", "job_pkey"}),
@@ -59,47 +54,16 @@ CASES: dict[str, tuple[dict[str, Any], set[str]]] = {
 }
 
 
-@pytest.fixture
-def connection(postgres_url: str) -> Iterator[psycopg.Connection[Any]]:
-    PostgresStore(postgres_url, POSTGRESQL).migrate()
-    with closing(psycopg.connect(postgres_url, autocommit=True)) as connection:
-        yield connection
-
-
-@pytest.mark.parametrize("statistics", ["fresh", "none", "wrong"])
+@STATISTICS
 def test_statements_of_keys_stay_on_their_indexes(
     connection: psycopg.Connection[Any], statistics: str
 ) -> None:
-    """A plan made for the values, and one made for any values."""
-    for table in LARGE:
-        connection.execute(f"ALTER TABLE jobpipe.{table} SET (autovacuum_enabled = false)".encode())
-    if statistics == "wrong":
-        connection.execute("VACUUM ANALYZE")
-    connection.execute(FILL.encode())
-    if statistics == "fresh":
-        connection.execute("ANALYZE")
-    faults = []
-    for name, (values, indexes) in CASES.items():
-        prepare(connection, name)
-        for mode in ("force_custom_plan", "force_generic_plan"):
-            connection.execute(f"SET plan_cache_mode = {mode}".encode())
-            nodes = [node for node, _ in walk(explain(connection, name, values))]
-            scans = [node["Relation Name"] for node in nodes if node["Node Type"] == "Seq Scan"]
-            used = {node["Index Name"] for node in nodes if "Index Name" in node}
-            if LARGE & set(scans) or not indexes <= used:
-                faults.append((name, mode, scans, used))
-    assert faults == []
+    fill(connection, FILL, statistics, LARGE)
+    assert faults(connection, CASES, LARGE) == []
 
 
 @pytest.mark.parametrize("name", sorted(CASES))
 def test_sqlite_statements_of_keys_stay_on_their_indexes(name: str, tmp_path: Path) -> None:
-    SqliteStore(str(tmp_path / "jobs.db")).migrate()
-    with closing(sqlite3.connect(tmp_path / "jobs.db")) as file:
-        nothing = dict.fromkeys(PARAMETER.findall(SQLITE[name]))
-        lines = [
-            row[3]
-            for part in sqlite_parts(SQLITE[name])
-            for row in file.execute(f"EXPLAIN QUERY PLAN {part}", nothing)
-        ]
+    lines = sqlite_plan(tmp_path, name)
     whole = re.compile(r"SCAN (j|h|held|jobpipe_(job|held_key))( AS \w+)?$")
     assert [line for line in lines if whole.match(line)] == []

@@ -287,6 +287,14 @@ def test_a_job_whose_time_never_comes_is_not_run(kit: Kit) -> None:
         kit.run(add.enqueue(1))
 
 
+@pytest.mark.parametrize("rate", ["20/s", "200/s"])
+def test_a_drain_does_not_wait_for_a_clock_that_stands(kit: Kit, rate: str) -> None:
+    """The next token comes as much later as a worker waits while another one admits."""
+    jobs = [add.using(rate=rate).enqueue(number) for number in range(30)]
+    kit.drain()
+    assert {job.refresh().state for job in jobs} == {State.SUCCEEDED, State.BLOCKED}
+
+
 def test_rates_follow_the_clock(kit: Kit) -> None:
     @jp.task(name="limited", rate="2/m")
     def limited() -> None:

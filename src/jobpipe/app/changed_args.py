@@ -6,11 +6,12 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from jobpipe.app.requests import call_by_json
-from jobpipe.errors import InvalidArguments, UnknownTask
+from jobpipe.errors import InvalidArguments, PayloadTooLarge, UnknownTask
+from jobpipe.model.job import NewJob
 from jobpipe.store.ops.steer import Arguments
 from jobpipe.tasks import wire
 from jobpipe.tasks.codec import show
-from jobpipe.tasks.registry import Registry
+from jobpipe.tasks.registry import DeclaredTask, Registry
 from jobpipe.tasks.task import Defaults
 from jobpipe.tasks.versions import Incompatible
 
@@ -42,11 +43,36 @@ def change_of(given: Mapping[str, Any], registry: Registry, max_payload: int) ->
             upgraded = task.versions.upgraded(stored)
         except Incompatible as error:
             raise InvalidArguments(str(error)) from error
-        wanted = call_by_json(task, {**wire.read(upgraded), **given}, {})
-        job = wanted.new_job(Defaults(max_payload=max_payload))
+        plain = wire.read(upgraded)
+        job = call_by_json(task, {**plain, **given}, {}).new_job(Defaults(max_payload=max_payload))
+        _check_names(task, plain, job, max_payload)
         return Arguments(job.args, job.version)
 
     return change
+
+
+def _check_names(
+    task: DeclaredTask, stored: Mapping[str, Any], job: NewJob, max_payload: int
+) -> None:
+    """Refuse arguments that would make another group, key or tenant: a job keeps those."""
+    try:
+        before = call_by_json(task, stored, {}).new_job(Defaults(max_payload=max_payload))
+    except (InvalidArguments, PayloadTooLarge):  # what stands there fits no longer
+        return
+    for what, was, now in (
+        ("tenant", before.tenant, job.tenant),
+        ("unique key", before.unique_key, job.unique_key),
+        *(
+            (str(old.kind), old.key, new.key)
+            for old, new in zip(before.wishes, job.wishes, strict=True)
+        ),
+    ):
+        if was != now:
+            raise InvalidArguments(
+                f"task {job.task}: with these arguments the {what} would be {show(now)}, not"
+                f" {show(was)}, and a job keeps it",
+                help="Cancel the job and enqueue another.",
+            )
 
 
 def _is_named(given: object) -> bool:

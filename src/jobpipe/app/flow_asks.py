@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from jobpipe.app import requests
+from jobpipe.app.actor import PYTHON, current
 from jobpipe.app.ask import Ask, Asked, Method, Request, one
 from jobpipe.app.asks import API, SERVICE_PAGE
 from jobpipe.app.flow_views import FlowView, MemberView
@@ -12,9 +13,10 @@ from jobpipe.app.records import time_us
 from jobpipe.app.views import PageView
 from jobpipe.delivery.hub import Hint
 from jobpipe.errors import FlowNotFound
+from jobpipe.model.audit import Action, AuditNote
 from jobpipe.model.flow import FlowKind, FlowRecord, FlowState, MemberRecord
 from jobpipe.model.state import Reason
-from jobpipe.store.ops import compose
+from jobpipe.store.ops import audit, compose
 from jobpipe.store.port import Mode, Op, Operation
 from jobpipe.tasks.codec import show
 from jobpipe.tasks.options import refusal
@@ -69,24 +71,43 @@ def members(id: int, limit: int, after: int) -> Asked[list[MemberRecord]]:
 
 def cancel(id: int) -> Asked[FlowRecord]:
     """Have what is left of a flow cancelled; comes to the flow as it stands then."""
-    return _steering(id, compose.cancel_flow(_flow_id(id)), "/cancel")
+    return _steering(id, Action.CANCEL_FLOW, compose.cancel_flow(_flow_id(id)), "/cancel")
 
 
 def rerun(id: int) -> Asked[FlowRecord]:
     """Run anew what failed in a flow, or was cancelled; comes to the flow as it stands then."""
-    return _steering(id, compose.rerun_flow(_flow_id(id)), "/rerun")
+    return _steering(id, Action.RERUN_FLOW, compose.rerun_flow(_flow_id(id)), "/rerun")
 
 
-def _steering(id: int, order: Operation[None], part: str) -> Asked[FlowRecord]:
+def _steering(id: int, action: Action, order: Operation[None], part: str) -> Asked[FlowRecord]:
+    by = current() or PYTHON
+
     def start() -> Op[FlowRecord | None]:
+        before = yield from compose.flow(id).start()
         yield from order.start()
-        return (yield from compose.flow(id).start())
+        after = yield from compose.flow(id).start()
+        was, now = (None if each is None else _facts(each) for each in (before, after))
+        if was != now:
+            told = AuditNote(by=by, action=action, before=was, after=now)
+            yield from audit.note([told])
+        return after
 
     return Ask(
         operation=Operation(order.name, Mode.TRANSACTION, start),
         value=lambda record: _found(id, record),
         hint=lambda _record: Hint(control=True, gates=True),
         exchange=one(_flow(id, "POST", part), _record),
+    )
+
+
+def _facts(record: FlowRecord) -> str:
+    return audit.facts(
+        flow=record.id,
+        name=record.name,
+        state=record.state,
+        ending=record.ending,
+        failed=record.failed,
+        cancelled=record.cancelled,
     )
 
 

@@ -53,7 +53,7 @@ def new_job(call: Call[Any], defaults: Defaults, mark: int) -> NewJob:
     if job.idempotency_key is not None or job.unique_key is not None:
         raise InvalidArguments(
             f"task {job.task}: a job of a flow has no key of its own",
-            help="Leave out idempotency_key and unique: the job might be another flow's.",
+            help="Leave out idempotency_key, and pass unique=False: another's job may hold it.",
         )
     return replace(job, marks=(job.marks or 0) | mark, by=current())
 

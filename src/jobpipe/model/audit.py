@@ -31,6 +31,8 @@ class Action(StrEnum):
     PAUSE_GATE = "pause_gate"
     RESUME_GATE = "resume_gate"
     SET_WEIGHT = "set_weight"
+    CANCEL_FLOW = "cancel_flow"
+    RERUN_FLOW = "rerun_flow"
 
 
 class Actor(Struct, frozen=True, gc=False):

@@ -28,6 +28,8 @@ class Admitter:
     def __init__(self, store: AsyncStore, telling: Telling) -> None:
         self._store = store
         self._telling = telling
+        self.is_busy = False
+        """Somebody else did a round when this one was to be done."""
         self._gate_at = float("inf")
         self._since = 0
         self._seen: deque[tuple[float, int]] = deque()
@@ -55,6 +57,7 @@ class Admitter:
         failpoint("admit.before")
         since, began = self.ask(), time.monotonic()
         round_ = await self._store.run(ops.admit(since))
+        self.is_busy = round_ is None
         if round_ is None:
             return BUSY_SECONDS
         now = time.monotonic()

@@ -18,13 +18,16 @@ class Operator:
     def __init__(self, store: AsyncStore, telling: Telling) -> None:
         self._store = store
         self._telling = telling
+        self.is_busy = False
+        """Others carried out all there is when it was asked to."""
 
     async def once(self) -> float | None:
         """Carry out one slice of each; return the seconds until the next, None if none is left."""
         steps = [await self._advance(id) for id in await self._store.run(ops.running())]
+        self.is_busy = bool(steps) and not any(steps)
         if not steps:
             return None
-        return 0.0 if any(steps) else BUSY_SECONDS
+        return BUSY_SECONDS if self.is_busy else 0.0
 
     async def _advance(self, id: int) -> bool:
         """Carry out a slice; a fault of the operation itself ends it, so that it hinders nobody."""

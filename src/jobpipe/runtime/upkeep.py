@@ -10,7 +10,6 @@ import asyncio
 from collections.abc import Awaitable, Callable
 
 from jobpipe.delivery.hub import Hint
-from jobpipe.runtime import admitter, operator
 from jobpipe.runtime.admitter import Admitter
 from jobpipe.runtime.duty import Duty
 from jobpipe.runtime.operator import Operator
@@ -100,19 +99,21 @@ class Upkeep:
 
     async def bring_back(self) -> None:
         """Queue everything that may run now and is not queued, as of the last look."""
+        await _to_the_end(self._operator)
         turns: tuple[Callable[[], Awaitable[float | None]], ...]
-        turns = (
-            self._operator.once,
-            self._promoter.once,
-            self._sweeper.once,
-            self._unparker.once,
-            self._admitter.once,
-        )
+        turns = (self._promoter.once, self._sweeper.once, self._unparker.once)
         for turn in turns:
-            pause = await turn()
-            while pause in (0.0, admitter.BUSY_SECONDS, operator.BUSY_SECONDS):
-                await asyncio.sleep(pause)
-                pause = await turn()
+            while await turn() == 0.0:
+                continue
+        await _to_the_end(self._admitter)
+
+
+async def _to_the_end(shared: Operator | Admitter) -> None:
+    """Do all there is, also what another worker does just now."""
+    pause = await shared.once()
+    while pause == 0.0 or shared.is_busy:
+        await asyncio.sleep(pause or 0.0)
+        pause = await shared.once()
 
 
 def _is_unknown(_worker_id: int) -> bool:

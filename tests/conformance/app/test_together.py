@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from jobpipe import Rate, State, previous
-from jobpipe.errors import InvalidArguments
+from jobpipe.errors import InvalidArguments, InvalidTransition, JobFailed
 from tests.conformance.app.site import Site
 
 
@@ -116,3 +116,52 @@ def test_a_link_that_is_run_anew_comes_after_the_one_before_it(site: Site) -> No
     assert site.do(jp, "job", last.id).state is State.BLOCKED
     with site.running(jp):
         assert site.result(site.do(jp, "job", last.id)) == 2
+
+
+def test_a_node_is_run_anew_only_where_its_place_is_kept(site: Site) -> None:
+    jp = site.jobpipe()
+
+    @jp.task(max_attempts=1)
+    def fails() -> int:
+        raise ValueError
+
+    @jp.task
+    def add(number: int) -> int:
+        return number + 1
+
+    chain = jp.chain(fails.call(), add)
+    site.do(chain, "enqueue")
+    with site.running(jp), pytest.raises(JobFailed):
+        chain.result(timeout=20)
+    last, first = site.do(jp, "jobs")
+    with pytest.raises(InvalidTransition, match=f"comes after {first.id}"):
+        site.do(jp, "rerun", last.id)
+    site.do(jp, "delete", first.id)
+    with pytest.raises(InvalidTransition, match="has lost 1 of its nodes"):
+        site.do(jp, "rerun_flow", chain.id)
+
+
+def test_orders_about_flows_are_noted(site: Site) -> None:
+    jp = site.jobpipe()
+
+    @jp.task
+    def one() -> int:
+        return 1
+
+    batch = jp.batch([one.call()])
+    site.do(batch, "enqueue")
+    site.do(jp, "cancel_flow", batch.id)
+    newest = site.do(jp, "audit", limit=1)[0]
+    assert (newest.action, newest.via) == ("cancel_flow", "python")
+
+
+def test_arguments_that_would_change_a_name_are_refused(site: Site) -> None:
+    jp = site.jobpipe()
+
+    @jp.task(group="user-{user}")
+    def mail(user: str, text: str = "") -> None: ...
+
+    job = site.do(mail, "enqueue", "ann")
+    with pytest.raises(InvalidArguments, match="the group would be 'user-bob', not 'user-ann'"):
+        site.do(jp, "patch", job.id, args={"user": "bob"})
+    site.do(jp, "patch", job.id, args={"text": "hello"})

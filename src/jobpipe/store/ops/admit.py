@@ -62,6 +62,9 @@ def admit(since: int = 0) -> Op[Admitted | None]:
     waits = yield from look_again(turns.free, set(free))
     found = (yield Statement("admit", {"ids": free})) if free else []
     let_in = moved(found)
+    held = set(free).difference(row["id"] for row in found)
+    if held:  # by somebody's open transaction: the next look finds them
+        yield Statement("note_looks", {"ids": sorted(held)})
     noted_anew = bool(passed.ended or let_in.ended) or passed.more
     is_left = arrived.more or flowed.more or turns.more or waits or noted_anew
     return Admitted(

@@ -176,6 +176,12 @@ def rerun_flow(id: int) -> Op[None]:
 
     Raises FlowNotFound; InvalidTransition when nothing failed, or it is just being cancelled.
     """
+    for row in (yield Statement("lost_nodes", {"id": id})):
+        if row["n"] > 0:
+            raise InvalidTransition(
+                f"flow {id} has lost {row['n']} of its nodes: they were deleted, or pruned",
+                help="Re-run single jobs of it that come after nothing that is lost.",
+            )
     if (yield Statement("reopen_flows", {"ids": [id]})):
         yield Statement("note_looks", {"ids": [id]})
         return

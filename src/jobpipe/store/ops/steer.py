@@ -51,11 +51,23 @@ def rerun(id: int) -> Op[Queued | None]:
     state = State(job["state"])
     if state not in FINAL and state is not State.PARKED:
         raise InvalidTransition(f"job {id} is {state}; only a job that has ended can be re-run")
+    yield from _check_parents(id, job["marks"])
     if job["unique_key"] is not None:
         yield from unique.take_anew(id, job["unique_key"])
     found = yield Statement("rerun", {"id": id})
     yield Statement("note_rerun", {"id": id})
     return queued(found[0]) if found[0]["rank"] is not None else None
+
+
+def _check_parents(id: int, its_marks: int | None) -> Op[None]:
+    """Refuse to run a node anew whose place in the flow is lost."""
+    if not (its_marks or 0) & marks.DEPENDENT:
+        return
+    for row in (yield Statement("unfit_parents", {"id": id})):
+        raise InvalidTransition(
+            f"job {id} comes after {row['parent_id']}, which has not ended as it has to",
+            help="Re-run the flow: it brings back what failed, and what comes after that.",
+        )
 
 
 class Arguments(NamedTuple):

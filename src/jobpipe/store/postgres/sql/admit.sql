@@ -19,13 +19,25 @@ ORDER BY id
 
 -- name: admit
 -- In the order in which they are given, each behind all that is queued. Who came before his time
--- waits for it; who expired meanwhile ends.
-WITH chosen AS MATERIALIZED (
+-- waits for it; who expired meanwhile ends. Somebody's open transaction may hold one of them: that
+-- one is left for a later round.
+WITH free AS MATERIALIZED (
+    SELECT j.id
+    FROM unnest(CAST(:ids AS bigint[])) AS given (id)
+    CROSS JOIN LATERAL (
+        SELECT id FROM {p}job
+        WHERE id = given.id AND CASE state WHEN 'blocked' THEN true ELSE false END
+        FOR UPDATE SKIP LOCKED
+    ) AS j
+    WHERE given.id BETWEEN 0 AND 4611686018427387904
+),
+chosen AS MATERIALIZED (
     SELECT id, nextval('{p}rank') AS place
     FROM (
-        SELECT id FROM unnest(CAST(:ids AS bigint[])) WITH ORDINALITY AS given (id, number)
-        WHERE id BETWEEN 0 AND 4611686018427387904
-        ORDER BY number
+        SELECT given.id
+        FROM unnest(CAST(:ids AS bigint[])) WITH ORDINALITY AS given (id, number)
+        JOIN free ON free.id = given.id
+        ORDER BY given.number
         OFFSET 0
     ) AS ordered
 ),

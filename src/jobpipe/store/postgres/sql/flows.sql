@@ -99,6 +99,13 @@ WHERE id = ANY (CAST(:ids AS bigint[])) AND (state <> 'running' OR ending IS NUL
     AND failed + cancelled > 0
 RETURNING *
 
+-- name: lost_nodes
+-- How many nodes of a flow are there no longer, as far as its totals are folded.
+SELECT f.total - (
+    SELECT count(*) FROM {p}member AS m WHERE m.flow_id = f.id AND m.role = 'node'
+) AS n
+FROM {p}flow AS f WHERE f.id = CAST(:id AS bigint)
+
 -- name: note_sweep
 UPDATE {p}flow SET sweep = CAST(:sweep AS text), position = CAST(:position AS bigint)
 WHERE id = CAST(:id AS bigint) RETURNING *
@@ -130,6 +137,17 @@ WHERE e.child_id = ANY (CAST(:ids AS bigint[]))
     AND CASE WHEN e.met THEN false ELSE m.settled IS NOT NULL END
 ORDER BY e.child_id, e.parent_id
 LIMIT CAST(:limit AS bigint)
+
+-- name: unfit_parents
+-- Of those that once let it go: what is gone, runs anew, or has not ended as it has to.
+SELECT e.parent_id
+FROM {p}edge AS e
+LEFT JOIN {p}member AS m ON m.node_id = e.parent_id
+WHERE e.child_id = CAST(:id AS bigint) AND e.met AND NOT (
+    m.settled IS NOT NULL
+    AND (e.need = 'any' OR (m.settled = 'succeeded') = (e.need = 'success'))
+)
+LIMIT 1
 
 -- name: meet_edges
 UPDATE {p}edge AS e SET met = true

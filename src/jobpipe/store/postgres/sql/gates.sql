@@ -124,9 +124,16 @@ LIMIT CAST(:limit AS bigint)
 WITH back AS (
     UPDATE {p}job AS j
     SET state = 'blocked', shelf = 'blocked', rank = NULL, queued_at = NULL
-    FROM unnest(CAST(:ids AS bigint[])) AS chosen (id)
+    FROM unnest(ARRAY(
+        SELECT held.id
+        FROM unnest(CAST(:ids AS bigint[])) AS given (id)
+        CROSS JOIN LATERAL (
+            SELECT id FROM {p}job
+            WHERE id = given.id AND CASE state WHEN 'queued' THEN true ELSE false END
+            FOR UPDATE SKIP LOCKED
+        ) AS held
+    )) AS chosen (id)
     WHERE j.id = chosen.id AND chosen.id BETWEEN 0 AND 4611686018427387904
-        AND CASE j.state WHEN 'queued' THEN true ELSE false END
     RETURNING j.id
 ),
 behind AS (
@@ -161,10 +168,20 @@ counted AS (
 SELECT id, queue FROM cancelled
 
 -- name: note_blocked
-UPDATE {p}job AS j SET blocked_on = noted.gate
-FROM unnest(CAST(:id AS bigint[]), CAST(:gate AS text[])) AS noted (id, gate)
-WHERE j.id = noted.id AND noted.id BETWEEN 0 AND 4611686018427387904
-    AND CASE j.state WHEN 'blocked' THEN true ELSE false END
+-- Only said to people: it waits for nobody's transaction.
+WITH free AS MATERIALIZED (
+    SELECT noted.id, noted.gate
+    FROM unnest(CAST(:id AS bigint[]), CAST(:gate AS text[])) AS noted (id, gate)
+    CROSS JOIN LATERAL (
+        SELECT id FROM {p}job
+        WHERE id = noted.id AND CASE state WHEN 'blocked' THEN true ELSE false END
+        FOR UPDATE SKIP LOCKED
+    ) AS j
+    WHERE noted.id BETWEEN 0 AND 4611686018427387904
+)
+UPDATE {p}job AS j SET blocked_on = free.gate
+FROM free
+WHERE j.id = free.id AND free.id BETWEEN 0 AND 4611686018427387904
 RETURNING j.id
 
 -- name: slow_gate

@@ -1,5 +1,5 @@
 -- name: lock_job
-SELECT id, state, token, worker_id, attempt, queue, unique_key
+SELECT id, state, token, worker_id, attempt, queue, unique_key, marks
 FROM {p}job WHERE id = CAST(:id AS bigint) FOR UPDATE
 
 -- name: cancel_waiting

@@ -94,6 +94,13 @@ WHERE id IN (SELECT value FROM json_each(:ids)) AND (state <> 'running' OR endin
     AND failed + cancelled > 0
 RETURNING *
 
+-- name: lost_nodes
+-- How many nodes of a flow are there no longer, as far as its totals are folded.
+SELECT f.total - (
+    SELECT count(*) FROM {p}member AS m WHERE m.flow_id = f.id AND m.role = 'node'
+) AS n
+FROM {p}flow AS f WHERE f.id = :id
+
 -- name: note_sweep
 UPDATE {p}flow SET sweep = :sweep, position = :position WHERE id = :id RETURNING *
 
@@ -118,6 +125,17 @@ CROSS JOIN {p}member AS m ON m.node_id = e.parent_id
 WHERE e.met = 0 AND m.settled IS NOT NULL
 ORDER BY e.child_id, e.parent_id
 LIMIT :limit
+
+-- name: unfit_parents
+-- Of those that once let it go: what is gone, runs anew, or has not ended as it has to.
+SELECT e.parent_id
+FROM {p}edge AS e
+LEFT JOIN {p}member AS m ON m.node_id = e.parent_id
+WHERE e.child_id = :id AND e.met = 1 AND NOT (
+    m.settled IS NOT NULL
+    AND (e.need = 'any' OR (m.settled = 'succeeded') = (e.need = 'success'))
+)
+LIMIT 1
 
 -- name: meet_edges
 UPDATE {p}edge SET met = 1

@@ -1,5 +1,5 @@
 -- name: lock_job
-SELECT id, state, token, worker_id, attempt, queue, unique_key FROM {p}job WHERE id = :id
+SELECT id, state, token, worker_id, attempt, queue, unique_key, marks FROM {p}job WHERE id = :id
 
 -- name: cancel_waiting
 INSERT INTO {p}tally (queue, state, n) SELECT queue, 'cancelled', 1 FROM {p}job WHERE id = :id;
