@@ -79,7 +79,7 @@ class GateLives(RuleBasedStateMachine):
         self.rerun: set[int] = set()
         self.claims: list[Claimed] = []
         self.starts: list[int] = []
-        """When jobs with the rate started; what was given back or taken back is not new."""
+        """When jobs with the rate started; what was given back unstarted is not new."""
         self.restarting: set[int] = set()
         self.worker = self.register()
 
@@ -189,19 +189,20 @@ class GateLives(RuleBasedStateMachine):
         job = self.claims.pop(pick % len(self.claims))
         self.run_op(finish.finish([ending(job, state, delay_us=SECOND)], time.monotonic_ns()))
 
-    @rule(pick=PICKS)
-    def give_back(self, pick: int) -> None:
+    @rule(pick=PICKS, started=st.booleans())
+    def give_back(self, pick: int, started: bool) -> None:
         if not self.claims:
             return
         job = self.claims.pop(pick % len(self.claims))
-        self.restarting.add(job.id)
-        self.run_op(claim.give_back([Held(job.id, job.token, job.rank, job.claim_id)]))
+        if not started:
+            self.restarting.add(job.id)
+        held = Held(job.id, job.token, job.rank, job.claim_id)
+        self.run_op(claim.give_back([held], started=started))
 
     @rule()
     def die(self) -> None:
         """The worker's lease ends; another takes its place."""
         self.ground.clock.advance(LEASE_US + SECOND)
-        self.restarting |= {job.id for job in self.claims}
         self.claims = []
         self.worker = self.register()
         self.run_op(workers.sweep([], by=self.worker))

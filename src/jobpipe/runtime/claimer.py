@@ -327,22 +327,23 @@ class Claimer:
             return False
         return True
 
-    async def give_back(self, claims: Sequence[Held]) -> int:
+    async def give_back(self, claims: Sequence[Held], *, started: bool = False) -> int:
         """Queue claims again, uncharged, and tell of it; returns how many it was given.
 
-        Raises StoreUnavailable.
+        Those that may have ``started`` come to their gates. Raises StoreUnavailable.
         """
         if not claims:
             return 0
         failpoint("give_back.before")
-        back = await self._store.run(ops.give_back(claims))
+        back = await self._store.run(ops.give_back(claims, started=started))
         for queued in back:
             self.frontier.lower(queued.lane, queued.rank)
         self._is_exhausted = False
         self.records.end([(held.id, held.token) for held in claims])
         self._telling.queued(back)
-        if len(back) < len(claims):  # some were cancelled, or are not ours any more
+        if len(back) < len(claims):  # some were cancelled, are at gates, or not ours any more
             self._telling.something()
+            self._telling.came_to_gates()
         return len(claims)
 
     async def _wait(self) -> None:

@@ -186,7 +186,7 @@ class Incarnation:
             await self._ending.interrupted("stop")
             await self._outcomes_written()
             held = await self._kit.store.run(claim.held(self.worker_id))
-            given_back += await self.claimer.give_back(held)
+            given_back += await self.claimer.give_back(held, started=True)
             await self._kit.store.run(ops.end_worker(self.worker_id))
         except (StoreUnavailable, TimeoutError) as error:
             emit(StoreLost(doing="stopping (the lease will end by itself)", why=str(error)))

@@ -69,6 +69,8 @@ class Sweeper:
             emit(WorkerSwept(worker=swept.worker, queued=len(swept.queued), failed=swept.failed))
             self._forget_lock(swept.worker_id)
             self._telling.queued(swept.queued, swept.ended)
+            if swept.blocked:
+                self._telling.came_to_gates()
             self._telling.something()  # what it did last and had not told yet
         self._is_due = False
 

@@ -191,6 +191,7 @@ class Worker:
         while self._over:
             held = await self._kit.store.run(claim.held(self._over[-1]))
             if held:
-                telling.queued(await self._kit.store.run(claim.give_back(held)))
+                telling.queued(await self._kit.store.run(claim.give_back(held, started=True)))
+                telling.came_to_gates()
             await self._kit.store.run(ops.end_worker(self._over[-1]))
             self._over.pop()

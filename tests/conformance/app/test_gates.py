@@ -89,6 +89,24 @@ def test_a_rate_is_kept(site: Site) -> None:
     assert 0.45 <= starts[-1] - starts[0] < 5
 
 
+def test_what_a_stopping_worker_gives_back_takes_a_new_token(site: Site) -> None:
+    jp, started = site.jobpipe(), threading.Event()
+
+    @jp.task(name="call", rate="1/h")
+    async def call() -> None:
+        started.set()
+        await asyncio.sleep(60)
+
+    with site.running(jp, shutdown_seconds=0):
+        job = site.enqueue(call)
+        assert started.wait(10)
+    assert (site.seen(job).state, site.seen(job).attempt) == (State.BLOCKED, 0)
+    started.clear()
+    site.drain(jp)
+    assert not started.is_set()
+    assert site.seen(job).blocked_on == "rate:call"
+
+
 def test_a_request_may_name_gates_of_its_own(site: Site) -> None:
     jp, meter = site.jobpipe(), Meter()
 

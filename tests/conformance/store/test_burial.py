@@ -11,12 +11,15 @@ import pytest
 
 from jobpipe.delivery.hub import Hint, Hub
 from jobpipe.model.change import UNKNOWN, Change
+from jobpipe.model.gate import GateKind, Wish
 from jobpipe.model.job import Claimed, Lane
+from jobpipe.model.marks import GATED
 from jobpipe.model.state import Reason, State
 from jobpipe.runtime.supervisor.burial import Buried, Remains, bury
 from jobpipe.runtime.supervisor.messages import Facts, LossRule
 from jobpipe.store.ops import steer
 from jobpipe.store.ops import worker as workers
+from jobpipe.store.ops.admit import admit
 from jobpipe.store.port import Capabilities, Operation
 from tests.conformance.lab import LANE, Lab
 
@@ -221,6 +224,21 @@ def test_nobody_is_blamed_when_the_supervisor_ended_it(lab: Lab, bench: Bench) -
     assert bench.bury([job], blameless=True) == Buried(given_back=1)
     assert lab.job(job.id).state is State.QUEUED
     assert not lab.claim(lab.worker(), lanes=[LANE])[0].suspect
+
+
+def test_what_has_started_comes_to_its_gates_and_the_rest_into_the_queue(
+    lab: Lab, bench: Bench
+) -> None:
+    wishes = (Wish(GateKind.CONCURRENCY, "k", '{"n":3}'),)
+    for _ in range(3):
+        lab.new(marks=GATED, wishes=wishes)
+    lab.run(admit())
+    ran, ended, waited = lab.claim(bench.worker)
+    gone = {(ended.id, ended.token)}
+    assert bench.bury([ran], ended=gone, blameless=True) == Buried(given_back=3)
+    states = [lab.job(job.id).state for job in (ran, ended, waited)]
+    assert states == [State.BLOCKED, State.BLOCKED, State.QUEUED]
+    assert Hint(gates=True) in bench.hints
 
 
 def test_burying_twice_changes_nothing_more(lab: Lab, bench: Bench) -> None:

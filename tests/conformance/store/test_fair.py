@@ -190,6 +190,32 @@ def test_what_is_given_back_need_not_wait_again_and_counts_as_ready(lab: Lab) ->
     assert len(settle(lab)) == 4
 
 
+def test_what_a_dead_worker_held_need_not_wait_again_and_counts_as_ready(lab: Lab) -> None:
+    ids = stored(lab, of("acme", 30))
+    settle(lab)
+    lab.claim(lab.worker(lease_us=SECOND), 4)
+    settle(lab)
+    lab.clock.advance(2 * SECOND)
+    (swept,) = lab.run(worker.sweep([]))
+    assert [back.id for back in swept.queued] == ids[:4]
+    mine = lab.worker()
+    assert [job.id for job in lab.claim(mine, 4)] == ids[:4]
+    assert settle(lab) == []
+    lab.claim(mine, 4)
+    assert len(settle(lab)) == 4
+
+
+def test_what_a_dead_worker_held_waits_for_a_turn_again_if_it_has_gates(lab: Lab) -> None:
+    ids = stored(lab, of("acme", 30, wishes=(slots(100),)))
+    settle(lab)
+    lab.claim(lab.worker(lease_us=SECOND), 4)
+    lab.clock.advance(2 * SECOND)
+    lab.run(worker.sweep([]))
+    settle(lab)
+    order = [job.id for job in _drained(lab, lab.worker())]
+    assert order == [*ids[4:], *ids[:4]]
+
+
 def test_a_job_that_ends_leaves_its_line(lab: Lab) -> None:
     ids = stored(lab, of("acme", 30))
     late = stored(lab, of("acme", 1, expires_in_us=SECOND))

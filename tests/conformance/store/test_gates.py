@@ -65,14 +65,15 @@ def test_a_retry_waits_for_a_slot_again(lab: Lab) -> None:
     assert let_in(lab) == [first]
 
 
-def test_a_slot_is_kept_by_what_a_dead_worker_held(lab: Lab) -> None:
+def test_the_slot_of_a_dead_worker_goes_to_what_it_held(lab: Lab) -> None:
     ids = stored(lab, [wishing(slots(1))] * 2)
     let_in(lab)
     mine = lab.worker(lease_us=SECOND)
     (job,) = lab.claim(mine)
     lab.clock.advance(2 * SECOND)
     (swept,) = lab.run(worker.sweep([]))
-    assert [back.id for back in swept.queued] == ids[:1]
+    assert (swept.queued, swept.blocked) == ((), 1)
+    assert let_in(lab) == ids[:1]
     assert let_in(lab) == []
     (again,) = claimed(lab)
     assert again.id == job.id

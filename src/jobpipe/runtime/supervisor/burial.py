@@ -80,13 +80,17 @@ def bury(store: Store, hub: Hub, remains: Remains) -> Buried:
         if ends:
             store.run(finish(ends, time.monotonic_ns()))
             _tell(hub, ends, {job.id: job for job in running})
-        _give_back(store, hub, idle, suspect=False)
+        stopped = [job for job in idle if _had_started(job, remains)]
+        unstarted = [job for job in idle if job not in stopped]
+        _give_back(store, hub, unstarted)
+        _give_back(store, hub, stopped, started=True)
         _give_back(store, hub, late, suspect=True)
         if within:
             _give_back(store, hub, again, suspect=True)
         elif again:
             for swept in store.run(ops.sweep([worker_id], only_known=True)):
                 hub.ring(hint_of(swept.queued, swept.ended))
+                _to_gates(hub, swept.blocked)
         store.run(ops.end_worker(worker_id))
         hub.ring(Hint(changes=UNKNOWN))  # what it did last and had not told yet
         charged += len(ends)
@@ -95,13 +99,32 @@ def bury(store: Store, hub: Hub, remains: Remains) -> Buried:
     return Buried(charged, suspects, given_back)
 
 
-def _give_back(store: Store, hub: Hub, jobs: Sequence[HeldJob], *, suspect: bool) -> None:
+def _give_back(
+    store: Store,
+    hub: Hub,
+    jobs: Sequence[HeldJob],
+    *,
+    started: bool = False,
+    suspect: bool = False,
+) -> None:
     if jobs:
-        hub.ring(hint_of(store.run(claim.give_back(jobs, suspect=suspect))))
+        back = store.run(claim.give_back(jobs, started=started, suspect=suspect))
+        hub.ring(hint_of(back))
+        _to_gates(hub, len(jobs) - len(back))
+
+
+def _to_gates(hub: Hub, jobs: int) -> None:
+    if jobs:
+        hub.ring(Hint(gates=True))
 
 
 def _was_running(job: HeldJob, remains: Remains) -> bool:
     return not remains.blameless and (job.id, job.token) in remains.started
+
+
+def _had_started(job: HeldJob, remains: Remains) -> bool:
+    key = job.id, job.token
+    return key in remains.started or key in remains.ended
 
 
 def _had_ended(job: HeldJob, remains: Remains) -> bool:

@@ -96,15 +96,20 @@ def held(worker: int) -> Op[list[Held]]:
 
 
 @operation(Mode.ONE)
-def give_back(claims: Sequence[Held], *, suspect: bool = False) -> Op[list[Queued]]:
-    """Queue jobs again that were claimed and not started: uncharged, at their old rank.
+def give_back(
+    claims: Sequence[Held], *, started: bool = False, suspect: bool = False
+) -> Op[list[Queued]]:
+    """Queue jobs again whose attempts are to count for nothing: uncharged, at their old rank.
 
-    ``suspect`` marks those that were running beside each other when their worker died.
+    Those of them that may have ``started`` come to their gates instead, if they have any: they are
+    missing in the answer. ``suspect`` marks those that were running beside each other when their
+    worker died; they have started, too.
     """
     batch = Batch(
         ("id", "token", "rank"), [(c.id, c.token, c.rank) for c in sorted(claims, key=_id)]
     )
-    returned = yield Statement("give_back", {"suspect": suspect}, batch=batch)
+    params = {"started": started or suspect, "suspect": suspect}
+    returned = yield Statement("give_back", params, batch=batch)
     return [queued(row) for row in returned if row["rank"] is not None]
 
 

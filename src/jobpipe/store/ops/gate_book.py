@@ -76,13 +76,18 @@ class Standing(Struct):
 
     def take(self, entry: Entry, token: int) -> None:
         """Let a job through."""
-        entry.token, entry.line = token, None
-        hold = structs.replace(self.facts.hold, queued=self.facts.hold.queued + 1)
+        self.count(entry, token)
         full_at, terms = self.facts.full_at, self.facts.terms
         if isinstance(terms, RateTerms):
             full_at = policy.taken(terms, full_at, self.now, 1)
-        self.facts = structs.replace(self.facts, hold=hold, full_at=full_at)
+            self.facts = structs.replace(self.facts, full_at=full_at)
         self.room -= 1
+
+    def count(self, entry: Entry, token: int) -> None:
+        """Note that a job was let through and has not started."""
+        entry.token, entry.line = token, None
+        hold = structs.replace(self.facts.hold, queued=self.facts.hold.queued + 1)
+        self.facts = structs.replace(self.facts, hold=hold)
 
     def give_back(self) -> None:
         """Take back a token that was not used."""

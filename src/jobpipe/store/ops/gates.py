@@ -92,6 +92,8 @@ def _release(book: Book, jobs: Mapping[int, Looked]) -> None:
                 is_failed = job.state is State.FAILED
                 gate.has_failed |= is_failed and gate.facts.terms == GroupTerms("fail")
                 entry.token = None
+            elif entry.token is None and _holds(job, gate) and job.state is State.QUEUED:
+                gate.count(entry, job.token)  # it was claimed, and given back before it started
             if job.state in FINAL and entry.token is None:
                 entry.place = 0
             gate.judge()

@@ -84,6 +84,8 @@ class Swept(Struct, frozen=True):
     queued: tuple[Queued, ...]
     ended: tuple[Change, ...]
     """Those that failed at their limit of losses, or were to be cancelled."""
+    blocked: int = 0
+    """How many came to their gates."""
 
     @property
     def failed(self) -> int:
@@ -228,9 +230,9 @@ def inventory(worker: int) -> Op[list[HeldJob]]:
 def sweep(known_dead: Sequence[int], *, only_known: bool = False, by: int = 0) -> Op[list[Swept]]:
     """Take back what workers hold whose lease has ended, or that are known to be dead.
 
-    Each job counts one loss and no attempt, and is queued at its old rank; at its limit of
-    losses it fails. ``only_known`` leaves leases alone that merely look ended; so does the sweep of
-    a worker (``by``) with its own.
+    Each job counts one loss and no attempt, and is queued at its old rank, or comes to its gates;
+    at its limit of losses it fails. ``only_known`` leaves leases alone that merely look ended; so
+    does the sweep of a worker (``by``) with its own.
     """
     params = {"ids": list(known_dead), "limit": SWEEP_MAX, "only_known": only_known, "by": by}
     dead = yield Statement("dead_workers", params)
@@ -246,7 +248,8 @@ def sweep(known_dead: Sequence[int], *, only_known: bool = False, by: int = 0) -
         taken = yield Statement("take_back", params)
         yield Statement("end_worker", {"worker": worker["id"]})
         back = moved(taken)
-        swept.append(Swept(label, worker["id"], tuple(back.queued), tuple(back.ended)))
+        ends = tuple(back.ended)
+        swept.append(Swept(label, worker["id"], tuple(back.queued), ends, back.blocked))
     return swept
 
 

@@ -92,33 +92,46 @@ WHERE c.worker_id = CAST(:worker AS bigint)
     AND found.token = held.token AND found.state = 'running'
 
 -- name: give_back
--- Uncharged, at its old rank; a job that was to be cancelled is cancelled instead. Who was a suspect
--- stays one. CASE hides the guard from the planner, as in finish.
+-- Uncharged, at its old rank; a job that was to be cancelled is cancelled instead, and one that has
+-- started comes to its gates again, if it has any. Who was a suspect stays one. CASE hides the guard
+-- from the planner, as in finish.
 WITH given AS MATERIALIZED (
-    SELECT * FROM unnest(
+    SELECT g.id, g.token, g.rank, w.job_id IS NOT NULL AS is_gated
+    FROM unnest(
         CAST(:id AS bigint[]), CAST(:token AS bigint[]), CAST(:rank AS bigint[])
     ) AS g (id, token, rank)
+    LEFT JOIN LATERAL (
+        SELECT job_id FROM {p}gate_job
+        WHERE CAST(:started AS boolean) AND job_id = g.id LIMIT 1
+    ) AS w ON true
     WHERE g.id BETWEEN 0 AND 4611686018427387904
 ),
 back AS (
     UPDATE {p}job AS j
-    SET state = CASE WHEN cancel_requested_at IS NULL THEN 'queued' ELSE 'cancelled' END,
+    SET state = CASE
+            WHEN cancel_requested_at IS NOT NULL THEN 'cancelled'
+            WHEN given.is_gated THEN 'blocked'
+            ELSE 'queued'
+        END,
         reason = CASE
             WHEN cancel_requested_at IS NOT NULL THEN coalesce(cancel_reason, 'by_user')
         END,
-        shelf = CASE WHEN cancel_requested_at IS NOT NULL THEN 'cancelled' END,
+        shelf = CASE
+            WHEN cancel_requested_at IS NOT NULL THEN 'cancelled'
+            WHEN given.is_gated THEN 'blocked'
+        END,
         finished_at = CASE WHEN cancel_requested_at IS NOT NULL THEN :now END,
-        rank = CASE WHEN cancel_requested_at IS NULL THEN given.rank END,
+        rank = CASE WHEN cancel_requested_at IS NULL AND NOT given.is_gated THEN given.rank END,
         attempt = attempt - 1, worker_id = NULL, started_at = NULL,
         suspect = CASE WHEN CAST(:suspect AS boolean) THEN true ELSE suspect END
     FROM given
     WHERE j.id = given.id AND j.token = given.token
         AND CASE j.state WHEN 'running' THEN true ELSE false END
-    RETURNING j.id, j.queue, j.priority, j.rank, j.token
+    RETURNING j.id, j.queue, j.priority, j.state, j.rank, j.token
 ),
 counted AS (
     INSERT INTO {p}tally (queue, state, n)
-    SELECT queue, 'cancelled', count(*) FROM back WHERE rank IS NULL GROUP BY queue
+    SELECT queue, state, count(*) FROM back WHERE state = 'cancelled' GROUP BY queue, state
 ),
 heard AS (
     DELETE FROM {p}cancel_request AS r USING back

@@ -165,12 +165,15 @@ UPDATE {p}worker SET ended_at = coalesce(ended_at, :now)
 WHERE id = CAST(:worker AS bigint) RETURNING id
 
 -- name: take_back
--- One loss each, no attempt charged; at the limit of losses the job fails. CASE hides the guard
--- from the planner, as in finish.
+-- One loss each, no attempt charged; at the limit of losses the job fails. Who has gates comes to them
+-- again. CASE hides the guard from the planner, as in finish.
 WITH held AS MATERIALIZED (
-    SELECT h.id, h.token, h.rank
+    SELECT h.id, h.token, h.rank, g.job_id IS NOT NULL AS is_gated
     FROM {p}claim AS c
     CROSS JOIN LATERAL unnest(c.job_ids, c.tokens, c.ranks) AS h (id, token, rank)
+    LEFT JOIN LATERAL (
+        SELECT job_id FROM {p}gate_job WHERE job_id = h.id LIMIT 1
+    ) AS g ON true
     WHERE c.worker_id = CAST(:worker AS bigint)
     ORDER BY h.id
 ),
@@ -179,6 +182,7 @@ back AS (
     SET state = CASE
             WHEN cancel_requested_at IS NOT NULL THEN 'cancelled'
             WHEN losses + 1 >= max_losses THEN 'failed'
+            WHEN held.is_gated THEN 'blocked'
             ELSE 'queued'
         END,
         reason = CASE
@@ -188,12 +192,14 @@ back AS (
         shelf = CASE
             WHEN cancel_requested_at IS NOT NULL THEN 'cancelled'
             WHEN losses + 1 >= max_losses THEN 'failed'
+            WHEN held.is_gated THEN 'blocked'
         END,
         finished_at = CASE
             WHEN cancel_requested_at IS NOT NULL OR losses + 1 >= max_losses THEN :now
         END,
         rank = CASE
-            WHEN cancel_requested_at IS NULL AND losses + 1 < max_losses THEN held.rank
+            WHEN cancel_requested_at IS NULL AND losses + 1 < max_losses AND NOT held.is_gated
+            THEN held.rank
         END,
         error = CAST(:error AS json),
         losses = losses + 1,
@@ -216,7 +222,8 @@ told AS (
 ),
 counted AS (
     INSERT INTO {p}tally (queue, state, n)
-    SELECT queue, state, count(*) FROM back WHERE state <> 'queued' GROUP BY queue, state
+    SELECT queue, state, count(*) FROM back
+    WHERE state IN ('failed', 'cancelled') GROUP BY queue, state
 ),
 heard AS (
     DELETE FROM {p}cancel_request WHERE worker_id = CAST(:worker AS bigint)

@@ -70,8 +70,8 @@ CROSS JOIN {p}job AS j ON j.id = held.value
 WHERE c.worker_id = :worker AND j.token = c.tokens ->> held.key AND j.state = 'running'
 
 -- name: give_back
--- Uncharged, at its old rank; a job that was to be cancelled is cancelled instead. Who was a suspect
--- stays one.
+-- Uncharged, at its old rank; a job that was to be cancelled is cancelled instead, and one that has
+-- started comes to its gates again, if it has any. Who was a suspect stays one.
 INSERT INTO {p}tally (queue, state, n)
 SELECT j.queue, 'cancelled', count(*)
 FROM json_each(:rows) AS given
@@ -81,15 +81,27 @@ GROUP BY j.queue;
 DELETE FROM {p}cancel_request
 WHERE (job_id, token) IN (SELECT value ->> 0, value ->> 1 FROM json_each(:rows));
 UPDATE {p}job
-SET state = iif(cancel_requested_at IS NULL, 'queued', 'cancelled'),
+SET state = CASE
+        WHEN cancel_requested_at IS NOT NULL THEN 'cancelled'
+        WHEN given.is_gated THEN 'blocked'
+        ELSE 'queued'
+    END,
     reason = iif(cancel_requested_at IS NULL, NULL, coalesce(cancel_reason, 'by_user')),
-    shelf = iif(cancel_requested_at IS NULL, NULL, 'cancelled'),
+    shelf = CASE
+        WHEN cancel_requested_at IS NOT NULL THEN 'cancelled'
+        WHEN given.is_gated THEN 'blocked'
+    END,
     finished_at = iif(cancel_requested_at IS NULL, NULL, :now),
-    rank = iif(cancel_requested_at IS NULL, given.rank, NULL),
+    rank = iif(cancel_requested_at IS NULL AND NOT given.is_gated, given.rank, NULL),
     attempt = attempt - 1, worker_id = NULL, started_at = NULL,
     suspect = iif(:suspect, 1, suspect)
 FROM (
-    SELECT value ->> 0 AS id, value ->> 1 AS token, value ->> 2 AS rank FROM json_each(:rows)
+    SELECT
+        value ->> 0 AS id, value ->> 1 AS token, value ->> 2 AS rank,
+        :started AND EXISTS (
+            SELECT 1 FROM {p}gate_job WHERE job_id = value ->> 0
+        ) AS is_gated
+    FROM json_each(:rows)
 ) AS given
 WHERE {p}job.id = given.id AND {p}job.token = given.token AND {p}job.state = 'running'
 RETURNING id, queue, priority, rank

@@ -144,7 +144,8 @@ WHERE worker_id = :worker AND NOT EXISTS (
 UPDATE {p}worker SET ended_at = coalesce(ended_at, :now) WHERE id = :worker RETURNING id
 
 -- name: take_back
--- One loss each, no attempt charged; at the limit of losses the job fails.
+-- One loss each, no attempt charged; at the limit of losses the job fails. Who has gates comes to them
+-- again.
 INSERT INTO {p}attempt (
     job_id, token, number, outcome, reason, worker, host, pid, started_at, finished_at, error
 )
@@ -166,6 +167,7 @@ UPDATE {p}job
 SET state = CASE
         WHEN cancel_requested_at IS NOT NULL THEN 'cancelled'
         WHEN losses + 1 >= max_losses THEN 'failed'
+        WHEN held.is_gated THEN 'blocked'
         ELSE 'queued'
     END,
     reason = CASE
@@ -175,14 +177,20 @@ SET state = CASE
     shelf = CASE
         WHEN cancel_requested_at IS NOT NULL THEN 'cancelled'
         WHEN losses + 1 >= max_losses THEN 'failed'
+        WHEN held.is_gated THEN 'blocked'
     END,
     finished_at = iif(cancel_requested_at IS NULL AND losses + 1 < max_losses, NULL, :now),
-    rank = iif(cancel_requested_at IS NULL AND losses + 1 < max_losses, held.rank, NULL),
+    rank = CASE
+        WHEN cancel_requested_at IS NULL AND losses + 1 < max_losses AND NOT held.is_gated
+        THEN held.rank
+    END,
     error = :error,
     losses = losses + 1,
     attempt = attempt - 1
 FROM (
-    SELECT h.value AS id, c.tokens ->> h.key AS token, c.ranks ->> h.key AS rank
+    SELECT
+        h.value AS id, c.tokens ->> h.key AS token, c.ranks ->> h.key AS rank,
+        EXISTS (SELECT 1 FROM {p}gate_job WHERE job_id = h.value) AS is_gated
     FROM {p}claim AS c, json_each(c.job_ids) AS h
     WHERE c.worker_id = :worker
 ) AS held
