@@ -45,15 +45,16 @@ class Ground:
         """Return the CPU time used so far."""
         return Cpu(time.process_time(), meter.cpu_seconds(self.server_pids))
 
-    def stamps(self, column: str) -> list[float]:
-        """Return when each job was let in or claimed, in seconds of the store's clock, rising."""
-        query = "SELECT {0} FROM {1} WHERE {0} IS NOT NULL ORDER BY 1"
+    def let_in(self) -> list[float]:
+        """Return when each job was let in, in seconds of the store's clock, rising."""
+        query = "SELECT queued_at FROM {} WHERE queued_at IS NOT NULL ORDER BY queued_at"
         if self.server_pids:
-            text = query.format(column, "jobpipe.job")
             with closing(psycopg.connect(self.url)) as server:
-                return [row[0] / 1e6 for row in server.execute(text.encode())]
-        with closing(sqlite3.connect(bootstrap.sqlite_path(self.url))) as file:
-            return [row[0] / 1e6 for row in file.execute(query.format(column, "jobpipe_job"))]
+                rows = server.execute(query.format("jobpipe.job").encode()).fetchall()
+        else:
+            with closing(sqlite3.connect(bootstrap.sqlite_path(self.url))) as file:
+                rows = file.execute(query.format("jobpipe_job")).fetchall()
+        return [row[0] / 1e6 for row in rows]
 
 
 @dataclass(frozen=True)

@@ -87,7 +87,7 @@ async def rate(ground: Ground) -> Figures:
     async with jp.arunning(concurrency=100):
         await until(lambda: bool(starts.times))
         await asyncio.sleep(STEADY_AFTER_SECONDS + seconds + LATE_SECONDS)
-    return starts.kept(starts.times[0], seconds) | _as_stored(ground)
+    return starts.kept(0, seconds) | {"most_let_in_a_second": most_within(ground.let_in(), 1.0)}
 
 
 async def outage(ground: Ground) -> Figures:
@@ -100,16 +100,18 @@ async def outage(ground: Ground) -> Figures:
     async with jp.arunning(concurrency=100):
         await until(lambda: bool(starts.times))
         await asyncio.sleep(before)
-    had = len(starts.times)
+    had, left = len(starts.times), (await jp.acounts())["queued"]
     await asyncio.sleep(seconds)
     resumed = time.perf_counter()
     async with jp.arunning(concurrency=100):
         await until(lambda: len(starts.times) > had)
         await asyncio.sleep(STEADY_AFTER_SECONDS + seconds + LATE_SECONDS)
     first = starts.times[had]
-    after = each_second(starts.times, first, seconds)
-    waited = {"first_after_ms": round((first - resumed) * 1e3), "each_second_after": after}
-    return starts.kept(first, seconds) | _as_stored(ground) | waited
+    return starts.kept(had, seconds) | {
+        "let_in_before": left,
+        "first_after_ms": round((first - resumed) * 1e3),
+        "each_second_after": each_second(starts.times, first, seconds),
+    }
 
 
 class _Starts:
@@ -121,23 +123,16 @@ class _Starts:
     async def note(self) -> None:
         self.times.append(time.perf_counter())
 
-    def kept(self, begin: float, seconds: float) -> Figures:
-        """Return how well the rate was kept from a moment on, and the fullest second of all."""
-        started = between(self.times, begin + STEADY_AFTER_SECONDS, seconds)
+    def kept(self, first: int, seconds: float) -> Figures:
+        """Return how well the rate was kept from one start on, and the fullest second since it."""
+        times = self.times[first:]
+        started = between(times, times[0] + STEADY_AFTER_SECONDS, seconds)
         return {
             "seconds": seconds,
             "started": started,
             "share": round(started / (RATE * seconds), 4),
-            "most_in_a_second": most_within(self.times, 1.0),
+            "most_in_a_second": most_within(times, 1.0),
         }
-
-
-def _as_stored(ground: Ground) -> Figures:
-    """Return the same of the store's own notes: how many were let in, how many claimed."""
-    return {
-        "most_let_in_a_second": most_within(ground.stamps("queued_at"), 1.0),
-        "most_claimed_in_a_second": most_within(ground.stamps("started_at"), 1.0),
-    }
 
 
 KEPT = (
