@@ -13,8 +13,10 @@ from itertools import combinations, pairwise
 
 from msgspec import Struct
 
-from tests.process.contents import FINAL, AttemptRow, Contents, JobRow
-from tests.process.history import History, Run
+from tests.process import admission
+from tests.process.case import Case
+from tests.process.contents import FINAL, Contents, JobRow
+from tests.process.history import Run
 from tests.process.ledger import Entry
 
 
@@ -35,6 +37,12 @@ class Kind(StrEnum):
     TALLY_DRIFT = "tally drift"
     CONSERVATION = "conservation"
     LEASE_LOST = "lease lost without a cause"
+    OVER_LIMIT = "over the limit"
+    OUT_OF_TURN = "out of turn"
+    OVER_RATE = "over the rate"
+    NOT_CALLED_ONCE = "not called once"
+    PREMATURE = "premature"
+    LEAKED = "slot leaked"
 
 
 class Anomaly(Struct, frozen=True):
@@ -42,33 +50,6 @@ class Anomaly(Struct, frozen=True):
 
     kind: Kind
     what: str
-
-
-class Case:
-    """One run of the system: what was seen from outside, and what the store says."""
-
-    def __init__(
-        self,
-        entries: Iterable[Entry],
-        contents: Contents,
-        *,
-        in_order: bool,
-        lease_seconds: float = 1.0,
-    ) -> None:
-        self.history = History(entries, lease_seconds)
-        self.contents = contents
-        self.in_order = in_order
-        self.by_op: defaultdict[str, list[JobRow]] = defaultdict(list)
-        for job in contents.jobs:
-            self.by_op[job.op].append(job)
-        self.attempts: defaultdict[int, list[AttemptRow]] = defaultdict(list)
-        for attempt in contents.attempts:
-            self.attempts[attempt.job].append(attempt)
-
-    def recorded(self, run: Run) -> str | None:
-        """Return what the store's history says of a run."""
-        rows = (row for row in self.attempts[run.job] if row.token == run.token)
-        return next((row.outcome for row in rows), None)
 
 
 def check(
@@ -137,7 +118,8 @@ def find_reordered(case: Case) -> Iterator[str]:
     lanes: defaultdict[tuple[str, int], list[tuple[JobRow, Run, int]]] = defaultdict(list)
     for job in case.contents.jobs:
         wish, runs = case.history.wishes.get(job.op), case.history.runs[job.id]
-        if wish and wish.acked is not None and not wish.delay and runs and runs[0].token == 1:
+        is_plain = wish and wish.acked is not None and not (wish.delay or wish.gates or wish.after)
+        if wish and wish.acked is not None and is_plain and runs and runs[0].token == 1:
             lanes[job.queue, job.priority].append((job, runs[0], wish.acked))
     for lane, jobs in lanes.items():
         for (first, earlier, acked), (second, later, _) in combinations(jobs, 2):
@@ -273,4 +255,10 @@ FINDERS: list[tuple[Kind, Callable[[Case], Iterator[str]]]] = [
     (Kind.TALLY_DRIFT, find_tally_drift),
     (Kind.CONSERVATION, find_conservation),
     (Kind.LEASE_LOST, find_lease_lost),
+    (Kind.OVER_LIMIT, admission.find_over_limit),
+    (Kind.OUT_OF_TURN, admission.find_out_of_turn),
+    (Kind.OVER_RATE, admission.find_over_rate),
+    (Kind.NOT_CALLED_ONCE, admission.find_not_called_once),
+    (Kind.PREMATURE, admission.find_premature),
+    (Kind.LEAKED, admission.find_leaked),
 ]

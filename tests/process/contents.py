@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sqlite3
+import time
 from collections.abc import Mapping
 from contextlib import closing
 from typing import Any
@@ -42,6 +43,8 @@ class AttemptRow(Struct, frozen=True, kw_only=True):
     token: int
     number: int = 1
     outcome: str
+    ended: int | None = None
+    """Nanoseconds of the ledger's clock, if the store's clock was right."""
 
 
 class Contents(Struct, frozen=True, kw_only=True):
@@ -91,6 +94,7 @@ class Database:
 
     def contents(self) -> Contents:
         """Read all that the checker looks at."""
+        ahead = time.time_ns() - time.monotonic_ns()
         jobs = [_job(row) for row in self.ask("SELECT * FROM {p}job ORDER BY id")]
         attempts = [
             AttemptRow(
@@ -98,6 +102,7 @@ class Database:
                 token=row["token"],
                 number=row["number"],
                 outcome=row["outcome"],
+                ended=None if (at := row["finished_at"]) is None else at * 1_000 - ahead,
             )
             for row in self.ask("SELECT * FROM {p}attempt ORDER BY job_id, token")
         ]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterable
 
-from tests.process.ledger import Entry
+from tests.process.ledger import Entry, Gate
 
 NEVER = 2**63
 
@@ -27,6 +27,10 @@ class Wish:
         self.jobs: set[int] = set()
         self.delay = 0.0
         self.key: str | None = None
+        self.gates: tuple[Gate, ...] = ()
+        self.after: tuple[str, ...] = ()
+        self.flow: str | None = None
+        self.role: str | None = None
         self.refused = self.open = 0
 
     @property
@@ -89,6 +93,11 @@ class History:
             for fault in self.faults
         )
 
+    @property
+    def clock_moved(self) -> bool:
+        """Whether the machine's time of day was ever set anew."""
+        return any(fault.name == CLOCK_SET for fault in self.faults)
+
     def clock_moved_between(self, first: int, last: int) -> bool:
         """Tell whether the machine's time of day was set anew then."""
         return any(
@@ -118,7 +127,8 @@ class History:
         wish = self.wishes.setdefault(entry.op, Wish(entry.op))
         if entry.what == "invoke":
             wish.invoked = min(wish.invoked, entry.at)
-            wish.delay, wish.key = entry.delay, entry.key
+            wish.delay, wish.key, wish.gates = entry.delay, entry.key, entry.gates
+            wish.after, wish.flow, wish.role = entry.after, entry.flow, entry.role
             wish.open += 1
         elif entry.what == "ok":
             wish.acked = entry.at if wish.acked is None else wish.acked

@@ -28,6 +28,17 @@ What = Literal[
 ]
 
 
+class Gate(Struct, frozen=True, omit_defaults=True):
+    """What a job has to pass: ``n`` at a time, its turn in a group, or ``n`` starts in a span."""
+
+    kind: Literal["concurrency", "group", "rate"]
+    key: str
+    n: int = 1
+    per: float = 1.0
+    """Seconds of the span of a rate."""
+    burst: int = 1
+
+
 class Entry(Struct, frozen=True, kw_only=True, omit_defaults=True):
     """One line. ``op`` names one wish of a producer; its job carries it as an argument."""
 
@@ -42,6 +53,13 @@ class Entry(Struct, frozen=True, kw_only=True, omit_defaults=True):
     key: str | None = None
     delay: float = 0.0
     """Seconds that the job must wait before it may start."""
+    gates: tuple[Gate, ...] = ()
+    after: tuple[str, ...] = ()
+    """Wishes of whose jobs each must be final before this one starts."""
+    flow: str | None = None
+    """The flow that the job is stored with; its members have the same one."""
+    role: str | None = None
+    """What it is to the flow: node, on_success, on_failure, on_done."""
     how: str | None = None
     """``end``: returned, raised, interrupted; ``fault``: its name; ``event``: its name."""
     whom: int | None = None

@@ -65,7 +65,7 @@ class Load:
             assert producer.wait(60) in (0, -signal.SIGKILL), self.scene.logs()
         self._mend_workers()
         self._wait_for_workers()
-        self.scene.settled(60)
+        self.scene.settled_with_one_more(60)
         for worker in self.workers:
             worker.send(signal.SIGTERM)
             assert worker.wait() == 0, self.scene.logs()

@@ -27,11 +27,22 @@ from jobpipe import Jobpipe
 from jobpipe.errors import StoreUnavailable
 from tests.process.contents import Database
 from tests.process.ledger import Ledger, What
-from tests.process.workload import application, log_to
+from tests.process.workload import LINES, application, gates_of, log_to
 
 TASKS = ("quick", "quick", "nap", "work", "fail_once", "snooze_once")
+GATED = ("limited", "in_order", "rated")
 WRITERS = ("put", "aput")
 """Tasks that write a row together with their success."""
+MIX = (*TASKS, *TASKS, *GATED, "flow")
+LASTING = ("nap", "work", "limited", "in_order", *WRITERS)
+DOOMED = "doomed"
+SHORT_SECONDS = 0.03
+"""Of those for whom others wait."""
+ONE_OF_EACH_KEY: list[tuple[str, dict[str, Any]]] = [
+    ("limited", {}),
+    ("rated", {}),
+    *(("in_order", {"line": line}) for line in range(LINES)),
+]
 TRIES = 20
 BETWEEN_LOOKS = 8
 """Jobs of a steady producer between two looks at how many wait."""
@@ -51,7 +62,8 @@ def enqueue(
     options: dict[str, Any] = {"idempotency_key": key} if key else {}
     if delay:
         options["run_after"] = timedelta(seconds=delay)
-    ledger.write("invoke", op=args["op"], key=key, delay=delay)
+    gates = gates_of(task, args)
+    ledger.write("invoke", op=args["op"], key=key, delay=delay, gates=gates)
     try:
         job = jp.enqueue_named(task, args, **options)
     except StoreUnavailable as error:
@@ -62,13 +74,50 @@ def enqueue(
     return True
 
 
+def compose(jp: Jobpipe, ledger: Ledger, op: str, last: str = "in_order") -> None:
+    """Enqueue a flow: one job, two side by side after it, and whom to call when all have ended.
+
+    ``last`` is the task of one of the two; with ``doomed`` the flow fails.
+    """
+    nodes = {"first": "quick", "left": "limited", "right": last}
+    calls = dict.fromkeys(("on_success", "on_failure", "on_done"), "quick")
+    args = {name: arguments(task, f"{op}/{name}") for name, task in (nodes | calls).items()}
+    for name, task in (nodes | calls).items():
+        before = [] if name == "first" else ["first"] if name in nodes else list(nodes)
+        ledger.write(
+            "invoke",
+            op=args[name]["op"],
+            gates=gates_of(task, args[name]),
+            after=[f"{op}/{each}" for each in before],
+            flow=op,
+            role="node" if name in nodes else name,
+        )
+    success, failure, done = (jp.call_named(task, args[name]) for name, task in calls.items())
+    flow = jp.flow(on_success=success, on_failure=failure, on_done=done)
+    first = flow.add(jp.call_named("quick", args["first"]))
+    for name in ("left", "right"):
+        flow.add(jp.call_named(nodes[name], args[name]), after=[first])
+    answer: What = "ok"
+    try:
+        flow.enqueue()
+    except StoreUnavailable as error:
+        answer = "unknown" if error.outcome_unknown else "fail"
+    for each in args.values():
+        ledger.write(answer, op=each["op"])
+
+
+def arguments(task: str, op: str, seconds: float = 0.0) -> dict[str, Any]:
+    """Return what a task of the mix is to be called with."""
+    return {"op": op, "seconds": seconds} if task in LASTING else {"op": op}
+
+
 def mix(jp: Jobpipe, ledger: Ledger, given: argparse.Namespace) -> None:
     """Enqueue ``--count`` jobs of all kinds from each of ``--threads`` threads."""
 
     def wishes(number: int) -> None:
         chance = random.Random(f"{given.seed}/{number}")
         for n in range(given.count):
-            wish(jp, ledger, chance, f"{os.getpid()}/{number}/{n}")
+            wish(jp, ledger, chance, f"{os.getpid()}/{number}/{n}", tasks=MIX)
 
     together(given.threads, wishes)
 
@@ -84,11 +133,13 @@ def wish(
 ) -> None:
     """Enqueue one job of the mix; with a key until the store has answered."""
     task = chance.choice(tasks)
-    args: dict[str, Any] = {"op": op}
-    if task in ("nap", "work"):
-        args["seconds"] = chance.uniform(0.0, longest)
-    elif task in WRITERS:  # on SQLite nobody else writes meanwhile
-        args["seconds"] = chance.uniform(0.0, min(longest, 0.03))
+    if task == "flow":
+        compose(jp, ledger, op, chance.choice(("in_order", DOOMED)))
+        return
+    most = longest if task in ("nap", "work") else min(longest, SHORT_SECONDS)
+    args = arguments(task, op, chance.uniform(0.0, most))
+    if task == "in_order":
+        args |= {"line": chance.randrange(LINES), "fails": chance.random() < 0.2}
     key = op if chance.random() < 0.5 else None
     delay = 0.2 if chance.random() < 0.1 else 0.0
     for _ in range(TRIES if key else 1):
@@ -121,7 +172,7 @@ def steady(jp: Jobpipe, ledger: Ledger, given: argparse.Namespace) -> None:
             if given.until.exists():
                 return
             op = f"{os.getpid()}/{number}/{n}"
-            wish(jp, ledger, chance, op, tasks=TASKS + WRITERS, longest=given.longest)
+            wish(jp, ledger, chance, op, tasks=MIX + WRITERS, longest=given.longest)
             if n % BETWEEN_LOOKS == 0:
                 wait_for_room(database, given)
 
@@ -166,9 +217,10 @@ def roll_back(jp: Jobpipe, ledger: Ledger, given: argparse.Namespace) -> None:
 
 
 def ask_twice(jp: Jobpipe, ledger: Ledger, given: argparse.Namespace) -> None:
-    """Enqueue one wish twice under one key, as after an answer that was lost."""
+    """Enqueue one wish twice under one key, as after an answer that was lost; and one flow."""
     for _ in range(2):
         enqueue(jp, ledger, "quick", {"op": "keyed"}, key="keyed")
+    compose(jp, ledger, "flow")
 
 
 def steer(jp: Jobpipe, ledger: Ledger, given: argparse.Namespace) -> None:

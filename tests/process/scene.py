@@ -105,6 +105,18 @@ class Scene:
         given = {"op": op, **args}
         return producer.enqueue(self.jp, self.ledger, task, given, key=key, delay=delay)
 
+    def compose(self, op: str, last: str = "in_order") -> None:
+        """Enqueue a flow from this process."""
+        producer.compose(self.jp, self.ledger, op, last)
+
+    def settled_with_one_more(self, seconds: float = LIMIT_SECONDS) -> None:
+        """Wait until every job has come to an end, and one more of each key that is asked then."""
+        self.settled(seconds)
+        for number, (task, args) in enumerate(producer.ONE_OF_EACH_KEY):
+            given = producer.arguments(task, f"one more {number}") | args
+            producer.enqueue(self.jp, self.ledger, task, given)
+        self.quiet(seconds)
+
     def gate(self, name: str = "gate") -> Path:
         """Return the path of a gate; ``touch()`` opens it."""
         return self.folder / name

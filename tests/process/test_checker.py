@@ -2,80 +2,28 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import pytest
 
+from tests.process import stories_of_gates
 from tests.process.checker import Kind, check
-from tests.process.contents import AttemptRow, Contents, JobRow
-from tests.process.ledger import Entry, What
-
-PRODUCER, WORKER, OTHER = 1, 2, 3
-
-
-def story(*lines: tuple[What, int, dict[str, Any]]) -> list[Entry]:
-    """Write one line a moment, in the order given; each line: what, which process, the rest."""
-    return [
-        Entry(what=what, at=at * 1_000_000_000, pid=pid, **fields)
-        for at, (what, pid, fields) in enumerate(lines, start=1)
-    ]
-
-
-def asked(op: str = "a", **fields: Any) -> tuple[What, int, dict[str, Any]]:
-    return "invoke", PRODUCER, {"op": op, **fields}
-
-
-def answered(op: str = "a", job: int = 1) -> tuple[What, int, dict[str, Any]]:
-    return "ok", PRODUCER, {"op": op, "job": job}
-
-
-def refused(op: str = "a") -> tuple[What, int, dict[str, Any]]:
-    return "fail", PRODUCER, {"op": op}
-
-
-def unanswered(op: str = "a") -> tuple[What, int, dict[str, Any]]:
-    return "unknown", PRODUCER, {"op": op}
-
-
-def begun(
-    op: str = "a", *, job: int = 1, token: int = 1, pid: int = WORKER
-) -> tuple[What, int, dict[str, Any]]:
-    return "start", pid, {"op": op, "job": job, "token": token}
-
-
-def ended(
-    how: str = "returned", *, op: str = "a", job: int = 1, token: int = 1, pid: int = WORKER
-) -> tuple[What, int, dict[str, Any]]:
-    return "end", pid, {"op": op, "job": job, "token": token, "how": how}
-
-
-def harmed(whom: int | None = WORKER) -> tuple[What, int, dict[str, Any]]:
-    return "fault", 0, {"how": "SIGKILL", "whom": whom}
-
-
-def healed(whom: int | None = WORKER) -> tuple[What, int, dict[str, Any]]:
-    return "over", 0, {"whom": whom}
-
-
-def job(id: int = 1, op: str = "a", state: str = "succeeded", **fields: Any) -> JobRow:
-    token = fields.pop("token", 1)
-    result = fields.pop("result_token", token if state == "succeeded" else None)
-    return JobRow(id=id, op=op, state=state, token=token, result_token=result, **fields)
-
-
-def attempt(outcome: str, token: int = 1, job: int = 1) -> AttemptRow:
-    return AttemptRow(job=job, token=token, outcome=outcome)
-
-
-def store(*jobs: JobRow, attempts: tuple[AttemptRow, ...] = (), **tally: int) -> Contents:
-    """Return contents whose counters are right unless they are given."""
-    kept = {("default", state): n for state, n in tally.items()}
-    if not tally:
-        for row in jobs:
-            if row.state in ("succeeded", "failed", "cancelled"):
-                kept["default", row.state] = kept.get(("default", row.state), 0) + 1
-    return Contents(jobs=list(jobs), attempts=list(attempts), tally=kept)
-
+from tests.process.contents import Contents, JobRow
+from tests.process.ledger import Entry
+from tests.process.stories import (
+    OTHER,
+    WORKER,
+    answered,
+    asked,
+    attempt,
+    begun,
+    ended,
+    harmed,
+    healed,
+    job,
+    refused,
+    store,
+    story,
+    unanswered,
+)
 
 ONCE = (asked(), answered(), begun(), ended())
 AGAIN = (begun(token=2, pid=OTHER), ended(token=2, pid=OTHER))
@@ -159,7 +107,7 @@ CLEAN: dict[str, tuple[list[Entry], Contents]] = {
         story(*ONCE, harmed(), ("event", WORKER, {"how": "LeaseEnded"})),
         store(job()),
     ),
-}
+} | stories_of_gates.CLEAN
 
 TWO = (asked(), answered(), asked("b"), answered("b", job=2))
 
@@ -264,7 +212,7 @@ FOUND: dict[str, tuple[Kind, list[Entry], Contents]] = {
         story(*ONCE, ("event", WORKER, {"how": "LeaseEnded"})),
         store(job()),
     ),
-}
+} | stories_of_gates.FOUND
 
 
 @pytest.mark.parametrize("name", CLEAN)

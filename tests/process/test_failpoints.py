@@ -29,6 +29,7 @@ PRODUCING = [
     "enqueue_checked.before_commit@3",
     "enqueue_plain.before_commit@2",
     "enqueue_plain.after_commit@2",
+    "compose.before_commit@1",
 ]
 
 
@@ -51,6 +52,7 @@ def test_a_worker_dies_at_work(scene: Scene, point: str) -> None:
     scene.enqueue("nap", "nap", seconds=0.1)
     scene.enqueue("work", "work", seconds=0.1)
     scene.enqueue("quick", "delayed", delay=0.3)
+    scene.compose("flow")
     victim = scene.worker(failpoints=armed(point), ready=False)
     assert victim.wait() == -signal.SIGKILL, scene.logs()
     finish_by_another(scene)

@@ -14,6 +14,9 @@ import pytest
 from tests.process.checker import Kind
 from tests.process.scene import Scene
 
+AT_RATE = 36
+"""Jobs of a rate: at once they are too many, at the rate they take more than a second."""
+
 
 def planted(*bugs: tuple[str, Kind]) -> pytest.MarkDecorator:
     """Run a scene without any bug, and with each of these."""
@@ -209,11 +212,51 @@ def test_a_caller_rolls_back(sqlite_scene: Scene, bug: str | None, kind: Kind | 
     judge(scene, kind)
 
 
-@planted(("key_not_held", Kind.DOUBLED))
+@planted(("key_not_held", Kind.DOUBLED), ("flow_stored_twice", Kind.NOT_CALLED_ONCE))
 def test_a_wish_is_repeated_under_its_key(
     sqlite_scene: Scene, bug: str | None, kind: Kind | None
 ) -> None:
     scene = sqlite_scene
     assert scene.producer("ask_twice", plant=bug).wait() == 0
     scene.worker("--burst", ready=False).wait()
+    judge(scene, kind)
+
+
+@planted(
+    ("running_not_counted", Kind.OVER_LIMIT),
+    ("turn_lost_by_failure", Kind.OUT_OF_TURN),
+    ("tokens_unspent", Kind.OVER_RATE),
+    ("needs_ignored", Kind.NOT_CALLED_ONCE),
+    ("flow_ends_early", Kind.PREMATURE),
+)
+def test_jobs_wait_at_gates_and_for_others(
+    sqlite_scene: Scene, bug: str | None, kind: Kind | None
+) -> None:
+    scene = sqlite_scene
+    for n in range(6):
+        scene.enqueue("limited", f"limited {n}", seconds=0.1)
+        scene.enqueue("in_order", f"in order {n}", seconds=0.01, fails=n == 0)
+    for n in range(AT_RATE if kind in (None, Kind.OVER_RATE) else 0):
+        scene.enqueue("rated", f"rated {n}")
+    scene.compose("flow")
+    scene.compose("doomed flow", "doomed")
+    scene.worker(plant=bug)
+    scene.settled()
+    judge(scene, kind)
+
+
+@planted(("slot_kept_by_the_lost", Kind.LEAKED))
+def test_a_worker_is_killed_that_holds_the_only_slot(
+    sqlite_scene: Scene, bug: str | None, kind: Kind | None
+) -> None:
+    """The job goes down with its worker, and the next one of its key has its turn."""
+    scene, gate = sqlite_scene, sqlite_scene.gate()
+    worker = scene.worker(plant=bug)
+    scene.enqueue("once", "first", gate=str(gate))
+    scene.enqueue("once", "next", gate=str(gate))
+    scene.until(lambda: scene.started("first"), "the run")
+    scene.kill(worker)
+    gate.touch()
+    scene.worker(plant=bug)
+    scene.quiet(1.5)
     judge(scene, kind)

@@ -9,14 +9,17 @@ import asyncio
 import inspect
 import logging
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
-from jobpipe import Cancel, Fail, Jobpipe, Retry, Snooze, current_job
-from tests.process.ledger import Ledger
+from jobpipe import Cancel, Fail, Jobpipe, Rate, Retry, Snooze, current_job
+from tests.process.ledger import Gate, Ledger
 
 STEP_SECONDS = 0.01
+SLOTS, LINES, RATE, BURST = 2, 3, 20, 3
+"""Jobs at a time, groups, starts a second, and how many of these at once."""
 LIMIT_SECONDS = 60.0
 """A run that waits for a gate longer than this is taken for forgotten, and fails."""
 
@@ -124,19 +127,51 @@ def declare_gated(jp: Jobpipe, ledger: Ledger) -> None:
 
 
 def declare_limited(jp: Jobpipe, ledger: Ledger) -> None:
-    """Declare a task of which two run at a time, and one whose jobs follow one another."""
+    """Declare tasks whose jobs pass gates (see ``gates_of``)."""
 
-    @jp.task(name="limited", concurrency=2)
+    @jp.task(name="limited", concurrency=SLOTS)
     async def limited(op: str, seconds: float) -> int:
         with recorded(ledger, op) as token:
             await asyncio.sleep(seconds)
             return token
 
-    @jp.task(name="in_order", group="line")
-    async def in_order(op: str, seconds: float) -> int:
+    @jp.task(name="in_order", group="line-{line}", retry_delays=(0.05,))
+    async def in_order(op: str, seconds: float, line: int = 0, fails: bool = False) -> int:
         with recorded(ledger, op) as token:
             await asyncio.sleep(seconds)
+            if fails and current_job().attempt == 1:
+                raise ValueError("the first attempt fails")
             return token
+
+    @jp.task(name="rated", rate=Rate(RATE, per=1, burst=BURST))
+    async def rated(op: str) -> int:
+        with recorded(ledger, op) as token:
+            return token
+
+    @jp.task(name="once", concurrency=1, on_loss="fail")
+    async def once(op: str, gate: str) -> int:
+        with recorded(ledger, op) as token:
+            await opened(gate)
+            return token
+
+    @jp.task(name="doomed")
+    async def doomed(op: str) -> int:
+        with recorded(ledger, op):
+            raise Fail("it always fails")
+
+
+def gates_of(task: str, args: Mapping[str, Any]) -> tuple[Gate, ...]:
+    """Return what the jobs of a task have to pass."""
+    match task:
+        case "limited":
+            return (Gate("concurrency", task, n=SLOTS),)
+        case "once":
+            return (Gate("concurrency", task),)
+        case "in_order":
+            return (Gate("group", f"line-{args.get('line', 0)}"),)
+        case "rated":
+            return (Gate("rate", task, n=RATE, burst=BURST),)
+    return ()
 
 
 def declare_writers(jp: Jobpipe, ledger: Ledger) -> None:

@@ -14,7 +14,7 @@ from msgspec import Struct
 
 from tests.process.contents import JobRow
 from tests.process.ledger import Entry
-from tests.process.producer import WRITERS
+from tests.process.producer import DOOMED, WRITERS
 from tests.process.scene import Scene
 from tests.process.torture import clocks
 from tests.process.torture.fleet import LEASE_SECONDS, Fleet
@@ -122,6 +122,7 @@ def heal(fleet: Fleet, nemesis: Nemesis, drain: float) -> None:
         nemesis.tend()
         quiet = all(producer.over for producer in fleet.producers) and nemesis.at_rest
         if quiet and fleet.all_begun() and not fleet.scene.database.unfinished():
+            fleet.scene.settled_with_one_more(max(1.0, deadline - time.monotonic()))
             break
         time.sleep(4 * STEP_SECONDS)
     fleet.dismiss()
@@ -151,7 +152,8 @@ def failed_for_no_cause(jobs: Sequence[JobRow], entries: Sequence[Entry]) -> lis
     ended = {(entry.job, entry.token) for entry in entries if entry.what == "end"}
     starts = [entry for entry in entries if entry.what == "start"]
     cut_off = {entry.job for entry in starts if (entry.job, entry.token) not in ended}
-    failed = [job for job in jobs if job.state == "failed" and job.reason != "lost"]
+    ill = [job for job in jobs if job.state == "failed" and job.task != DOOMED]
+    failed = [job for job in ill if job.reason != "lost"]
     return [job for job in failed if job.id not in cut_off]
 
 
