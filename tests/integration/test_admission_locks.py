@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
@@ -10,8 +11,11 @@ import pytest
 from jobpipe.model.gate import GateKind, GateName, Wish
 from jobpipe.model.job import NewJob
 from jobpipe.model.marks import GATED
+from jobpipe.model.state import Reason, State
+from jobpipe.store.ops import steer, upkeep
 from jobpipe.store.ops.admit import admit
 from jobpipe.store.ops.enqueue import enqueue
+from jobpipe.store.ops.forget import prune_empty_flows
 from jobpipe.store.ops.gate_settings import hold_gate
 from jobpipe.store.ops.gates import prune_gates
 from jobpipe.store.port import Mode, Operation
@@ -36,6 +40,35 @@ def test_it_waits_for_a_round(parties: list[Party], thread: ThreadPoolExecutor, 
     assert not waiting.done()
     round_.commit()
     waiting.result(20)
+
+
+def delete(id: int) -> Operation[Any]:
+    return steer.delete_job(id)
+
+
+def prune(_id: int) -> Operation[Any]:
+    return upkeep.prune(0, 10, {State.CANCELLED: 0})
+
+
+def prune_flows(_id: int) -> Operation[Any]:
+    return prune_empty_flows(0, 10)
+
+
+@pytest.mark.parametrize("order", [delete, prune, prune_flows])
+def test_who_deletes_what_a_round_writes_waits_for_it(
+    parties: list[Party], thread: ThreadPoolExecutor, order: Callable[[int], Operation[Any]]
+) -> None:
+    round_, other, _ = parties
+    (job,) = round_.run(enqueue([gated("eu")]))
+    round_.run(steer.cancel(job.id, Reason.BY_USER))
+    round_.commit()
+    assert round_.run(admit()) is not None
+    waiting = thread.submit(other.run, order(job.id))
+    until(lambda: other.waits(round_) or waiting.done())
+    assert not waiting.done()
+    round_.commit()
+    waiting.result(20)
+    other.commit()
 
 
 def test_a_round_does_not_wait_for_an_order(parties: list[Party]) -> None:

@@ -39,7 +39,7 @@ LARGE = {"job", "flow", "member", "edge", "place"}
 CASES: Cases = {
     "note_rerun": ({"id": 7}, {"job_pkey"}),
     "read_nodes": ({"ids": BATCH}, {"member_pkey"}),
-    "read_flows": ({"ids": BATCH}, {"flow_pkey", "flow_due"}),
+    "read_flows": ({"ids": BATCH, "late": 100}, {"flow_pkey", "flow_due"}),
     "settle_nodes": ({"id": BATCH, "settled": NONE}, {"member_pkey"}),
     "take_growth": ({"ids": BATCH}, set()),
     "count_flows": (
@@ -65,6 +65,9 @@ CASES: Cases = {
     "cancel_by_flow": ({"ids": BATCH}, {"job_pkey"}),
     "request_cancels": ({"ids": BATCH}, {"job_pkey"}),
     "rerun_nodes": ({"ids": BATCH}, {"job_pkey"}),
+    "count_places": ({"ids": BATCH}, {"place_pkey"}),
+    "measure_args": ({"ids": BATCH}, {"place_pkey", "job_pkey"}),
+    "fail_handed": ({"id": BATCH, "error": ["{}"] * len(BATCH)}, {"job_pkey"}),
     "read_places": ({"ids": BATCH}, {"place_pkey", "job_pkey"}),
     "read_args": ({"ids": BATCH}, {"job_pkey"}),
     "fill_args": ({"id": BATCH, "args": ["{}"] * len(BATCH)}, {"job_pkey"}),
@@ -80,7 +83,7 @@ CASES: Cases = {
     "kept_by_flows": ({"ids": BATCH}, {"member_pkey", "flow_pkey"}),
     "forget_nodes": ({"ids": BATCH}, {"edge_pkey", "place_pkey", "member_pkey"}),
     "forget_flows": ({"ids": BATCH}, {"flow_pkey", "member_flow"}),
-    "prune_empty_flows": ({"age_us": 1}, {"flow_empty"}),
+    "prune_empty_flows": ({"age_us": 1, "limit": 1000}, {"flow_empty", "flow_pkey", "member_flow"}),
 }
 
 

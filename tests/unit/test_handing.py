@@ -9,10 +9,14 @@ import pytest
 
 from jobpipe import Jobpipe, previous
 from jobpipe.app import planning
+from jobpipe.app.handing import call_handing
 from jobpipe.app.planning import plan_of
 from jobpipe.errors import InvalidArguments
 from jobpipe.model import marks
+from jobpipe.model.change import Change
 from jobpipe.model.flow import NewPlace, Role
+from jobpipe.model.state import State
+from jobpipe.store.ops import handing
 from jobpipe.store.ops.handing import hand_on
 from jobpipe.store.port import Mode, Operation
 from jobpipe.store.stepping import step
@@ -103,6 +107,8 @@ def test_what_is_handed_on_is_put_in_its_place() -> None:
         return {"child_id": 1, "pointer": pointer, "state": state, "result": result}
 
     script = Script(
+        count_places=[{"child_id": 1, "n": 3}],
+        measure_args=[{"id": 1, "size": 100}],
         read_places=[
             row("/a", "succeeded", '{"x":"\\ud800"}'),
             row("/b/1/c~1d", "succeeded", "12345678901234567890"),
@@ -111,12 +117,86 @@ def test_what_is_handed_on_is_put_in_its_place() -> None:
         read_args=[{"id": 1, "args": '{"a":null,"b":[0,{"c/d":null}],"e":null,"f":1.0}'}],
         fill_args=[],
     )
-    step(Operation("hand_on", Mode.TRANSACTION, lambda: hand_on([1])), script)
+    step(Operation("hand_on", Mode.TRANSACTION, lambda: hand_on([1], 100)), script)
     batch = script.asked[-1].batch
     assert batch is not None
     assert batch.rows == [
         (1, '{"a":{"x":"\\ud800"},"b":[0,{"c/d":12345678901234567890}],"e":null,"f":1.0}')
     ]
+
+
+def test_a_lone_surrogate_among_the_arguments_stays_what_it_is() -> None:
+    script = Script(
+        count_places=[{"child_id": 1, "n": 1}],
+        measure_args=[{"id": 1, "size": 30}],
+        read_places=[{"child_id": 1, "pointer": "/b", "state": "succeeded", "result": "[1,2]"}],
+        read_args=[{"id": 1, "args": '  {"a":"\\ud800","b":null}'}],
+        fill_args=[],
+    )
+    step(Operation("hand_on", Mode.TRANSACTION, lambda: hand_on([1], 100)), script)
+    batch = script.asked[-1].batch
+    assert batch is not None
+    assert batch.rows == [(1, '  {"a":"\\ud800","b":[1,2]}')]
+
+
+def test_who_is_handed_more_than_a_round_may_gets_it_alone(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(handing, "ROUND_BYTES", 10)
+    script = Script(
+        count_places=[{"child_id": id, "n": 1} for id in (1, 2)],
+        measure_args=[{"id": 1, "size": 500}, {"id": 2, "size": 20}],
+        read_places=[{"child_id": 1, "pointer": "/a", "state": "succeeded", "result": "7"}],
+        read_args=[{"id": 1, "args": '{"a":null}'}],
+        fill_args=[],
+    )
+    order = Operation("hand_on", Mode.TRANSACTION, lambda: hand_on([1, 2, 3], 700))
+    assert step(order, script).left == {2}
+
+
+@pytest.mark.parametrize("index", ["-1", "+1", "01", "1_0", "٣", " 1", "", "9" * 5000])
+def test_places_in_lists_are_counted_from_the_first(jp: Jobpipe, index: str) -> None:
+    @jp.task
+    def take(a: list[list[int]]) -> int:
+        return 1
+
+    first = jp.flow().add(take.call([]))
+    args = {"a": [[0], [0, 1]]}
+    for pointer in (f"/a/{index}", f"/a/{index}/0"):
+        with pytest.raises(InvalidArguments, match="leads to no place") as seen:
+            call_handing(take, args, {pointer: first}, {})
+        assert '"/name/0" for the first place' in (seen.value.help or "")
+    call = call_handing(take, args, {"/a/1/0": first}, {})
+    assert [pointer for pointer, _ in call.handed] == ["/a/1/0"]
+
+
+def test_nothing_is_read_that_is_not_handed_on_now(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(handing, "ROUND_BYTES", 1_000)
+    monkeypatch.setattr(handing, "SIZES_MAX", 2)
+    sizes = {1: 5_000, 2: 200, 3: 300, 4: 1}
+    script = Script(
+        count_places=[{"child_id": id, "n": 1} for id in range(1, 8)],
+        measure_args=lambda asked: [{"id": id, "size": sizes[id]} for id in asked.params["ids"]],
+        read_places=[{"child_id": 2, "pointer": "/a", "state": "succeeded", "result": "7"}],
+        read_args=[{"id": 2, "args": '{"a":null}'}],
+        fill_args=[],
+        fail_handed=[{"id": 1, "queue": "default"}],
+    )
+    order = Operation("hand_on", Mode.TRANSACTION, lambda: hand_on(range(1, 8), 700))
+    handed = step(order, script)
+    read = [
+        (each.name, each.params["ids"])
+        for each in script.asked
+        if each.name.startswith(("measure_", "read_"))
+    ]
+    assert read == [
+        ("measure_args", [1, 2]),
+        ("measure_args", [3, 4]),
+        ("read_places", [2]),
+        ("read_args", [2]),
+    ]
+    assert handed.left == {3, 4, 5, 6, 7}
+    assert handed.failed == [Change(1, State.FAILED, "default")]
 
 
 def test_a_result_says_whose_it_is() -> None:

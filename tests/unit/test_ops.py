@@ -250,9 +250,16 @@ def test_a_delete_asks_for_no_more_than_the_state_allows() -> None:
     script = Script(lock_job=[{"state": "parked"}])
     assert run(steer.delete_job(1), script) is State.PARKED
     assert script.names == ["lock_job"]
-    script = Script(lock_job=[{"state": "cancelled"}], kept_by_flows=[], prune=[], forget_nodes=[])
+    script = Script(
+        lock_job=[{"state": "cancelled"}],
+        await_admission=[],
+        kept_by_flows=[],
+        prune=[],
+        forget_nodes=[],
+    )
     assert run(steer.delete_job(1), script) is State.CANCELLED
-    assert script.asked[1].params == {"ids": [1]}
+    assert script.names[1:3] == ["await_admission", "kept_by_flows"]
+    assert script.asked[2].params == {"ids": [1]}
 
 
 def test_lines_go_out_with_their_age_and_a_level_in_bounds() -> None:

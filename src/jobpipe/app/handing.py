@@ -55,17 +55,24 @@ def _put(args: Any, pointer: str, value: Handed) -> None:
     within = args
     try:
         for step in steps[1:-1]:
-            within = within[int(step) if isinstance(within, list) else step]
+            within = within[_index(step) if isinstance(within, list) else step]
         if isinstance(within, list):
-            within[int(steps[-1])] = value
+            within[_index(steps[-1])] = value
         else:
             within[steps[-1]] = value
     except (KeyError, IndexError, ValueError, TypeError):
         raise _lost(pointer) from None
 
 
+def _index(step: str) -> int:
+    """Return the place in a list, as JSON pointers write it: counted from 0, in plain digits."""
+    if not step.isascii() or not step.isdigit() or len(step) > 9 or str(int(step)) != step:
+        raise ValueError
+    return int(step)
+
+
 def _lost(pointer: str) -> InvalidArguments:
     return InvalidArguments(
         f"the pointer {show(pointer)} leads to no place in the arguments",
-        help='Write "/name" for an argument, "/name/0" for a place in a list that is one.',
+        help='Write "/name" for an argument, "/name/0" for the first place in a list that is one.',
     )

@@ -25,9 +25,10 @@ class Admitter:
     """Does rounds until there is nothing to look at; then waits for the next news, or until the
     time of a gate comes."""
 
-    def __init__(self, store: AsyncStore, telling: Telling) -> None:
+    def __init__(self, store: AsyncStore, telling: Telling, max_payload: int) -> None:
         self._store = store
         self._telling = telling
+        self._max_payload = max_payload
         self.is_busy = False
         """Somebody else did a round when this one was to be done."""
         self._gate_at = float("inf")
@@ -56,7 +57,7 @@ class Admitter:
         """Do one round; return the seconds until the next, None if nothing is known."""
         failpoint("admit.before")
         since, began = self.ask(), time.monotonic()
-        round_ = await self._store.run(ops.admit(since))
+        round_ = await self._store.run(ops.admit(since, self._max_payload))
         self.is_busy = round_ is None
         if round_ is None:
             return BUSY_SECONDS

@@ -49,7 +49,8 @@ class Pruner:
         ages = [MAX_SPAN_US if span is None else span for span in self._keep_us.values()]
         longest, shortest = max(ages), min(ages)
         await self._store.run(upkeep.prune_workers(max(longest, least_us), max(shortest, least_us)))
-        await self._store.run(prune_empty_flows(max(shortest, least_us)))
+        while await self._store.run(prune_empty_flows(max(shortest, least_us), STEP)) == STEP:
+            pass
         after: GateName | None = gates.FIRST
         while after is not None:
             _, after = await self._store.run(gates.prune_gates(STEP, after))

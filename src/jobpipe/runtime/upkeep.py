@@ -43,7 +43,7 @@ class Upkeep:
             heartbeat_was_late=lease.was_late,
             telling=telling,
         )
-        self._admitter = Admitter(kit.store, telling)
+        self._admitter = Admitter(kit.store, telling, options.max_payload)
         self._unparker = Unparker(kit.store, kit.registry.run_here, ring)
         self._operator = Operator(kit.store, telling)
         self._promoting = Duty("promoting", self._promoter.once)

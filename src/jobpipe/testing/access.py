@@ -78,7 +78,7 @@ class KitAccess(StoreAccess):
 
     def next_opening(self) -> int | None:
         """Admit what may be admitted; return in how many microseconds a gate may open by itself."""
-        round_ = self.run(admit())
+        round_ = self.run(admit(max_payload=self._settings.max_payload))
         return None if round_ is None else round_.next_in_us
 
     def final(self, id: int, timeout: float | None) -> JobRecord:

@@ -100,8 +100,11 @@ def test_a_job_that_was_to_be_cancelled_is_cancelled_instead(lab: Lab) -> None:
 
 def test_a_job_that_was_cancelled_meanwhile_does_not_come_back(lab: Lab) -> None:
     pause(lab)
-    id = taken(lab)
-    lab.run(steer.cancel(id, Reason.BY_USER))
+    id, deleted = taken(lab), taken(lab)
+    for each in (id, deleted):
+        lab.run(steer.cancel(each, Reason.BY_USER))
+    lab.run(steer.delete_job(deleted))
+    assert lab.place.sql("SELECT job_id FROM {p}aside") == [{"job_id": id}]
     lab.run(aside.resume_task("t"))
     assert admitted(lab).queued == ()
     assert lab.job(id).state is State.CANCELLED

@@ -23,9 +23,10 @@ from jobpipe.model.flow import (
 )
 from jobpipe.model.job import Claimed
 from jobpipe.model.state import Reason, State
-from jobpipe.store.ops import compose, steer, upkeep
+from jobpipe.store.ops import compose, flows, steer, upkeep
 from jobpipe.store.ops.admit import admit
 from jobpipe.store.ops.enqueue import enqueue
+from jobpipe.store.ops.forget import prune_empty_flows
 from tests.conformance.clock import DAY
 from tests.conformance.lab import Lab, new_job
 
@@ -37,8 +38,12 @@ KEEP: dict[State, int | None] = {
 TABLES = ("flow", "member", "edge", "place", "growth", "look")
 
 
-def a_flow(within: int | None = None, policy: Policy = Policy.SKIP) -> NewFlow:
-    return NewFlow(kind=FlowKind.FLOW, name=None, policy=policy, deadline_us=None, within=within)
+def a_flow(
+    within: int | None = None, policy: Policy = Policy.SKIP, deadline_us: int | None = None
+) -> NewFlow:
+    return NewFlow(
+        kind=FlowKind.FLOW, name=None, policy=policy, deadline_us=deadline_us, within=within
+    )
 
 
 def plan(
@@ -180,3 +185,57 @@ def test_there_is_no_such_flow(lab: Lab) -> None:
         lab.run(compose.cancel_flow(77))
     with pytest.raises(FlowNotFound):
         lab.run(compose.rerun_flow(77))
+
+
+def test_a_round_stops_so_many_flows_that_are_late(
+    lab: Lab, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(flows, "LATE_MAX", 2)
+    for _ in range(5):
+        stored(lab, plan([[]], flow=a_flow(deadline_us=DAY)))
+    rounds(lab)
+    lab.clock.advance(DAY)
+    told = [lab.run(admit()) for _ in range(3)]
+    assert [(each and len(each.ended), each and each.more) for each in told] == [
+        (2, True),
+        (2, True),
+        (1, True),
+    ]
+
+
+def test_empty_flows_are_pruned_in_steps(lab: Lab) -> None:
+    for _ in range(3):
+        stored(lab, plan([]))
+    rounds(lab)
+    assert lab.run(prune_empty_flows(DAY, 2)) == 0
+    lab.clock.advance(2 * DAY)
+    assert [lab.run(prune_empty_flows(DAY, 2)) for _ in range(3)] == [2, 1, 0]
+
+
+def test_a_round_goes_on_where_a_flow_is_gone(lab: Lab) -> None:
+    kept = stored(lab, plan([[]]))
+    other = stored(lab, plan([[]]))
+    rounds(lab)
+    assert len(run_all(lab, State.FAILED)) == 2
+    lab.place.sql(f"DELETE FROM {{p}}flow WHERE id = {kept.flows[0]}")
+    rounds(lab)
+    assert flow_state(lab, other.flows[0]) is FlowState.FAILED
+
+
+def test_what_was_added_to_a_flow_is_forgotten_with_it(lab: Lab) -> None:
+    kept = stored(lab, plan([[]]))
+    run_all(lab)
+    rounds(lab)
+    lab.run(steer.rerun(kept.jobs[0].id))
+    (job,) = lab.claim(lab.worker(), 1)
+    new = [new_job(marks=marks.FOLLOWED)]
+    growth = Growth(job_id=job.id, token=job.token, jobs=new, edges=[], places=[])
+    added = lab.run(compose.grow(growth, enqueue))
+    lab.finish(job)
+    run_all(lab)
+    for id in (job.id, added.jobs[0].id):
+        lab.run(steer.delete_job(id))
+    rounds(lab)
+    assert {name: lab.place.sql(f"SELECT * FROM {{p}}{name}") for name in TABLES} == {
+        name: [] for name in TABLES
+    }

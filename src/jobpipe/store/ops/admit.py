@@ -16,6 +16,7 @@ from jobpipe.store.ops.claim import Queued, moved
 from jobpipe.store.ops.fair import arrive, fair, look_again
 from jobpipe.store.ops.flows import flows
 from jobpipe.store.ops.gates import gates
+from jobpipe.store.ops.handing import MAX_PAYLOAD
 from jobpipe.store.ops.look import look_at
 from jobpipe.store.port import Mode, Op, Statement, operation
 
@@ -42,10 +43,11 @@ class Admitted(Struct, frozen=True):
 
 
 @operation(Mode.TRANSACTION)
-def admit(since: int = 0) -> Op[Admitted | None]:
+def admit(since: int = 0, max_payload: int = MAX_PAYLOAD) -> Op[Admitted | None]:
     """Do one round; None: somebody else admits just now.
 
-    Notes with an id below ``since`` are not looked at.
+    Notes with an id below ``since`` are not looked at. No job is handed more than ``max_payload``
+    bytes.
     """
     if not (yield Statement("hold_admission")):
         return None
@@ -54,7 +56,7 @@ def admit(since: int = 0) -> Op[Admitted | None]:
     arrived = yield from arrive()
     ids = {row["job_id"] for row in noted} | back | arrived.ids
     looked = yield from look_at(ids)
-    flowed = yield from flows(ids, looked)
+    flowed = yield from flows(ids, looked, max_payload)
     ready = yield from not_aside(flowed.free)
     turns = yield from fair(looked, ids.difference(job.id for job in looked), ready)
     passed = yield from gates(looked, turns.free)

@@ -6,7 +6,7 @@ outside. What a round leaves over stands in notes that the next one finds.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 
 from msgspec import Struct
 
@@ -14,12 +14,15 @@ from jobpipe.model import marks
 from jobpipe.model.change import Change
 from jobpipe.model.flow import Ending, FlowState, Need, Policy, Role
 from jobpipe.model.state import FINAL, State
-from jobpipe.store.ops.handing import hand_on
+from jobpipe.store.ops.handing import OWED, hand_on
 from jobpipe.store.ops.look import Looked, look_at
 from jobpipe.store.port import Batch, Op, Row, Statement
 
 SLICE = 1_000
 """Most nodes, and most edges, that one round takes of one flow."""
+LATE_MAX = 100
+"""Most flows that one round stops because their deadline has passed; it always says ``more``, since
+none of them had ended."""
 
 
 class Flowed(Struct, frozen=True):
@@ -89,8 +92,14 @@ class _Work(Struct):
     """How many nodes were cancelled, or brought back."""
 
 
-def flows(ids: Collection[int], looked: Sequence[Looked]) -> Op[Flowed]:
-    """Do what the end of these jobs, and the flows among the ids, bring about."""
+def flows(
+    ids: Collection[int], looked: Sequence[Looked], max_payload: int | None = None
+) -> Op[Flowed]:
+    """Do what the end of these jobs, and the flows among the ids, bring about.
+
+    Who would be handed more than ``max_payload`` bytes fails. None leaves all that is handed on to
+    the next round.
+    """
     states = {job.id: job.state for job in looked}
     nodes = {node.id: node for node in (yield from _read_nodes(ids))}
     standing = yield from _read_flows(set(ids) - states.keys())
@@ -109,7 +118,7 @@ def flows(ids: Collection[int], looked: Sequence[Looked]) -> Op[Flowed]:
     yield from _end_flows(work)
     waiting = [id for id, node in nodes.items() if node.waits and states.get(id) is State.BLOCKED]
     let_go = yield from _let_go(waiting, work)
-    free = yield from _free(looked, nodes, let_go)
+    free = yield from _free(looked, nodes, let_go, max_payload, work)
     if work.again:
         yield Statement("note_looks", {"ids": sorted(work.again)})
     return Flowed(free, work.ended, bool(work.again or work.ended or work.swept))
@@ -155,10 +164,10 @@ def _count(deltas: dict[int, dict[str, int]], work: _Work) -> Op[None]:
         deltas[row["flow_id"]]["total"] += row["n"]
     rows = [(id, *(delta[name] for name in COUNTED)) for id, delta in sorted(deltas.items())]
     counted = yield Statement("count_flows", batch=Batch(("id", *COUNTED), rows))
-    for flow in map(_standing, counted):
-        work.standing[flow.id] = flow
-    harmed = [id for id, delta in deltas.items() if delta["failed"] + delta["cancelled"] > 0]
-    strict = [id for id in harmed if work.standing[id].policy is Policy.CANCEL]
+    found = [_standing(row) for row in counted]  # a flow may be gone
+    work.standing.update((flow.id, flow) for flow in found)
+    harmed = {id for id, delta in deltas.items() if delta["failed"] + delta["cancelled"] > 0}
+    strict = [flow.id for flow in found if flow.id in harmed and flow.policy is Policy.CANCEL]
     yield from _stop(strict, Ending.FAILURE, work)
 
 
@@ -293,21 +302,34 @@ def _cancel(ids: Sequence[int], work: _Work) -> Op[set[int]]:
 
 
 def _free(
-    looked: Iterable[Looked], nodes: Mapping[int, Node], let_go: set[int]
+    looked: Sequence[Looked],
+    nodes: Mapping[int, Node],
+    let_go: set[int],
+    max_payload: int | None,
+    work: _Work,
 ) -> Op[list[Looked]]:
     """Return the blocked jobs that come after nothing more, with what they are handed."""
-    found = yield from look_at(let_go)
-    freed = [job for job in found if job.state is State.BLOCKED]
-    yield from hand_on([job.id for job in freed])
-    known = {job.id for job in found}
-    others = [
-        job
-        for job in looked
-        if job.id not in known
-        and job.state is State.BLOCKED
-        and not (job.marks & marks.DEPENDENT and job.id in nodes and nodes[job.id].waits)
-    ]
-    return sorted([*freed, *others], key=lambda job: job.id)
+    freed = yield from look_at(let_go)
+    others = [job for job in looked if job.id not in let_go]
+    waits = {
+        job.id: nodes[job.id].waits
+        for job in others
+        if job.marks & marks.DEPENDENT and job.id in nodes
+    }
+    free = {
+        job.id: job
+        for job in (*freed, *others)
+        if job.state is State.BLOCKED and waits.get(job.id, 0) in (0, OWED)
+    }
+    owed = {id for id in free if waits.get(id) == OWED}
+    handed = yield from hand_on((free.keys() & let_go) | owed, max_payload)
+    work.again |= handed.left
+    work.ended += handed.failed
+    back = handed.held_back
+    turned = [(id, -OWED) for id in back - owed] + [(id, OWED) for id in owed - back]
+    if turned:
+        yield Statement("lower_waits", batch=Batch(("id", "n"), sorted(turned)))
+    return sorted((job for id, job in free.items() if id not in back), key=lambda job: job.id)
 
 
 def _read_nodes(ids: Collection[int]) -> Op[list[Node]]:
@@ -317,7 +339,8 @@ def _read_nodes(ids: Collection[int]) -> Op[list[Node]]:
 
 
 def _read_flows(ids: Collection[int]) -> Op[list[Standing]]:
-    return [_standing(row) for row in (yield Statement("read_flows", {"ids": sorted(ids)}))]
+    params = {"ids": sorted(ids), "late": LATE_MAX}
+    return [_standing(row) for row in (yield Statement("read_flows", params))]
 
 
 def _node(row: Row) -> Node:

@@ -8,9 +8,14 @@ from jobpipe.store.port import Mode, Op, Statement, operation
 
 
 def kept_by_flows(ids: Collection[int]) -> Op[set[int]]:
-    """Return which of these jobs belong to a flow that has not ended."""
+    """Return which of these jobs belong to a flow that has not ended.
+
+    Who asks wants to delete the others, with rows that a round of admission writes, too: it waits
+    for the one under way, so that neither ever waits for the other in the midst of its work.
+    """
     if not ids:
         return set()
+    yield Statement("await_admission")
     return {row["id"] for row in (yield Statement("kept_by_flows", {"ids": sorted(ids)}))}
 
 
@@ -27,8 +32,12 @@ def forget(ids: Collection[int]) -> Op[None]:
 
 
 @operation(Mode.TRANSACTION)
-def prune_empty_flows(age_us: int) -> Op[int]:
-    """Delete flows without any job that ended longer ago than ``age_us``; returns how many."""
-    rows = yield Statement("prune_empty_flows", {"age_us": age_us})
+def prune_empty_flows(age_us: int, limit: int) -> Op[int]:
+    """Delete flows without any job that ended longer ago than ``age_us``.
+
+    Returns how many, at most ``limit``.
+    """
+    yield Statement("await_admission")
+    rows = yield Statement("prune_empty_flows", {"age_us": age_us, "limit": limit})
     yield from forget({row["id"] for row in rows})
     return len(rows)

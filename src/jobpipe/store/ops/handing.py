@@ -1,26 +1,103 @@
-"""Hand the results of jobs on: into the arguments of those that come after them."""
+"""Hand the results of jobs on: into the arguments of those that come after them.
+
+Results may be large, so a round hands on only so much; whom it leaves waits on, with ``OWED`` in
+its row, and is looked at by the next round.
+"""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import suppress
 from itertools import groupby
 from typing import Any
 
+from msgspec import Raw, Struct
+from msgspec.json import encode
+
+from jobpipe.model.change import Change
 from jobpipe.model.state import State
 from jobpipe.store.port import Batch, Op, Row, Statement
 
+OWED = -1
+"""Stands for how many nodes a job comes after: for none, but it has not got what it is handed."""
+MAX_PAYLOAD = 1024 * 1024
+"""Most bytes of a job's arguments, where nobody tells another bound."""
+ROUND_BYTES = 8 * 1024 * 1024
+"""Most bytes of arguments that one round fills in; one job gets its own, however large."""
+SIZES_MAX = 100
+"""Of how many results the sizes are read at once, or of all that one job is handed."""
 
-def hand_on(ids: Sequence[int]) -> Op[None]:
-    """Fill in what these blocked jobs are handed; null where a job has not succeeded."""
+
+class Handed(Struct):
+    """What became of jobs that are handed results; the others are handed nothing."""
+
+    left: set[int]
+    """They get theirs in a later round."""
+    failed: list[Change]
+    """Their arguments would be too large."""
+
+    @property
+    def held_back(self) -> set[int]:
+        return self.left | {change.id for change in self.failed}
+
+
+def hand_on(ids: Collection[int], max_payload: int | None) -> Op[Handed]:
+    """Fill in what these blocked jobs are handed; null where a job has not succeeded.
+
+    Who would then have more than ``max_payload`` bytes of arguments fails. None leaves them all to
+    a later round.
+    """
+    handed = Handed(set(), [])
     if not ids:
-        return
-    places = yield Statement("read_places", {"ids": list(ids)})
-    if not places:
-        return
-    wanted = sorted({row["child_id"] for row in places})
-    texts = {row["id"]: row["args"] for row in (yield Statement("read_args", {"ids": wanted}))}
+        return handed
+    found = yield Statement("count_places", {"ids": sorted(ids)})
+    counts = {row["child_id"]: row["n"] for row in found}
+    handed.left.update(counts)
+    if not counts or max_payload is None:
+        return handed
+    sizes = yield from _sizes(counts, max_payload)
+    fitting = [id for id, size in sizes.items() if size <= max_payload]
+    too_large = [
+        (id, _refusal(size, max_payload)) for id, size in sizes.items() if size > max_payload
+    ]
+    if fitting:
+        yield from _fill(fitting)
+    if too_large:
+        rows = yield Statement("fail_handed", batch=Batch(("id", "error"), too_large))
+        handed.failed += [Change(row["id"], State.FAILED, row["queue"]) for row in rows]
+    handed.left.difference_update(sizes)
+    return handed
+
+
+def _sizes(counts: Mapping[int, int], max_payload: int) -> Op[dict[int, int]]:
+    """Return the bytes of the arguments to be, of the first jobs, as far as this round goes."""
+    sizes: dict[int, int] = {}
+    room = ROUND_BYTES
+    for some in _slices(counts):
+        for row in (yield Statement("measure_args", {"ids": some})):
+            room -= min(row["size"], max_payload)
+            if room < 0 and sizes:
+                return sizes
+            sizes[row["id"]] = row["size"]
+    return sizes
+
+
+def _slices(counts: Mapping[int, int]) -> Iterator[list[int]]:
+    some: list[int] = []
+    n = 0
+    for id in sorted(counts):
+        if some and n + counts[id] > SIZES_MAX:
+            yield some
+            some, n = [], 0
+        some.append(id)
+        n += counts[id]
+    yield some
+
+
+def _fill(ids: Sequence[int]) -> Op[None]:
+    places = yield Statement("read_places", {"ids": ids})
+    texts = {row["id"]: row["args"] for row in (yield Statement("read_args", {"ids": ids}))}
     filled = [
         (id, _filled(texts[id], list(rows)))
         for id, rows in groupby(places, key=lambda row: row["child_id"])
@@ -35,8 +112,15 @@ def _filled(text: str, places: Sequence[Row]) -> str:
     for place in places:
         has_result = place["state"] == State.SUCCEEDED and place["result"] is not None
         with suppress(LookupError, TypeError, ValueError):  # other arguments were given meanwhile
-            _put(args, place["pointer"], json.loads(place["result"]) if has_result else None)
-    return version + json.dumps(args, separators=(",", ":"))
+            _put(args, place["pointer"], Raw(place["result"]) if has_result else None)
+    try:
+        return version + encode(args).decode()
+    except UnicodeEncodeError:  # a lone surrogate
+        return version + json.dumps(args, default=_loaded, separators=(",", ":"))
+
+
+def _loaded(raw: Raw) -> Any:
+    return json.loads(bytes(raw))
 
 
 def _put(within: Any, pointer: str, value: Any) -> None:
@@ -47,3 +131,11 @@ def _put(within: Any, pointer: str, value: Any) -> None:
     for step in way:
         within = within[int(step) if isinstance(within, list) else step]
     within[int(last) if isinstance(within, list) else last] = value
+
+
+def _refusal(size: int, max_payload: int) -> str:
+    message = (
+        f"with the results that it is handed the arguments need {size} bytes;"
+        f" at most {max_payload} are allowed"
+    )
+    return json.dumps({"type": "PayloadTooLarge", "message": message, "traceback": ""})

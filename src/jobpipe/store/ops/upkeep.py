@@ -10,7 +10,7 @@ from jobpipe.model.change import Change
 from jobpipe.model.state import FINAL, State
 from jobpipe.model.takes import Takes
 from jobpipe.store.ops.claim import Moved, moved
-from jobpipe.store.ops.forget import forget
+from jobpipe.store.ops.forget import forget, kept_by_flows
 from jobpipe.store.port import Batch, Mode, Op, Row, Statement, operation
 
 PRUNE_LINES = 20_000
@@ -81,9 +81,12 @@ def prune(after: int, limit: int, keep_us: Mapping[State, int | None]) -> Op[Pru
         if keep is not None and row["finished_at"] <= row["now"] - keep and not row["needed"]:
             old.append(row["id"])
     ids = (yield from fitting(old)) if old else []
-    found = (yield Statement("prune", {"ids": ids})) if ids else []
+    chosen = set(ids)
+    marked = {row["id"] for row in slice_ if row["id"] in chosen and row["marks"]}
+    chosen -= yield from kept_by_flows(marked)
+    found = (yield Statement("prune", {"ids": sorted(chosen)})) if chosen else []
     deleted = {row["id"] for row in found}
-    yield from forget([row["id"] for row in slice_ if row["id"] in deleted and row["marks"]])
+    yield from forget(marked & deleted)
     spans = [keep for keep in keep_us.values() if keep is not None]
     at_end = len(slice_) < limit or not spans or _too_young(slice_[-1], min(spans))
     position = 0 if at_end else slice_[-1]["id"]

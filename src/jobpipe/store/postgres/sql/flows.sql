@@ -53,11 +53,14 @@ FROM {p}member
 WHERE node_id = ANY (CAST(:ids AS bigint[])) AND node_id BETWEEN 0 AND 4611686018427387904
 
 -- name: read_flows
--- Those that are named, and those whose deadline has passed.
+-- Those that are named, and the first ones whose deadline has passed.
 SELECT * FROM {p}flow
 WHERE id = ANY (CAST(:ids AS bigint[])) AND id BETWEEN 0 AND 4611686018427387904
 UNION
-SELECT * FROM {p}flow WHERE due_at BETWEEN 0 AND :now
+(
+    SELECT * FROM {p}flow WHERE due_at BETWEEN 0 AND :now
+    ORDER BY due_at LIMIT CAST(:late AS bigint)
+)
 
 -- name: settle_nodes
 UPDATE {p}member AS m SET settled = now.settled
@@ -241,6 +244,42 @@ SET state = 'blocked', reason = NULL, shelf = 'blocked', attempt = 0, losses = 0
 FROM again WHERE j.id = again.id
 RETURNING j.id
 
+-- name: count_places
+SELECT child_id, count(*) AS n
+FROM {p}place
+WHERE child_id = ANY (CAST(:ids AS bigint[])) AND child_id BETWEEN 0 AND 4611686018427387904
+GROUP BY child_id
+
+-- name: measure_args
+-- How many bytes the arguments will have, each result in the place of a null.
+SELECT j.id, CAST(octet_length(CAST(j.args AS text)) + (
+    SELECT coalesce(sum(octet_length(CAST(parent.result AS text)) - 4), 0)
+    FROM {p}place AS p
+    CROSS JOIN LATERAL (
+        SELECT state, result FROM {p}job WHERE id = p.parent_id OFFSET 0
+    ) AS parent
+    WHERE p.child_id = j.id AND CASE parent.state WHEN 'succeeded' THEN true ELSE false END
+) AS bigint) AS size
+FROM {p}job AS j
+WHERE j.id = ANY (CAST(:ids AS bigint[])) AND j.id BETWEEN 0 AND 4611686018427387904
+ORDER BY j.id
+
+-- name: fail_handed
+WITH failed AS (
+    UPDATE {p}job AS j
+    SET state = 'failed', reason = 'unstorable', shelf = 'failed', finished_at = :now,
+        waiting_key = NULL, blocked_on = NULL, error = CAST(given.error AS json)
+    FROM unnest(CAST(:id AS bigint[]), CAST(:error AS text[])) AS given (id, error)
+    WHERE j.id = given.id AND given.id BETWEEN 0 AND 4611686018427387904
+        AND CASE j.state WHEN 'blocked' THEN true ELSE false END
+    RETURNING j.id, j.queue
+),
+counted AS (
+    INSERT INTO {p}tally (queue, state, n)
+    SELECT queue, 'failed', count(*) FROM failed GROUP BY queue
+)
+SELECT id, queue FROM failed
+
 -- name: read_places
 SELECT p.child_id, p.pointer, parent.state, CAST(parent.result AS text) AS result
 FROM {p}place AS p
@@ -286,7 +325,7 @@ ORDER BY f.id DESC
 -- name: flow_members
 -- The nodes of a flow in the order of their ids, jobs and flows alike.
 SELECT
-    m.node_id, m.role, m.waits, coalesce(j.state, f.state) AS state, j.reason, j.task,
+    m.node_id, m.role, greatest(m.waits, 0) AS waits, coalesce(j.state, f.state) AS state, j.reason, j.task,
     f.kind, f.name
 FROM (
     SELECT node_id, role, waits FROM {p}member
@@ -317,6 +356,10 @@ WITH edges AS (
 places AS (
     DELETE FROM {p}place
     WHERE child_id = ANY (CAST(:ids AS bigint[])) AND child_id BETWEEN 0 AND 4611686018427387904
+),
+growth AS (
+    DELETE FROM {p}growth
+    WHERE flow_id = ANY (CAST(:ids AS bigint[])) AND flow_id BETWEEN 0 AND 4611686018427387904
 )
 DELETE FROM {p}member
 WHERE node_id = ANY (CAST(:ids AS bigint[])) AND node_id BETWEEN 0 AND 4611686018427387904
@@ -332,6 +375,10 @@ RETURNING f.id
 -- name: prune_empty_flows
 -- Nothing else leads to a flow without nodes.
 DELETE FROM {p}flow AS f
-WHERE f.total = 0 AND f.finished_at < :now - CAST(:age_us AS bigint)
-    AND NOT EXISTS (SELECT 1 FROM {p}member AS m WHERE m.flow_id = f.id)
+WHERE f.id = ANY (ARRAY(
+    SELECT old.id FROM {p}flow AS old
+    WHERE old.total = 0 AND old.finished_at < :now - CAST(:age_us AS bigint)
+        AND NOT EXISTS (SELECT 1 FROM {p}member AS m WHERE m.flow_id = old.id)
+    LIMIT CAST(:limit AS bigint)
+))
 RETURNING f.id

@@ -184,7 +184,7 @@ FROM (
 -- name: prune
 -- The guard is repeated: a job that was re-run meanwhile stays.
 WITH old AS MATERIALIZED (
-    SELECT id, queue, state, idempotency_key FROM {p}job
+    SELECT id, task, queue, state, idempotency_key FROM {p}job
     WHERE id = ANY (CAST(:ids AS bigint[])) AND finished_at IS NOT NULL
     FOR UPDATE
 ),
@@ -209,6 +209,9 @@ dropped AS (
 ),
 let_go AS (
     DELETE FROM {p}held_key WHERE job_id = ANY (ARRAY(SELECT id FROM old))
+),
+stood_aside AS (
+    DELETE FROM {p}aside AS a USING old WHERE a.task = old.task AND a.job_id = old.id
 ),
 left_gates AS (
     DELETE FROM {p}gate_job WHERE job_id = ANY (ARRAY(SELECT id FROM old))

@@ -49,10 +49,10 @@ FROM json_each(:ids) AS wanted
 CROSS JOIN {p}member AS m ON m.node_id = wanted.value
 
 -- name: read_flows
--- Those that are named, and those whose deadline has passed.
+-- Those that are named, and the first ones whose deadline has passed.
 SELECT * FROM {p}flow WHERE id IN (SELECT value FROM json_each(:ids))
 UNION
-SELECT * FROM {p}flow WHERE due_at <= :now
+SELECT * FROM (SELECT * FROM {p}flow WHERE due_at <= :now ORDER BY due_at LIMIT :late)
 
 -- name: settle_nodes
 UPDATE {p}member SET settled = ended.how
@@ -206,6 +206,35 @@ SET state = 'blocked', reason = NULL, shelf = 'blocked', attempt = 0, losses = 0
 WHERE id IN (SELECT value FROM json_each(:ids)) AND state IN ('failed', 'cancelled')
 RETURNING id
 
+-- name: count_places
+SELECT p.child_id, count(*) AS n
+FROM json_each(:ids) AS free
+CROSS JOIN {p}place AS p ON p.child_id = free.value
+GROUP BY p.child_id
+
+-- name: measure_args
+-- How many bytes the arguments will have, each result in the place of a null.
+SELECT j.id, length(CAST(j.args AS BLOB)) + (
+    SELECT coalesce(sum(length(CAST(parent.result AS BLOB)) - 4), 0)
+    FROM {p}place AS p CROSS JOIN {p}job AS parent ON parent.id = p.parent_id
+    WHERE p.child_id = j.id AND parent.state = 'succeeded'
+) AS size
+FROM {p}job AS j
+WHERE j.id IN (SELECT value FROM json_each(:ids))
+ORDER BY j.id
+
+-- name: fail_handed
+INSERT INTO {p}tally (queue, state, n)
+SELECT queue, 'failed', count(*) FROM {p}job
+WHERE id IN (SELECT value ->> 0 FROM json_each(:rows)) AND state = 'blocked'
+GROUP BY queue;
+UPDATE {p}job
+SET state = 'failed', reason = 'unstorable', shelf = 'failed', finished_at = :now,
+    waiting_key = NULL, blocked_on = NULL, error = given.text
+FROM (SELECT value ->> 0 AS job_id, value ->> 1 AS text FROM json_each(:rows)) AS given
+WHERE id = given.job_id AND state = 'blocked'
+RETURNING id, queue
+
 -- name: read_places
 SELECT p.child_id, p.pointer, parent.state, parent.result
 FROM json_each(:ids) AS free
@@ -237,7 +266,7 @@ ORDER BY f.id DESC LIMIT :limit
 -- name: flow_members
 -- The nodes of a flow in the order of their ids, jobs and flows alike.
 SELECT
-    m.node_id, m.role, m.waits, coalesce(j.state, f.state) AS state, j.reason, j.task,
+    m.node_id, m.role, max(m.waits, 0) AS waits, coalesce(j.state, f.state) AS state, j.reason, j.task,
     f.kind, f.name
 FROM {p}member AS m
 LEFT JOIN {p}job AS j ON j.id = m.node_id
@@ -255,6 +284,7 @@ CROSS JOIN {p}flow AS f ON f.id = m.flow_id AND f.state = 'running'
 -- name: forget_nodes
 DELETE FROM {p}edge WHERE child_id IN (SELECT value FROM json_each(:ids));
 DELETE FROM {p}place WHERE child_id IN (SELECT value FROM json_each(:ids));
+DELETE FROM {p}growth WHERE flow_id IN (SELECT value FROM json_each(:ids));
 DELETE FROM {p}member WHERE node_id IN (SELECT value FROM json_each(:ids))
 RETURNING flow_id
 
@@ -268,6 +298,10 @@ RETURNING id
 -- name: prune_empty_flows
 -- Nothing else leads to a flow without nodes.
 DELETE FROM {p}flow
-WHERE total = 0 AND finished_at < :now - :age_us
-    AND NOT EXISTS (SELECT 1 FROM {p}member WHERE flow_id = {p}flow.id)
+WHERE id IN (
+    SELECT old.id FROM {p}flow AS old
+    WHERE old.total = 0 AND old.finished_at < :now - :age_us
+        AND NOT EXISTS (SELECT 1 FROM {p}member WHERE flow_id = old.id)
+    LIMIT :limit
+)
 RETURNING id

@@ -182,6 +182,11 @@ WHERE job_id IN (
     SELECT id FROM {p}job
     WHERE id IN (SELECT value FROM json_each(:ids)) AND finished_at IS NOT NULL
 );
+DELETE FROM {p}aside
+WHERE (task, job_id) IN (
+    SELECT task, id FROM {p}job
+    WHERE id IN (SELECT value FROM json_each(:ids)) AND finished_at IS NOT NULL
+);
 UPDATE {p}gate SET next_at = 0
 WHERE (kind, key) IN (
     SELECT kind, key FROM {p}gate_job
