@@ -8,7 +8,7 @@ from itertools import combinations
 
 from tests.process.case import Case
 from tests.process.contents import FINAL, JobRow
-from tests.process.history import Run, Wish
+from tests.process.history import Wish
 from tests.process.ledger import Gate
 
 
@@ -78,9 +78,7 @@ def find_over_rate(case: Case) -> Iterator[str]:
     for key, jobs in jobs_at(case, "rate").items():
         gate = next(iter(jobs.values()))
         most = gate.burst + gate.n * case.lease_seconds / gate.per
-        starts = sorted(
-            run.start for id in jobs for run in case.history.runs[id] if takes_token(case, run)
-        )
+        starts = sorted(start for id in jobs for start, _ in case.spans(id))
         level, before = 0.0, 0
         for start in starts:
             level = max(0.0, level - (start - before) / 1e9 * gate.n / gate.per) + 1
@@ -88,12 +86,6 @@ def find_over_rate(case: Case) -> Iterator[str]:
             if level > most:
                 yield f"{level:.0f} jobs of {key} began beside its rate, not {most:g} at most"
                 break
-
-
-def takes_token(case: Case, run: Run) -> bool:
-    """Tell whether a run was let in anew: it is none that was taken back or given back."""
-    rows = {row.token: row.outcome for row in case.attempts[run.job]}
-    return run.token == 1 or rows.get(run.token - 1, "lost") != "lost"
 
 
 def find_not_called_once(case: Case) -> Iterator[str]:

@@ -51,12 +51,14 @@ class Case:
         What a process that stood still does after that is no attempt of the job any more. Where
         clocks were moved, nobody can tell when it was: such a run does not count at all.
         """
-        ends = [] if run.end is None else [run.end]
-        ends += [each.start for each in self.history.runs[run.job] if each.token > run.token]
-        rows = (row for row in self.attempts[run.job] if row.token == run.token)
-        for row in rows:
-            if row.ended is not None:
-                ends.append(run.start if self.history.clock_moved else row.ended)
+        ends = [each.start for each in self.history.runs[run.job] if each.token > run.token]
+        rows = [row for row in self.attempts[run.job] if row.token == run.token]
+        moved = self.history.clock_moved
+        ends += [run.start if moved else row.ended for row in rows if row.ended is not None]
+        if run.end is not None:
+            ends.append(run.end)
+        elif not rows:  # its process died, and who saw that gave it back
+            ends.append(self.history.end_of(run))
         return min(ends, default=self.history.end_of(run))
 
     def spans(self, job: int) -> list[tuple[int, int]]:

@@ -96,9 +96,9 @@ CLEAN: dict[str, tuple[list[Entry], Contents]] = {
         story(*two(gates=RATED), begun(), ended(), asked("c"), answered("c", 3), *run_of_b()),
         store(job(), job(id=2, op="b"), job(id=3, op="c", state="cancelled", attempt=0)),
     ),
-    "taken back without a new token": (
-        story(asked(gates=RATED), answered(), begun(), harmed(), *A_AGAIN),
-        store(BACK, attempts=(attempt("lost", ended=4), attempt("succeeded", token=2))),
+    "a slot that was given back for a dead worker": (
+        story(*ONE_AT_A_TIME, begun(), harmed(), *run_of_b(pid=OTHER), *A_AGAIN),
+        store(job(token=2), job(id=2, op="b"), attempts=(attempt("succeeded", token=2),)),
     ),
     "callbacks of a success": (flow(*WELL), store(job(), SUCCESS, NO_FAILURE, DONE_CALL)),
     "a flow that was not stored": (flow()[:4], store()),
@@ -148,6 +148,11 @@ FOUND: dict[str, tuple[Kind, list[Entry], Contents]] = {
         Kind.OVER_RATE,
         story(asked(gates=RATED), answered(), begun(), ended("raised"), *A_AGAIN),
         store(job(token=2, attempt=2), attempts=(attempt("failed"), attempt("succeeded", token=2))),
+    ),
+    "a start after a death without a new token": (
+        Kind.OVER_RATE,
+        story(asked(gates=RATED), answered(), begun(), harmed(), *A_AGAIN),
+        store(BACK, attempts=(attempt("lost", ended=4), attempt("succeeded", token=2))),
     ),
     "not called": (
         Kind.NOT_CALLED_ONCE,
