@@ -36,6 +36,21 @@ def test_a_task_is_paused_and_resumed(cli: Cli) -> None:
     assert cli("gate", "list").err == "No gates.\n"
 
 
+def test_a_task_that_nobody_knows_is_paused_with_a_note(cli: Cli) -> None:
+    paused = cli("task", "pause", "app.addd", "--json")
+    assert (paused.code, paused.json["paused"]) == (0, True)
+    note = "app.addd: no such task is declared, and none of the newest jobs is of it\n"
+    assert paused.err == note
+    assert cli("task", "pause", "app.add").err == ""
+
+
+def test_a_queue_that_nobody_knows_is_paused_with_a_note(cli: Cli) -> None:
+    paused = cli("queue", "pause", "mial", "--json")
+    assert (paused.code, paused.json["paused"]) == (0, True)
+    assert paused.err == "mial: no job and no task names this queue yet\n"
+    assert cli("queue", "pause", "default").err == ""
+
+
 @pytest.mark.parametrize(
     "words, told",
     [

@@ -35,6 +35,11 @@ def test_more_jobs_at_a_time_wait_at_the_gate_and_are_told_why(cli: Cli) -> None
     assert "1 of 1 at a time of the key queue:default are taken." in told
     assert f"    {first}  queued since " in told
     assert "jobpipe queue limit default --concurrency N" in told
+    assert cli("job", "show", second, "--json").json["position"] == 1
+    shown = cli("job", "show", second).out
+    assert "concurrency:queue:default" in shown
+    assert "place in line" in shown
+    assert "position" not in cli("job", "show", first, "--json").json
 
 
 def enqueued(cli: Cli) -> str:

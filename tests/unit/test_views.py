@@ -109,6 +109,16 @@ def test_a_job_has_the_fields_of_the_contract_in_their_order_then_more() -> None
     }
 
 
+def test_who_waits_in_a_line_is_shown_with_his_place_there_and_back() -> None:
+    waits = msgspec.structs.replace(
+        FINISHED, state=State.BLOCKED, reason=None, blocked_on="group:g", position=3
+    )
+    shown = views.job_view(waits)
+    assert (shown.blocked_on, shown.position) == ("group:g", 3)
+    told = msgspec.json.decode(msgspec.json.encode(shown), type=JobView)
+    assert records.job(told).position == 3
+
+
 @pytest.mark.parametrize("text", ["", "{", "not json", "[1,", "1" * 5_000, "[" * 100_000])
 def test_a_corrupt_payload_is_shown_as_the_text_that_stands_there(text: str) -> None:
     view = changed(args=text, result=text, error=text, tags=text, meta=text)

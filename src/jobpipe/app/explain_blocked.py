@@ -72,12 +72,22 @@ def _after(parents: Sequence[Other]) -> ReasonView:
 
 
 def _in_turn(turn: Turn) -> ReasonView:
-    before = number(turn.before, "job", BEFORE_MAX)
+    message = (
+        f"It waits for a turn of the tenant {turn.tenant} in the queue {turn.queue};"
+        f" before it: {number(turn.before, 'job', BEFORE_MAX)}."
+    )
+    if not turn.at_gates:
+        return ReasonView(code="tenant_turn", message=message, before=turn.before)
+    named = ", ".join(str(other.id) for other in turn.at_gates)
+    more = " and others" if len(turn.at_gates) == NAMED_MAX else ""
+    at = f" at {', '.join(turn.gates)}" if turn.gates else " at their gates"
     return ReasonView(
         code="tenant_turn",
-        message=f"It waits for a turn of the tenant {turn.tenant} in the queue {turn.queue};"
-        f" before it: {before}.",
+        message=f"{message} In front of it wait {named}{more}{at}.",
+        help=f"jobpipe job explain {turn.at_gates[0].id}",
+        gate=next(iter(turn.gates), None),
         before=turn.before,
+        others=_views(turn.at_gates),
     )
 
 

@@ -24,8 +24,9 @@ class ReasonView(Struct, frozen=True, kw_only=True):
     until: str | None = None
     help: str = ""
     gate: str | None = None
-    """The gate that is shut, by kind and key."""
+    """The gate that is shut, by kind and key: to the job itself, or to who is in front of it."""
     before: int | None = None
     """How many jobs stand before it in line; counted up to 10,000."""
     others: list[OtherView] = []
-    """The jobs that it waits for, up to ten: who holds the gate, or what it comes after."""
+    """The jobs that it waits for, up to ten: who holds the gate, what it comes after, or who of its
+    tenant waits at a gate in front of it."""

@@ -26,7 +26,7 @@ SECOND_US = 1_000_000
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
-class JobView(Struct, frozen=True, kw_only=True):
+class JobView(Struct, frozen=True, kw_only=True, omit_defaults=True):
     """A job."""
 
     id: int
@@ -65,6 +65,9 @@ class JobView(Struct, frozen=True, kw_only=True):
     """Of the arguments; see the task's own."""
     tenant: str | None
     unique_key: str | None
+    position: int | None = None
+    """Place in the line in which it waits, its gate's or its tenant's, from 1 and up to 10,001.
+    Only there while it waits in one, and where one job is asked for."""
 
 
 class AttemptView(Struct, frozen=True, kw_only=True):
@@ -192,6 +195,7 @@ def job_view(record: JobRecord) -> JobView:
         version=record.version,
         tenant=record.tenant,
         unique_key=record.unique_key,
+        position=record.position,
     )
 
 

@@ -39,14 +39,14 @@ def answer(root: click.Command, program: str, instruction: str) -> int:
 
 def tasks(context: click.Context, _: click.Parameter, incomplete: str) -> list[CompletionItem[str]]:
     """Complete the name of a task."""
-    return _matching(incomplete, _asked(context, _task_names))
+    return _matching(incomplete, _asked(context, known_tasks))
 
 
 def queues(
     context: click.Context, _: click.Parameter, incomplete: str
 ) -> list[CompletionItem[str]]:
     """Complete the name of a queue."""
-    return _matching(incomplete, _asked(context, _queue_names))
+    return _matching(incomplete, _asked(context, known_queues))
 
 
 def queue_list(
@@ -54,7 +54,7 @@ def queue_list(
 ) -> list[CompletionItem[str]]:
     """Complete the last one of several queues: ``mail:10,def``."""
     before, comma, last = incomplete.rpartition(",")
-    names = _asked(context, _queue_names)
+    names = _asked(context, known_queues)
     return [CompletionItem(f"{before}{comma}{name}") for name in names if name.startswith(last)]
 
 
@@ -72,12 +72,14 @@ def _matching(incomplete: str, names: Iterable[str]) -> list[CompletionItem[str]
     return [CompletionItem(name) for name in names if name.startswith(incomplete)]
 
 
-def _task_names(application: Jobpipe) -> list[str]:
+def known_tasks(application: Jobpipe) -> list[str]:
+    """Return the tasks that are declared, and those of the newest jobs."""
     known = {task.name for task in application.registry}
     return sorted(known.union(application.task_names()) if _usable(application) else known)
 
 
-def _queue_names(application: Jobpipe) -> list[str]:
+def known_queues(application: Jobpipe) -> list[str]:
+    """Return the queues that tasks name, and those that the store knows."""
     known = {task.spec.queue for task in application.registry}
     if _usable(application):
         known.update(queue.name for queue in application.queues())

@@ -160,6 +160,9 @@ class JobRecord(Struct, frozen=True, kw_only=True):
     unique_key: str | None = None
     blocked_on: str | None = None
     """The gate that is shut, once somebody has looked; of blocked jobs alone."""
+    position: int | None = None
+    """Its place in the line in which it waits, its gate's or its tenant's, from 1 and up to 10,001;
+    None where it waits in none, and in lists."""
 
 
 def just_stored(job: NewJob, answer: Enqueued) -> JobRecord:

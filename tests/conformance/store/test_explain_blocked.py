@@ -14,6 +14,7 @@ from jobpipe.store.ops import admit, aside, gate_settings, queue
 from jobpipe.store.ops.aside import Known
 from tests.conformance.clock import SECOND
 from tests.conformance.lab import Lab, new_job
+from tests.conformance.store.gates import rounds
 from tests.conformance.store.test_explain import codes, start_worker, told
 
 MAIL = GateName(GateKind.CONCURRENCY, "mail")
@@ -126,6 +127,23 @@ def test_a_job_that_comes_after_others_names_them(lab: Lab) -> None:
     assert codes(view) == ["waits_for"]
     assert view.summary == f"It comes after {parent}, which have not ended."
     assert [(other.id, other.state) for other in view.reasons[0].others] == [(parent, "queued")]
+
+
+def test_a_job_whose_tenant_waits_at_a_gate_names_who_is_in_front(lab: Lab) -> None:
+    wish = Wish(GateKind.CONCURRENCY, "mail", ONE)
+    job = new_job(tenant="acme", marks=marks.GATED | marks.STARTS, wishes=(wish,))
+    ids = [answer.id for answer in lab.enqueue([job] * 30)]
+    rounds(lab)
+    assert [lab.job(id).state for id in ids[:2]] == [State.QUEUED, State.BLOCKED]
+    (reason,) = why(lab, ids[-1]).reasons
+    assert (reason.code, reason.gate) == ("tenant_turn", "concurrency:mail")
+    ahead = [other.id for other in reason.others]
+    assert ahead == ids[1:11]
+    assert reason.message.endswith(
+        f" In front of it wait {', '.join(map(str, ahead))} and others at concurrency:mail."
+    )
+    assert reason.help == f"jobpipe job explain {ids[1]}"
+    assert codes(why(lab, ids[1])) == ["concurrency"]
 
 
 def test_a_key_that_a_job_slowed_tells_until_when(lab: Lab) -> None:

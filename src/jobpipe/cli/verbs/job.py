@@ -171,6 +171,7 @@ def _facts(view: JobView) -> list[tuple[str, str]]:
         ("task", escape(view.task)),
         ("state", state),
         ("why", escape(_why(view))),
+        ("place in line", str(view.position or "")),
         ("queue", f"{escape(view.queue)}, priority {view.priority}"),
         ("attempt", f"{view.attempt} of {view.max_attempts}"),
         ("worker", escape(view.worker or "")),
@@ -197,6 +198,8 @@ def _facts(view: JobView) -> list[tuple[str, str]]:
 def _why(view: JobView) -> str:
     if view.reason is not None:
         return view.reason.value
+    if view.state is State.BLOCKED and isinstance(view.blocked_on, str):
+        return view.blocked_on
     return "cancel requested" if view.cancel_requested_at and view.state is State.RUNNING else ""
 
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from jobpipe.cli import completing
 from jobpipe.cli.choices import Choices, pass_choices
 from jobpipe.cli.options import STORE, Noun, end_of, end_options, setting_flags
 from jobpipe.cli.output import Column
@@ -70,7 +71,14 @@ def pause(
     Jobs can still be enqueued. A queue may be paused before its first job.
     """
     end = end_of(until, span)
-    _each(choices, names, lambda jp, name: jp.pause_queue(name, reason, until=end))
+
+    def pause_one(application: Jobpipe, name: str) -> None:
+        is_known = name in completing.known_queues(application)
+        application.pause_queue(name, reason, until=end)
+        if not is_known:
+            click.echo(f"{name}: no job and no task names this queue yet", err=True)
+
+    _each(choices, names, pause_one)
 
 
 @queue.command("resume")

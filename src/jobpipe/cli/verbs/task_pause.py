@@ -6,9 +6,11 @@ from datetime import datetime, timedelta
 
 import click
 
+from jobpipe.cli import completing
 from jobpipe.cli.choices import Choices, pass_choices
 from jobpipe.cli.options import STORE, Verb, end_of, end_options, setting_flags
 from jobpipe.cli.verbs.gate import tell
+from jobpipe.telemetry.escape import escape
 
 TASK = "task"
 
@@ -33,6 +35,11 @@ def pause_task(
     """
     jp = choices.application(acts=True)
     tell(choices.out(), jp.pause_gate(TASK, name, reason, until=end_of(until, span)), "paused")
+    if name not in completing.known_tasks(jp):
+        click.echo(
+            f"{escape(name)}: no such task is declared, and none of the newest jobs is of it",
+            err=True,
+        )
 
 
 @click.command("resume", cls=Verb)

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from msgspec import Struct
 
-from jobpipe.model.gate import GateName
+from jobpipe.model.gate import GateKind, GateName
 from jobpipe.model.state import State
 from jobpipe.policy.gates import Gate, Room, room
 from jobpipe.store.ops.gate_book import Book
@@ -53,6 +53,11 @@ class Turn(Struct, frozen=True):
     queue: str
     tenant: str
     before: int
+    at_gates: Sequence[Other]
+    """Jobs of the tenant that had their turn and wait at gates: while they are many, no other has
+    one."""
+    gates: Sequence[str]
+    """Those gates, the first first."""
 
 
 def at_gate(id: int) -> Op[AtGate | None]:
@@ -64,8 +69,7 @@ def at_gate(id: int) -> Op[AtGate | None]:
         return None
     name = {"kind": entry.name.kind.value, "key": entry.name.key}
     holders = yield Statement("gate_holders", {**name, "limit": NAMED_MAX})
-    place = {"line": entry.line, "place": entry.place, "bound": BEFORE_MAX}
-    before: int = (yield Statement("line_before", {**name, **place}))[0]["n"]
+    before = yield from _before(entry.name, entry.line, entry.place)
     paused = yield Statement("gate_pause", name)
     gate = book.gates[entry.name]
     return AtGate(
@@ -83,12 +87,37 @@ def at_gate(id: int) -> Op[AtGate | None]:
 def turn(id: int) -> Op[Turn | None]:
     """Return the line of its tenant in which a job waits, or None."""
     found = yield Statement("turn_before", {"id": id, "bound": BEFORE_MAX})
-    return Turn(found[0]["queue"], found[0]["tenant"], found[0]["n"]) if found else None
+    if not found:
+        return None
+    queue, tenant, before = found[0]["queue"], found[0]["tenant"], found[0]["n"]
+    asked = {"queue": queue, "tenant": tenant, "limit": NAMED_MAX}
+    ahead = yield Statement("at_gates", asked)
+    gates = dict.fromkeys(row["blocked_on"] for row in ahead if row["blocked_on"] is not None)
+    return Turn(queue, tenant, before, _others(ahead), list(gates))
+
+
+def position(id: int) -> Op[int | None]:
+    """Return the place of a job in the line in which it waits, from 1, up to a bound.
+
+    That is the line of a gate or of its tenant; None: it waits in none.
+    """
+    for row in (yield Statement("gate_jobs", {"ids": [id]})):
+        if row["line"] is not None:
+            name = GateName(GateKind(row["kind"]), row["key"])
+            return 1 + (yield from _before(name, row["line"], row["place"]))
+    found = yield Statement("turn_before", {"id": id, "bound": BEFORE_MAX})
+    return 1 + found[0]["n"] if found else None
 
 
 def parents(id: int) -> Op[list[Other]]:
     """Return what a job comes after and what has not ended, up to a bound."""
     return _others((yield Statement("open_parents", {"id": id, "limit": NAMED_MAX})))
+
+
+def _before(name: GateName, line: int | None, place: int) -> Op[int]:
+    asked = {"kind": name.kind.value, "key": name.key, "line": line, "place": place}
+    n: int = (yield Statement("line_before", {**asked, "bound": BEFORE_MAX}))[0]["n"]
+    return n
 
 
 def _others(found: Rows) -> list[Other]:

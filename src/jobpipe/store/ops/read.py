@@ -8,12 +8,13 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from msgspec import Struct
+from msgspec import Struct, structs
 
 from jobpipe.model.filter import Filter
 from jobpipe.model.job import AttemptRecord, JobRecord
 from jobpipe.model.state import SHELVED, State
 from jobpipe.store import rows
+from jobpipe.store.ops.blocked import position
 from jobpipe.store.port import Mode, Op, Row, Statement, operation
 
 COUNT_MAX = 100_000
@@ -62,9 +63,14 @@ Counts = dict[tuple[str, State], int]
 
 @operation(Mode.READ)
 def job(id: int) -> Op[JobRecord | None]:
-    """Return the job, or None."""
+    """Return the job, or None; of one that waits at a gate or for a turn also its position."""
     found = yield Statement("job", {"id": id})
-    return rows.job(found[0]) if found else None
+    if not found:
+        return None
+    record = rows.job(found[0])
+    if record.state is State.BLOCKED and record.marks is not None:
+        return structs.replace(record, position=(yield from position(id)))
+    return record
 
 
 @operation(Mode.READ)

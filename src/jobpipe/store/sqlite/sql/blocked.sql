@@ -45,3 +45,13 @@ FROM {p}edge AS e
 LEFT JOIN {p}job AS j ON j.id = e.parent_id
 WHERE e.child_id = :id AND e.met = 0
 LIMIT :limit
+
+-- name: at_gates
+-- Whose turn it was and who waits at a gate since: a tenant has no further turns while many do.
+SELECT j.id, j.state, coalesce(j.started_at, j.queued_at, j.created_at) AS since, j.blocked_on
+FROM {p}let_go AS l
+CROSS JOIN {p}job AS j ON j.id = l.job_id
+WHERE l.queue = :queue AND l.tenant = :tenant AND j.token = l.token AND j.state = 'blocked'
+    AND l.place >= (SELECT first FROM {p}fair_queue WHERE queue = :queue)
+ORDER BY l.place
+LIMIT :limit
