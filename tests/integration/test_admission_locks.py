@@ -61,6 +61,7 @@ def test_who_deletes_what_a_round_writes_waits_for_it(
     round_, other, _ = parties
     (job,) = round_.run(enqueue([gated("eu")]))
     round_.run(steer.cancel(job.id, Reason.BY_USER))
+    round_.run(admit())  # the next one has nothing to write
     round_.commit()
     assert round_.run(admit()) is not None
     waiting = thread.submit(other.run, order(job.id))

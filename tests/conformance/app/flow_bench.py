@@ -13,9 +13,9 @@ from tests.conformance.app.site import ENOUGH_SECONDS, Site
 class Bench:
     """An application with a few tasks, and what they have done."""
 
-    def __init__(self, site: Site) -> None:
+    def __init__(self, site: Site, **settings: object) -> None:
         self.site = site
-        self.jp = jp = site.jobpipe(max_attempts=1)
+        self.jp = jp = site.jobpipe(max_attempts=1, **settings)
         self.done: list[str] = []
         self.broken: set[str] = set()
 

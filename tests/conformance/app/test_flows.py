@@ -323,3 +323,20 @@ def test_who_comes_after_others_comes_to_his_gates_then(bench: Bench) -> None:
     bench.enqueue(flow)
     assert sorted(bench.drain()) == ["done", "success"]
     assert bench.result(flow) == [1, 2, 3, 4, 5, 14]
+
+
+def test_nobody_is_handed_more_than_arguments_may_have(site: Site) -> None:
+    bench = Bench(site, max_payload=1024)
+
+    @bench.jp.task(name="much")
+    def much() -> str:
+        return "x" * 1020  # 1,022 bytes as a result, {"name":...} around them 1,031
+
+    flow = bench.jp.flow()
+    flow.add(bench.step.call(flow.add(much.call()).result))
+    bench.enqueue(flow)
+    assert bench.drain() == []
+    assert bench.members(flow) == [
+        (Role.NODE, "succeeded", None),
+        (Role.NODE, "failed", Reason.UNSTORABLE),
+    ]
