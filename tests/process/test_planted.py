@@ -225,7 +225,7 @@ def test_a_wish_is_repeated_under_its_key(
 @planted(
     ("running_not_counted", Kind.OVER_LIMIT),
     ("turn_lost_by_failure", Kind.OUT_OF_TURN),
-    ("tokens_unspent", Kind.OVER_RATE),
+    ("rate_never_shuts", Kind.OVER_RATE),
     ("needs_ignored", Kind.NOT_CALLED_ONCE),
     ("flow_ends_early", Kind.PREMATURE),
 )
