@@ -23,7 +23,7 @@ from jobpipe.store.statements import PARAMETER
 SQLITE = statements.load("jobpipe.store.sqlite", "jobpipe_")
 POSTGRESQL = dialect.load("jobpipe")
 ROWS = 50_000
-LARGE = {"job", "gate_job", "line", "edge", "aside"}
+LARGE = {"job", "gate_job", "line", "let_go", "edge", "aside"}
 FILL = f"""
 ALTER TABLE jobpipe.job DISABLE TRIGGER USER;
 INSERT INTO jobpipe.job (
@@ -36,6 +36,8 @@ INSERT INTO jobpipe.gate_job (job_id, kind, key, place, line)
 SELECT id, 'concurrency', 'mail', id, 0 FROM generate_series(1, {ROWS}) AS id;
 INSERT INTO jobpipe.line (job_id, queue, tenant, urgency)
 SELECT id, 'default', 'gold', 0 FROM generate_series(1, {ROWS}) AS id;
+INSERT INTO jobpipe.let_go (job_id, queue, tenant, token)
+SELECT id, 'q' || id % 50, 'gold', 0 FROM generate_series(1, {ROWS}) AS id;
 INSERT INTO jobpipe.edge (child_id, parent_id, need)
 SELECT id + 1, id, 'success' FROM generate_series(1, {ROWS}) AS id;
 INSERT INTO jobpipe.aside (task, job_id) SELECT 't', id FROM generate_series(1, {ROWS}) AS id;
@@ -46,6 +48,7 @@ CASES: dict[str, dict[str, Any]] = {
     "gate_holders": {**GATE, "limit": 10},
     "line_before": {**GATE, "line": 0, "place": 25_000, "bound": 10_000},
     "turn_before": {"id": 25_000, "bound": 10_000},
+    "at_gates": {"queue": "q7", "tenant": "gold", "limit": 10},
     "open_parents": {"id": 25_000, "limit": 10},
     "set_aside": {"id": IDS, "token": [1] * len(IDS)},
     "send_to_gate": {"id": IDS, "token": [1] * len(IDS)},
@@ -88,8 +91,9 @@ def test_postgresql_walks_no_more_than_it_is_asked_for(
                 of = node.get("Relation Name")
                 if node["Node Type"] == "Seq Scan" and of in LARGE:
                     faults.append(f"{name}, {mode}: scans the whole {of} table")
-                # What a batch asks for may be sorted by id; that is no more than was given.
-                if "Sort" in node["Node Type"] and name != "send_to_gate":
+                # What a batch asks for may be sorted by id; that is no more than was given. Nor are
+                # those of a queue many that had their turn and have not started.
+                if "Sort" in node["Node Type"] and name not in ("send_to_gate", "at_gates"):
                     faults.append(f"{name}, {mode}: sorts by {node['Sort Key']}")
     assert faults == []
 

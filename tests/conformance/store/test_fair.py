@@ -313,6 +313,12 @@ def test_a_gate_that_is_shut_to_one_tenant_stops_no_other(lab: Lab) -> None:
     assert Counter(started) == {"whale": 30, "fish": 5}
 
 
+def test_those_of_one_tenant_pass_a_gate_in_the_order_of_their_turns(lab: Lab) -> None:
+    ids = stored(lab, of("acme", 20, wishes=(slots(1),)))
+    settle(lab)
+    assert [job.id for job in _drained(lab, lab.worker())] == ids
+
+
 def _drained(lab: Lab, mine: int) -> list[Claimed]:
     """Run all that there is."""
     ran: list[Claimed] = []

@@ -137,7 +137,7 @@ def _give_places(book: Book, jobs: Iterable[Looked]) -> Op[None]:
         if each.token is None and (each.place == 0 or job.tenant is not None)
     ]
     if placeless:
-        found = yield Statement("reserve_ids", {"n": len(placeless)})
+        found = yield Statement("reserve_places", {"n": len(placeless)})
         for entry, id in zip(placeless, sorted(row["id"] for row in found), strict=True):
             entry.place = id
 

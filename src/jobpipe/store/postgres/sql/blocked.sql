@@ -83,16 +83,13 @@ LIMIT CAST(:limit AS bigint)
 -- name: at_gates
 -- Whose turn it was and who waits at a gate since: a tenant has no further turns while many do.
 SELECT j.id, j.state, coalesce(j.started_at, j.queued_at, j.created_at) AS since, j.blocked_on
-FROM (
-    SELECT job_id, token, place FROM {p}let_go
-    WHERE queue = CAST(:queue AS text) AND tenant = CAST(:tenant AS text)
-        AND place >= (SELECT first FROM {p}fair_queue WHERE queue = CAST(:queue AS text))
-    OFFSET 0
-) AS l
+FROM {p}let_go AS l
 CROSS JOIN LATERAL (
     SELECT id, state, token, blocked_on, started_at, queued_at, created_at
     FROM {p}job WHERE id = l.job_id LIMIT 1
 ) AS j
-WHERE j.token = l.token AND j.state = 'blocked'
-ORDER BY l.place
+WHERE l.queue = CAST(:queue AS text) AND l.tenant = CAST(:tenant AS text)
+    AND l.place >= (SELECT first FROM {p}fair_queue WHERE queue = CAST(:queue AS text))
+    AND j.token = l.token AND j.state = 'blocked'
+ORDER BY l.queue, l.place
 LIMIT CAST(:limit AS bigint)

@@ -77,6 +77,10 @@ WHERE w.job_id = noted.job_id AND w.kind = noted.kind AND w.key = noted.key
     AND noted.job_id BETWEEN 0 AND 4611686018427387904
 RETURNING w.job_id
 
+-- name: reserve_places
+-- Ids, ranks and places are one sequence: whoever comes later stands behind.
+SELECT nextval('{p}rank') AS id FROM generate_series(1, CAST(:n AS bigint))
+
 -- name: note_gates
 UPDATE {p}gate AS g
 SET next_at = noted.next_at, full_at = noted.full_at, fail_to = noted.fail_to

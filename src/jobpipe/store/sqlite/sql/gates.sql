@@ -56,6 +56,16 @@ WHERE job_id = noted.value ->> 0 AND kind = noted.value ->> 1
     AND {p}gate_job.key = noted.value ->> 2
 RETURNING job_id
 
+-- name: reserve_places
+-- Ids, ranks and places are one sequence: whoever comes later stands behind.
+UPDATE sqlite_sequence SET seq = seq + :n WHERE name = '{p}job';
+WITH RECURSIVE free (id, n) AS (
+    SELECT seq - :n + 1, 1 FROM sqlite_sequence WHERE name = '{p}job'
+    UNION ALL
+    SELECT id + 1, n + 1 FROM free WHERE n < :n
+)
+SELECT id FROM free
+
 -- name: note_gates
 UPDATE {p}gate
 SET next_at = noted.value ->> 2, full_at = noted.value ->> 3, fail_to = noted.value ->> 4
