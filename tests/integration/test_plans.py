@@ -141,9 +141,9 @@ CASES: dict[str, tuple[dict[str, Any], set[str]]] = {
     ),
     "give_back": (
         {**HELD, "rank": BATCH, "started": True, "suspect": True},
-        {"job_pkey", "gate_job_pkey"},
+        {"job_pkey"},
     ),
-    "take_back": ({"worker": 1, "error": "{}"}, {"job_pkey", "gate_job_pkey"}),
+    "take_back": ({"worker": 1, "error": "{}"}, {"job_pkey"}),
     "end_worker": ({"worker": 1}, {"job_pkey"}),
     "inventory": ({"worker": 1}, {"job_pkey"}),
     "write_lines": (
