@@ -12,10 +12,10 @@ from jobpipe.policy.gates import (
     Hold,
     Room,
     available,
-    next_token_at,
     returned,
     room,
     taken,
+    token_at,
     usual_burst,
 )
 
@@ -23,27 +23,32 @@ SECOND = 1_000_000
 
 
 def rate(**fields: int) -> Gate:
-    hold = Hold(queued=fields.get("queued", 0))
-    return Gate(GateKind.RATE, RateTerms(2, SECOND, 3), hold, full_at=fields.get("full_at", 0))
+    return Gate(GateKind.RATE, RateTerms(2, SECOND, 3), **fields)
 
 
 def test_a_rate_lets_a_burst_through_and_then_one_for_each_token() -> None:
     terms = RateTerms(2, SECOND, 3)
     assert available(terms, 0, 10 * SECOND) == 3
-    full_at = taken(terms, 0, 10 * SECOND, 3)
-    assert full_at == 11_500_000
+    full_at = 0
+    for expected in (10_500_000, 11_000_000, 11_500_000):
+        full_at = taken(terms, full_at, 10 * SECOND)
+        assert full_at == expected
     assert available(terms, full_at, 10 * SECOND) == 0
-    assert next_token_at(terms, full_at) == 10_500_000
+    assert token_at(terms, full_at, 1) == 10_500_000
+    assert token_at(terms, full_at, 3) == 11_500_000
+    assert token_at(terms, full_at, 4) is None
+    assert returned(terms, full_at) == 11 * SECOND
     assert available(terms, full_at, 10_499_999) == 0
     assert available(terms, full_at, 10_500_000) == 1
     assert available(terms, full_at, 60 * SECOND) == 3
-    assert returned(terms, full_at, 1) == 11 * SECOND
 
 
-def test_what_has_not_started_bounds_a_rate() -> None:
-    assert room(rate(queued=2), 10 * SECOND) == Room(1)
-    assert room(rate(queued=5), 10 * SECOND) == Room(0)
+def test_what_has_not_started_keeps_its_token() -> None:
+    assert room(rate(owed=2), 10 * SECOND) == Room(1)
+    assert room(rate(owed=3), 10 * SECOND) == Room(0)  # however long they wait
+    assert room(rate(owed=5), 10 * SECOND) == Room(0)
     assert room(rate(full_at=11_500_000), 10 * SECOND) == Room(0, 10_500_000)
+    assert room(rate(full_at=11_500_000, owed=1), 10 * SECOND) == Room(0, 11_000_000)
 
 
 @given(
@@ -60,8 +65,9 @@ def test_no_span_of_time_has_more_than_its_tokens_and_the_burst(
     for pause, wanted in steps:
         now += pause
         tokens = min(wanted, available(terms, full_at, now))
+        for _ in range(tokens):
+            full_at = taken(terms, full_at, now)
         if tokens:
-            full_at = taken(terms, full_at, now, tokens)
             passed.append((now, tokens))
     for index, (start, _) in enumerate(passed):
         total = 0

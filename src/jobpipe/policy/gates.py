@@ -1,8 +1,10 @@
 """When a gate opens: judgements over facts, by the store's clock, in microseconds.
 
 A rate follows the generic cell rate algorithm: ``full_at`` is when all tokens of the burst are
-there again, and each token taken moves it on by the time in which one comes. So within any span no
-more jobs are let in than come in it, plus the burst.
+there again, and each token taken moves it on by the time in which one comes. A job is let in when
+there is a token for it beside those of all that were let in before and have not started; it takes
+its token when it starts, however late that is. So within any span no more jobs start than tokens
+come in it, plus the burst.
 """
 
 from __future__ import annotations
@@ -36,6 +38,8 @@ class Gate(Struct, frozen=True):
     paused_until: int | None = None
     shut_until: int | None = None
     full_at: int = 0
+    owed: int = 0
+    """Of a rate: tokens that jobs it has let through are still to take."""
 
 
 class Room(Struct, frozen=True):
@@ -62,11 +66,11 @@ def room(gate: Gate, now: int) -> Room:
             return Room(UNBOUNDED)
         case ConcurrencyTerms(n):
             return Room(max(0, n - hold.queued - hold.running))
-        case RateTerms(burst=burst) as terms:
-            tokens = available(terms, gate.full_at, now)
-            if not tokens:
-                return Room(0, next_token_at(terms, gate.full_at))
-            return Room(max(0, min(tokens, burst - hold.queued)))
+        case RateTerms() as terms:
+            free = available(terms, gate.full_at, now) - gate.owed
+            if free > 0:
+                return Room(free)
+            return Room(0, token_at(terms, gate.full_at, gate.owed + 1))
         case GroupTerms(on_failure):
             stands = hold.queued + hold.running + hold.waiting
             return Room(0 if stands or (hold.failed and on_failure == "block") else 1)
@@ -78,19 +82,21 @@ def available(terms: RateTerms, full_at: int, now: int) -> int:
     return max(0, (terms.burst * terms.per_us - missing) // terms.per_us)
 
 
-def taken(terms: RateTerms, full_at: int, now: int, tokens: int) -> int:
-    """Return ``full_at`` after tokens were taken; rounded so that the rate is never exceeded."""
-    return max(full_at, now) + -(-tokens * terms.per_us // terms.n)
+def taken(terms: RateTerms, full_at: int, at: int) -> int:
+    """Return ``full_at`` after a token was taken; rounded so that the rate is never exceeded."""
+    return max(full_at, at) + -(-terms.per_us // terms.n)
 
 
-def returned(terms: RateTerms, full_at: int, tokens: int) -> int:
-    """Return ``full_at`` after tokens came back."""
-    return full_at - tokens * terms.per_us // terms.n
+def returned(terms: RateTerms, full_at: int) -> int:
+    """Return ``full_at`` after a token came back."""
+    return full_at - terms.per_us // terms.n
 
 
-def next_token_at(terms: RateTerms, full_at: int) -> int:
-    """Return when one token is there."""
-    return full_at - (terms.burst - 1) * terms.per_us // terms.n
+def token_at(terms: RateTerms, full_at: int, tokens: int) -> int | None:
+    """Return when so many tokens are there; None: that is more than the burst."""
+    if tokens > terms.burst:
+        return None
+    return full_at - (terms.burst - tokens) * terms.per_us // terms.n
 
 
 def usual_burst(n: int, per_us: int) -> int:

@@ -48,7 +48,11 @@ def test_what_has_not_started_bounds_what_is_let_in(lab: Lab) -> None:
     lab.clock.advance(10 * MINUTE)
     assert let_in(lab) == []
     assert len(claimed(lab)) == 2
-    assert len(let_in(lab)) == 2
+    assert let_in(lab) == []
+    lab.clock.advance(9 * SECOND)
+    assert let_in(lab) == []
+    lab.clock.advance(SECOND)
+    assert len(let_in(lab)) == 1
 
 
 def test_a_pause_piles_nothing_up(lab: Lab) -> None:

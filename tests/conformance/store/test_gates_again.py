@@ -43,8 +43,9 @@ def test_a_crash_does_not_exceed_a_rate(lab: Lab) -> None:
 def test_who_was_taken_back_is_the_first_of_his_line(lab: Lab) -> None:
     ids = stored(lab, [wishing(rate(1, MINUTE))] * 3)
     let_in(lab)
-    lab.clock.advance(MINUTE)
     die(lab)
+    assert let_in(lab) == []
+    lab.clock.advance(MINUTE)
     assert let_in(lab) == ids[:1]
     assert claimed(lab)[0].token == 2
 
@@ -112,6 +113,8 @@ def test_what_never_started_keeps_its_token_and_its_place_among_those_let_in(lab
     lab.clock.advance(10 * MINUTE)
     assert let_in(lab) == []  # or both might start at once
     assert [job.id for job in claimed(lab)] == ids[:1]
+    assert let_in(lab) == []
+    lab.clock.advance(MINUTE)
     assert let_in(lab) == ids[1:]
 
 

@@ -77,24 +77,31 @@ class Standing(Struct):
     def take(self, entry: Entry, token: int) -> None:
         """Let a job through."""
         self.count(entry, token)
-        full_at, terms = self.facts.full_at, self.facts.terms
-        if isinstance(terms, RateTerms):
-            full_at = policy.taken(terms, full_at, self.now, 1)
-            self.facts = structs.replace(self.facts, full_at=full_at)
         self.room -= 1
 
     def count(self, entry: Entry, token: int) -> None:
         """Note that a job was let through and has not started."""
         entry.token, entry.line = token, None
-        hold = structs.replace(self.facts.hold, queued=self.facts.hold.queued + 1)
-        self.facts = structs.replace(self.facts, hold=hold)
+        facts = self.facts
+        hold = structs.replace(facts.hold, queued=facts.hold.queued + 1)
+        self.facts = structs.replace(facts, hold=hold, owed=facts.owed + 1)
 
-    def give_back(self) -> None:
-        """Take back a token that was not used."""
+    def count_again(self, entry: Entry, token: int) -> None:
+        """Note that a job which had been claimed has not started after all."""
+        self.count(entry, token)
         terms = self.facts.terms
         if isinstance(terms, RateTerms):
-            full_at = policy.returned(terms, self.facts.full_at, 1)
+            full_at = policy.returned(terms, self.facts.full_at)
             self.facts = structs.replace(self.facts, full_at=full_at)
+
+    def settle(self, entry: Entry, job: Looked) -> None:
+        """Note that a job which was let through does not count any more."""
+        full_at, terms = self.facts.full_at, self.facts.terms
+        if isinstance(terms, RateTerms) and entry.token != job.token:  # it has started
+            at = self.now if job.started_at is None else min(self.now, job.started_at)
+            full_at = policy.taken(terms, full_at, at)
+        self.facts = structs.replace(self.facts, full_at=full_at, owed=self.facts.owed - 1)
+        entry.token = None
 
     @property
     def state(self) -> tuple[int | None, int, int | None]:
@@ -245,6 +252,7 @@ def _standing(row: Row) -> Standing:
         paused_until=until,
         shut_until=row["shut_until"],
         full_at=row["full_at"] or 0,
+        owed=row["owed"],
     )
     return Standing(
         name=name,

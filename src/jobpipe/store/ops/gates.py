@@ -87,13 +87,11 @@ def _release(book: Book, jobs: Mapping[int, Looked]) -> None:
             if job.state is not State.BLOCKED:
                 entry.line = None
             if entry.token is not None and not _holds(job, gate):
-                if entry.token == job.token:
-                    gate.give_back()
                 is_failed = job.state is State.FAILED
                 gate.has_failed |= is_failed and gate.facts.terms == GroupTerms("fail")
-                entry.token = None
+                gate.settle(entry, job)
             elif entry.token is None and _holds(job, gate) and job.state is State.QUEUED:
-                gate.count(entry, job.token)  # it was claimed, and given back before it started
+                gate.count_again(entry, job.token)
             if job.state in FINAL and entry.token is None:
                 entry.place = 0
             gate.judge()

@@ -22,6 +22,7 @@ class Looked(Struct, frozen=True):
     task: str
     group: str | None
     tenant: str | None
+    started_at: int | None
 
 
 def look_at(ids: Collection[int]) -> Op[list[Looked]]:
@@ -43,4 +44,5 @@ def looked(row: Row) -> Looked:
         row["task"],
         row["group_key"],
         row["tenant"],
+        row["started_at"],
     )

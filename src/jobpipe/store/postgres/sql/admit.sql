@@ -12,7 +12,7 @@ WHERE id = ANY (ARRAY(
 RETURNING id, job_id
 
 -- name: look_at
-SELECT id, state, marks, token, queue, priority, task, group_key, tenant
+SELECT id, state, marks, token, queue, priority, task, group_key, tenant, started_at
 FROM {p}job
 WHERE id = ANY (CAST(:ids AS bigint[])) AND id BETWEEN 0 AND 4611686018427387904
 ORDER BY id

@@ -141,7 +141,7 @@ LIMIT CAST(:limit AS bigint)
 -- state.
 SELECT
     head.tenant AS line, head.urgency, head.place, head.job_id AS id,
-    j.state, j.marks, j.token, j.queue, j.priority, j.task, j.group_key, j.tenant
+    j.state, j.marks, j.token, j.queue, j.priority, j.task, j.group_key, j.tenant, j.started_at
 FROM unnest(CAST(:tenants AS text[])) AS given (tenant)
 CROSS JOIN LATERAL (
     SELECT t.urgency, t.place FROM {p}tenant AS t
@@ -156,7 +156,7 @@ CROSS JOIN LATERAL (
     LIMIT CAST(:limit AS bigint)
 ) AS head
 LEFT JOIN LATERAL (
-    SELECT state, marks, token, queue, priority, task, group_key, tenant
+    SELECT state, marks, token, queue, priority, task, group_key, tenant, started_at
     FROM {p}job WHERE id = head.job_id AND state = 'blocked' LIMIT 1
 ) AS j ON true
 ORDER BY head.tenant, head.urgency, head.place

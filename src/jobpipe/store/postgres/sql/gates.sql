@@ -16,7 +16,7 @@ WHERE job_id = ANY (CAST(:ids AS bigint[])) AND job_id BETWEEN 0 AND 46116860184
 SELECT
     wanted.kind, wanted.key, g.terms, g.terms_of, g.override, g.paused_at, g.paused_until,
     g.shut_until, g.next_at, g.full_at, g.fail_to, g.kind IS NOT NULL AS is_made,
-    held.queued, held.running, held.waiting, held.failed, tail.place AS last, :now AS now
+    held.queued, held.running, held.waiting, held.failed, held.owed, tail.place AS last, :now AS now
 FROM unnest(CAST(:kind AS text[]), CAST(:key AS text[])) AS wanted (kind, key)
 LEFT JOIN LATERAL (
     SELECT * FROM {p}gate AS g WHERE g.kind = wanted.kind AND g.key = wanted.key LIMIT 1
@@ -26,7 +26,8 @@ CROSS JOIN LATERAL (
         count(*) FILTER (WHERE j.state = 'queued') AS queued,
         count(*) FILTER (WHERE j.state = 'running') AS running,
         count(*) FILTER (WHERE j.state IN ('blocked', 'scheduled', 'retrying', 'parked')) AS waiting,
-        count(*) FILTER (WHERE j.state = 'failed') AS failed
+        count(*) FILTER (WHERE j.state = 'failed') AS failed,
+        count(*) AS owed
     FROM (
         SELECT job_id FROM {p}gate_job
         WHERE kind = wanted.kind AND key = wanted.key AND token IS NOT NULL
@@ -53,7 +54,7 @@ ON CONFLICT (kind, key) DO UPDATE SET terms = excluded.terms, terms_of = exclude
 -- name: line_heads
 SELECT
     gate.kind AS gate_kind, gate.key AS gate_key, head.id, head.state, head.marks, head.token, head.queue, head.priority,
-    head.task, head.group_key, head.tenant
+    head.task, head.group_key, head.tenant, head.started_at
 FROM unnest(CAST(:kind AS text[]), CAST(:key AS text[])) AS gate (kind, key)
 CROSS JOIN LATERAL (
     SELECT j.*

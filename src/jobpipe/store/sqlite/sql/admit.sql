@@ -8,7 +8,7 @@ WHERE id IN (SELECT id FROM {p}look WHERE id >= :since ORDER BY id LIMIT :limit)
 RETURNING id, job_id
 
 -- name: look_at
-SELECT id, state, marks, token, queue, priority, task, group_key, tenant
+SELECT id, state, marks, token, queue, priority, task, group_key, tenant, started_at
 FROM {p}job
 WHERE id IN (SELECT value FROM json_each(:ids))
 ORDER BY id

@@ -115,7 +115,7 @@ LIMIT :limit
 SELECT
     l.tenant AS line, l.urgency, l.place, l.job_id AS id,
     held.state, held.marks, held.token, held.queue, held.priority, held.task, held.group_key,
-    held.tenant
+    held.tenant, held.started_at
 FROM json_each(:tenants) AS given
 CROSS JOIN {p}tenant AS t ON t.queue = :queue AND t.name = given.value
 CROSS JOIN {p}line AS l ON l.place IN (

@@ -17,6 +17,7 @@ SELECT
     count(*) FILTER (WHERE j.state = 'running') AS running,
     count(*) FILTER (WHERE j.state IN ('blocked', 'scheduled', 'retrying', 'parked')) AS waiting,
     count(*) FILTER (WHERE j.state = 'failed') AS failed,
+    count(j.id) AS owed,
     (
         SELECT place FROM {p}gate_job
         WHERE kind = wanted.value ->> 0 AND key = wanted.value ->> 1 AND line IS NOT NULL
@@ -39,7 +40,7 @@ ON CONFLICT (kind, key) DO UPDATE SET terms = excluded.terms, terms_of = exclude
 -- name: line_heads
 SELECT
     gate.value ->> 0 AS gate_kind, gate.value ->> 1 AS gate_key, j.id, j.state, j.marks, j.token,
-    j.queue, j.priority, j.task, j.group_key, j.tenant
+    j.queue, j.priority, j.task, j.group_key, j.tenant, j.started_at
 FROM json_each(:rows) AS gate
 CROSS JOIN {p}job AS j ON j.id IN (
     SELECT job_id FROM {p}gate_job
