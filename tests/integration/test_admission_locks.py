@@ -96,6 +96,18 @@ def test_a_blocked_job_that_somebody_holds_delays_nobody_else(parties: list[Part
     assert [job.id for job in let_in.queued] == [first]
 
 
+def test_a_round_tells_who_may_still_bring_earlier_notes(parties: list[Party]) -> None:
+    caller, round_, _ = parties
+    caller.run(enqueue([gated("late")]))
+    first = round_.run(admit())
+    round_.commit()
+    caller.commit()
+    then = round_.run(admit())
+    assert first is not None
+    assert then is not None
+    assert first.oldest < first.own <= then.oldest
+
+
 def gated(key: str) -> NewJob:
     wish = Wish(GateKind.CONCURRENCY, key, '{"n":1}')
     return NewJob(task="t", args="{}", marks=GATED, wishes=(wish,))

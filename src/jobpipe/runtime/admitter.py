@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections import deque
+from typing import NamedTuple
 
 from jobpipe.failpoint import failpoint
 from jobpipe.runtime.telling import Telling
@@ -13,12 +14,25 @@ from jobpipe.store.port import AsyncStore
 BUSY_SECONDS = 0.005
 """Pause when another worker admits just now: it may have begun before the last news."""
 
-LAG_SECONDS = 1.0
-"""How far behind what it has seen a round begins: catches transactions that committed late."""
+LATE_SECONDS = 10.0
+"""How long a round begins before the notes of a transaction that is still open. What commits later
+is found by the next walk from the beginning."""
 
 FULL_SECONDS, FULL_SHARE = 1.0, 0.02
 """Shortest time between two walks from the beginning, which miss nothing, and their largest share
 of the time."""
+
+
+class Seen(NamedTuple):
+    """Notes up to one were looked at; of those before it some may still come to light."""
+
+    newest: int
+    own: int
+    """Who has drawn the number of such a note is a transaction with a lower number."""
+    at: float
+
+    def is_over(self, oldest: int, now: float) -> bool:
+        return oldest >= self.own or now >= self.at + LATE_SECONDS
 
 
 class Admitter:
@@ -33,15 +47,18 @@ class Admitter:
         """Somebody else did a round when this one was to be done."""
         self._gate_at = float("inf")
         self._since = 0
-        self._seen: deque[tuple[float, int]] = deque()
-        """When which note was the newest."""
+        self._newest: int | None = None
+        """The newest note of the last round."""
+        self._seen: deque[Seen] = deque()
+        self._oldest = 0
+        """All transactions with lower numbers have ended."""
         self._full_at = float("-inf")
 
     def ask(self) -> int:
         """Return from which note on to look."""
         now = time.monotonic()
-        while self._seen and self._seen[0][0] <= now - LAG_SECONDS:
-            self._since = max(self._since, self._seen.popleft()[1] + 1)
+        while self._seen and self._seen[0].is_over(self._oldest, now):
+            self._since = max(self._since, self._seen.popleft().newest + 1)
         return 0 if now >= self._full_at else self._since
 
     def looked(self, since: int, took_seconds: float) -> None:
@@ -62,8 +79,7 @@ class Admitter:
         if round_ is None:
             return BUSY_SECONDS
         now = time.monotonic()
-        if round_.newest is not None:
-            self._seen.append((now, round_.newest))
+        self._remember(round_, now)
         if round_.is_last_note:
             self.looked(since, now - began)
         self._telling.queued(round_.queued, round_.ended)
@@ -72,3 +88,12 @@ class Admitter:
         pause = None if round_.next_in_us is None else max(0.0, round_.next_in_us / 1e6)
         self._gate_at = float("inf") if pause is None else now + pause
         return 0.0 if round_.more else pause
+
+    def _remember(self, round_: ops.Admitted, now: float) -> None:
+        """Note what the next rounds need not look at again.
+
+        Transactions are counted after a round's notes were read, when the next one begins.
+        """
+        if self._newest is not None:
+            self._seen.append(Seen(self._newest, round_.own, now))
+        self._newest, self._oldest = round_.newest, round_.oldest

@@ -40,6 +40,10 @@ class Admitted(Struct, frozen=True):
     """The highest id of the notes that were looked at; None: there were none."""
     is_last_note: bool = True
     """No note is left but those that came meanwhile."""
+    oldest: int = 0
+    """Transactions with a lower number had ended when the round began."""
+    own: int = 0
+    """Transactions with a higher number had written nothing when the round began."""
 
 
 @operation(Mode.TRANSACTION)
@@ -49,7 +53,8 @@ def admit(since: int = 0, max_payload: int = MAX_PAYLOAD) -> Op[Admitted | None]
     Notes with an id below ``since`` are not looked at. No job is handed more than ``max_payload``
     bytes.
     """
-    if not (yield Statement("hold_admission")):
+    alone = yield Statement("hold_admission")
+    if not alone:
         return None
     noted = yield Statement("take_looks", {"since": since, "limit": LOOKS_MAX})
     back = yield from come_back(LOOKS_MAX)
@@ -77,4 +82,6 @@ def admit(since: int = 0, max_payload: int = MAX_PAYLOAD) -> Op[Admitted | None]
         passed.next_in_us,
         max((row["id"] for row in noted), default=None),
         len(noted) < LOOKS_MAX,
+        alone[0]["oldest"],
+        alone[0]["own"],
     )

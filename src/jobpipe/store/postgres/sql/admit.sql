@@ -1,6 +1,10 @@
 -- name: hold_admission
--- Locked until the end of the transaction; nobody waits for it.
-SELECT name FROM {p}duty WHERE name = 'admit' FOR UPDATE SKIP LOCKED
+-- Locked until the end of the transaction; nobody waits for it. Transactions below oldest have
+-- ended; those that write from now on have a number above that of this one.
+SELECT
+    CAST(CAST(pg_snapshot_xmin(pg_current_snapshot()) AS text) AS bigint) AS oldest,
+    CAST(CAST(pg_current_xact_id() AS text) AS bigint) AS own
+FROM {p}duty WHERE name = 'admit' FOR UPDATE SKIP LOCKED
 
 -- name: take_looks
 -- From a remembered point on, beyond the entries of what was taken, which a pinned snapshot keeps.
