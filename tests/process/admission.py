@@ -71,9 +71,9 @@ def stands_before(case: Case, one: int, other: int) -> bool:
 def find_over_rate(case: Case) -> Iterator[str]:
     """More jobs of a key began in some span of time than come in it, plus the burst.
 
-    Jobs are let in at this rate. How long after that a job begins is up to its worker, for a lease
-    at most: so many may come late and together. The level of a bucket that leaks at the rate finds
-    the worst span of all.
+    A job takes its token when it is claimed. How long after that it begins is up to its worker, for
+    a lease at most: so many may come late and together. The level of a bucket that leaks at the
+    rate finds the worst span of all.
     """
     for key, jobs in jobs_at(case, "rate").items():
         gate = next(iter(jobs.values()))

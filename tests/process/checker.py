@@ -118,8 +118,8 @@ def find_reordered(case: Case) -> Iterator[str]:
     lanes: defaultdict[tuple[str, int], list[tuple[JobRow, Run, int]]] = defaultdict(list)
     for job in case.contents.jobs:
         wish, runs = case.history.wishes.get(job.op), case.history.runs[job.id]
-        is_plain = wish and wish.acked is not None and not (wish.delay or wish.gates or wish.after)
-        if wish and wish.acked is not None and is_plain and runs and runs[0].token == 1:
+        waits = wish and (wish.delay or wish.gates or wish.after)
+        if wish and wish.acked is not None and not waits and runs and runs[0].token == 1:
             lanes[job.queue, job.priority].append((job, runs[0], wish.acked))
     for lane, jobs in lanes.items():
         for (first, earlier, acked), (second, later, _) in combinations(jobs, 2):

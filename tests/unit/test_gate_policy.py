@@ -12,11 +12,11 @@ from jobpipe.policy.gates import (
     Hold,
     Room,
     available,
-    returned,
     room,
     taken,
     token_at,
     usual_burst,
+    within,
 )
 
 SECOND = 1_000_000
@@ -37,7 +37,6 @@ def test_a_rate_lets_a_burst_through_and_then_one_for_each_token() -> None:
     assert token_at(terms, full_at, 1) == 10_500_000
     assert token_at(terms, full_at, 3) == 11_500_000
     assert token_at(terms, full_at, 4) is None
-    assert returned(terms, full_at) == 11 * SECOND
     assert available(terms, full_at, 10_499_999) == 0
     assert available(terms, full_at, 10_500_000) == 1
     assert available(terms, full_at, 60 * SECOND) == 3
@@ -49,6 +48,14 @@ def test_what_has_not_started_keeps_its_token() -> None:
     assert room(rate(owed=5), 10 * SECOND) == Room(0)
     assert room(rate(full_at=11_500_000), 10 * SECOND) == Room(0, 10_500_000)
     assert room(rate(full_at=11_500_000, owed=1), 10 * SECOND) == Room(0, 11_000_000)
+
+
+def test_a_bucket_is_full_when_its_own_terms_fill_it() -> None:
+    hourly, quick = RateTerms(1, 3_600 * SECOND, 1), RateTerms(100, SECOND, 10)
+    full_at = taken(hourly, 0, 10 * SECOND)
+    assert within(hourly, full_at, 10 * SECOND) == full_at == 3_610 * SECOND
+    assert within(quick, full_at, 10 * SECOND) == 10_100_000
+    assert within(quick, 5, 10 * SECOND) == 5
 
 
 @given(

@@ -108,7 +108,7 @@ def test_what_is_handed_on_is_put_in_its_place() -> None:
 
     script = Script(
         count_places=[{"child_id": 1, "n": 3}],
-        measure_args=[{"id": 1, "size": 100}],
+        measure_args=[{"id": 1, "args": 60, "results": 40}],
         read_places=[
             row("/a", "succeeded", '{"x":"\\ud800"}'),
             row("/b/1/c~1d", "succeeded", "12345678901234567890"),
@@ -128,7 +128,7 @@ def test_what_is_handed_on_is_put_in_its_place() -> None:
 def test_a_lone_surrogate_among_the_arguments_stays_what_it_is() -> None:
     script = Script(
         count_places=[{"child_id": 1, "n": 1}],
-        measure_args=[{"id": 1, "size": 30}],
+        measure_args=[{"id": 1, "args": 25, "results": 5}],
         read_places=[{"child_id": 1, "pointer": "/b", "state": "succeeded", "result": "[1,2]"}],
         read_args=[{"id": 1, "args": '  {"a":"\\ud800","b":null}'}],
         fill_args=[],
@@ -145,7 +145,10 @@ def test_who_is_handed_more_than_a_round_may_gets_it_alone(
     monkeypatch.setattr(handing, "ROUND_BYTES", 10)
     script = Script(
         count_places=[{"child_id": id, "n": 1} for id in (1, 2)],
-        measure_args=[{"id": 1, "size": 500}, {"id": 2, "size": 20}],
+        measure_args=[
+            {"id": 1, "args": 1, "results": 499},
+            {"id": 2, "args": 19, "results": 1},
+        ],
         read_places=[{"child_id": 1, "pointer": "/a", "state": "succeeded", "result": "7"}],
         read_args=[{"id": 1, "args": '{"a":null}'}],
         fill_args=[],
@@ -176,7 +179,9 @@ def test_nothing_is_read_that_is_not_handed_on_now(monkeypatch: pytest.MonkeyPat
     sizes = {1: 5_000, 2: 200, 3: 300, 4: 1}
     script = Script(
         count_places=[{"child_id": id, "n": 1} for id in range(1, 8)],
-        measure_args=lambda asked: [{"id": id, "size": sizes[id]} for id in asked.params["ids"]],
+        measure_args=lambda asked: [
+            {"id": id, "args": 0, "results": sizes[id]} for id in asked.params["ids"]
+        ],
         read_places=[{"child_id": 2, "pointer": "/a", "state": "succeeded", "result": "7"}],
         read_args=[{"id": 2, "args": '{"a":null}'}],
         fill_args=[],

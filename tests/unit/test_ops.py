@@ -9,6 +9,7 @@ from msgspec.structs import replace
 
 from jobpipe.errors import DuplicateKey, InvalidTransition, JobNotFound, QueueFull, StoreUnavailable
 from jobpipe.model.job import Enqueued, Lane, NewJob
+from jobpipe.model.marks import FOLLOWED
 from jobpipe.model.report import Checkpoint, LogLine, Progress
 from jobpipe.model.state import Reason, State
 from jobpipe.store.ops import claim, read, report, steer, upkeep
@@ -244,22 +245,36 @@ def test_cancel_and_rerun_ask_only_what_the_state_allows() -> None:
 
 
 def test_a_delete_asks_for_no_more_than_the_state_allows() -> None:
-    script = Script(lock_job=[])
+    script = Script(look_at=[], lock_job=[])
     assert run(steer.delete_job(1), script) is None
-    assert script.names == ["lock_job"]
-    script = Script(lock_job=[{"state": "parked"}])
+    assert script.names == ["look_at", "lock_job"]
+    script = Script(look_at=[seen("parked")], lock_job=[{"state": "parked", "marks": None}])
     assert run(steer.delete_job(1), script) is State.PARKED
-    assert script.names == ["lock_job"]
+    assert script.names == ["look_at", "lock_job"]
+    ended = {"state": "cancelled", "marks": None}
+    script = Script(look_at=[seen("cancelled")], lock_job=[ended], prune=[])
+    assert run(steer.delete_job(1), script) is State.CANCELLED
+    assert script.names == ["look_at", "lock_job", "prune"]
+
+
+def test_a_delete_of_a_job_that_rounds_write_to_keeps_them_away_first() -> None:
     script = Script(
-        lock_job=[{"state": "cancelled"}],
+        look_at=[seen("cancelled", FOLLOWED)],
         await_admission=[],
+        lock_job=[{"state": "cancelled", "marks": FOLLOWED}],
         kept_by_flows=[],
         prune=[],
         forget_nodes=[],
     )
     assert run(steer.delete_job(1), script) is State.CANCELLED
-    assert script.names[1:3] == ["await_admission", "kept_by_flows"]
-    assert script.asked[2].params == {"ids": [1]}
+    assert script.names[:4] == ["look_at", "await_admission", "lock_job", "kept_by_flows"]
+    assert script.asked[3].params == {"ids": [1]}
+
+
+def seen(state: str, marks: int | None = None) -> dict[str, Any]:
+    """Job 1 as a round finds it."""
+    columns = ("token", "queue", "priority", "task", "group_key", "tenant", "started_at")
+    return {**dict.fromkeys(columns), "id": 1, "state": state, "marks": marks}
 
 
 def test_lines_go_out_with_their_age_and_a_level_in_bounds() -> None:

@@ -211,7 +211,9 @@ def delete(id: int, if_version: str | None = None) -> Asked[None]:
     id = requests.job_id(id)
     request = _versioned(_job(id, "DELETE", answer=None), if_version)
     return Ask(
-        operation=steered(Action.DELETE, id, steer.delete_job(id), if_version),
+        operation=steered(
+            Action.DELETE, id, steer.delete_job(id), if_version, steer.hold_to_delete
+        ),
         value=lambda results: _check_ended(id, results[0]),
         exchange=one(request, lambda _: None),
     )

@@ -62,17 +62,18 @@ def _check_names(
     for what, was, now in (
         ("tenant", before.tenant, job.tenant),
         ("unique key", before.unique_key, job.unique_key),
-        *(
-            (str(old.kind), old.key, new.key)
-            for old, new in zip(before.wishes, job.wishes, strict=True)
-        ),
+        ("gates", _gates(before), _gates(job)),
     ):
         if was != now:
             raise InvalidArguments(
                 f"task {job.task}: with these arguments the {what} would be {show(now)}, not"
-                f" {show(was)}, and a job keeps it",
+                f" {show(was)}, and a job keeps what it was enqueued with",
                 help="Cancel the job and enqueue another.",
             )
+
+
+def _gates(job: NewJob) -> str:
+    return ", ".join(f"{wish.kind}:{wish.key}" for wish in job.wishes)
 
 
 def _is_named(given: object) -> bool:

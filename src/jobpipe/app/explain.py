@@ -72,7 +72,7 @@ class Around(Struct, frozen=True, kw_only=True):
 @operation(Mode.READ)
 def explain(id: int) -> Op[ExplainView | None]:
     """Tell why a job is not running; None when there is none."""
-    job = yield from read.job(id).start()
+    job = yield from read.record(id)
     if job is None:
         return None
     if job.state in FINAL or job.state in (State.RUNNING, State.PARKED):

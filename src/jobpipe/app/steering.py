@@ -28,7 +28,7 @@ T = TypeVar("T")
 def etag(view: JobView) -> str:
     """Return the version of a job: another one whenever anybody changed it.
 
-    Progress does not count: who steers a job does not mind how far it is.
+    Progress and the place in a line do not count: who steers a job does not mind how far it is.
     """
     said = (
         view.id,
@@ -47,16 +47,21 @@ def etag(view: JobView) -> str:
 
 
 def steered(
-    action: Action, id: int, order: Operation[T], if_version: str | None = None
+    action: Action,
+    id: int,
+    order: Operation[T],
+    if_version: str | None = None,
+    hold: Callable[[int], Op[JobRecord | None]] = steer.hold,
 ) -> Operation[tuple[T, JobRecord | None]]:
     """Return the order about a job with its note; it comes to its result and the job after it.
 
-    Raises PreconditionFailed when the job's version is no longer ``if_version``.
+    ``hold`` locks and reads the job. Raises PreconditionFailed when its version is no longer
+    ``if_version``.
     """
     by = current() or PYTHON
 
     def start() -> Op[tuple[T, JobRecord | None]]:
-        before = yield from steer.hold(id)
+        before = yield from hold(id)
         if before is not None and if_version is not None:
             _check_version(before, if_version)
         result = yield from order.start()

@@ -87,9 +87,9 @@ def taken(terms: RateTerms, full_at: int, at: int) -> int:
     return max(full_at, at) + -(-terms.per_us // terms.n)
 
 
-def returned(terms: RateTerms, full_at: int) -> int:
-    """Return ``full_at`` after a token came back."""
-    return full_at - terms.per_us // terms.n
+def within(terms: RateTerms, full_at: int, now: int) -> int:
+    """Return ``full_at`` as these terms allow: those that made it may have been slower."""
+    return min(full_at, now + terms.burst * -(-terms.per_us // terms.n))
 
 
 def token_at(terms: RateTerms, full_at: int, tokens: int) -> int | None:

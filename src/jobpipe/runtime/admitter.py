@@ -15,12 +15,13 @@ BUSY_SECONDS = 0.005
 """Pause when another worker admits just now: it may have begun before the last news."""
 
 LATE_SECONDS = 10.0
-"""How long a round begins before the notes of a transaction that is still open. What commits later
-is found by the next walk from the beginning."""
+"""How long a round begins before the notes of a transaction that is still open: any that writes on
+this server, also in another database. What commits later is found by the next walk from the
+beginning."""
 
-FULL_SECONDS, FULL_SHARE = 1.0, 0.02
-"""Shortest time between two walks from the beginning, which miss nothing, and their largest share
-of the time."""
+FULL_SECONDS, FULL_SHARE, FULL_MOST_SECONDS = 1.0, 0.02, 30.0
+"""Shortest time between two walks from the beginning, which miss nothing, their largest share of
+the time, and the longest time between two."""
 
 
 class Seen(NamedTuple):
@@ -64,7 +65,8 @@ class Admitter:
     def looked(self, since: int, took_seconds: float) -> None:
         """Nothing was noted from there on."""
         if not since:
-            self._full_at = time.monotonic() + max(FULL_SECONDS, took_seconds / FULL_SHARE)
+            pause = min(took_seconds / FULL_SHARE, FULL_MOST_SECONDS)
+            self._full_at = time.monotonic() + max(FULL_SECONDS, pause)
 
     def note(self, gate_in_us: int | None) -> bool:
         """Tell whether a gate's time, which a look has told, comes sooner than known so far."""

@@ -66,7 +66,8 @@ class Sweeper:
         only_known = not self._expired
         sweep = ops.sweep(self._dead, only_known=only_known, by=self._worker_id)
         for swept in await self._store.run(sweep):
-            emit(WorkerSwept(worker=swept.worker, queued=len(swept.queued), failed=swept.failed))
+            n, ended = len(swept.queued), swept.failed
+            emit(WorkerSwept(worker=swept.worker, queued=n, blocked=swept.blocked, failed=ended))
             self._forget_lock(swept.worker_id)
             self._telling.queued(swept.queued, swept.ended)
             if swept.blocked:

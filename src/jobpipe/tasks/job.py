@@ -126,7 +126,11 @@ class Job(Generic[R]):
         return self.seen(await self._verbs.job_acancel(self))
 
     def rerun(self) -> Self:
-        """Run a final job once more: same id, attempts from 0, history kept."""
+        """Run a final job once more: same id, attempts from 0, history kept.
+
+        Raises JobNotFound; InvalidTransition when it has not ended, when another job holds its
+        unique key, or when what it comes after has not ended as it has to.
+        """
         return self.seen(self._verbs.job_rerun(self))
 
     async def arerun(self) -> Self:

@@ -41,9 +41,13 @@ class WorkerStopped(Event, frozen=True):
 class WorkerSwept(Event, frozen=True):
     worker: str
     queued: int
+    blocked: int
     failed: int
     level = logging.WARNING
-    sentence = "{worker} is dead: {queued} of its jobs queued again, {failed} ended"
+    sentence = (
+        "{worker} is dead: {queued} of its jobs queued again, {blocked} at their gates,"
+        " {failed} ended"
+    )
 
 
 class LeaseEnded(Event, frozen=True):

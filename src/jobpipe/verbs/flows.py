@@ -171,7 +171,8 @@ class Flows(Asking):
     def rerun_flow(self, id: int) -> FlowRecord:
         """Run anew what failed in a flow, or was cancelled; what has succeeded stays.
 
-        Raises FlowNotFound; InvalidTransition when there is nothing of the kind.
+        Raises FlowNotFound; InvalidTransition when there is nothing of the kind, or nodes of
+        it are gone.
         """
         return self._ask(flow_asks.rerun(id))
 

@@ -133,7 +133,9 @@ class StoredJobs(Asking):
     def rerun(self, id: int, if_version: str | None = None) -> JobRecord:
         """Run an ended job once more; returns it as it stands then.
 
-        Raises PreconditionFailed when ``if_version`` is no longer its version.
+        Raises InvalidTransition when it has not ended, when another job holds its unique key, or
+        when what it comes after has not ended as it has to; PreconditionFailed when ``if_version``
+        is no longer its version.
         """
         return self._ask(asks.rerun(id, if_version))
 

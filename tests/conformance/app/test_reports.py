@@ -410,6 +410,8 @@ def test_an_attempt_that_is_over_hears_of_it(site: Site, jp: Jobpipe) -> None:
 
     @jp.task
     def overtaken() -> None:
+        if begun.is_set():  # once is enough
+            return
         job = current_job()
         log.info("in time")
         begun.set()

@@ -162,6 +162,7 @@ def test_arguments_that_would_change_a_name_are_refused(site: Site) -> None:
     def mail(user: str, text: str = "") -> None: ...
 
     job = site.do(mail, "enqueue", "ann")
-    with pytest.raises(InvalidArguments, match="the group would be 'user-bob', not 'user-ann'"):
+    told = "the gates would be 'group:user-bob', not 'group:user-ann'"
+    with pytest.raises(InvalidArguments, match=told):
         site.do(jp, "patch", job.id, args={"user": "bob"})
     site.do(jp, "patch", job.id, args={"text": "hello"})

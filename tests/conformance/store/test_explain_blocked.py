@@ -56,6 +56,7 @@ def test_slots_that_are_taken_name_who_holds_them(lab: Lab) -> None:
 def test_the_window_of_a_rate_says_when_it_opens(lab: Lab) -> None:
     ids = gated(lab, "rate", FIVE_A_SECOND, 3)
     lab.claim(lab.worker(), 1, [Lane("default", 0)])
+    lab.run(admit.admit())
     view = why(lab, ids[2])
     (reason,) = view.reasons
     assert (reason.code, reason.before) == ("rate", 1)

@@ -5,8 +5,11 @@ The rates here are so slow that the time a test takes counts for nothing.
 
 from __future__ import annotations
 
+import pytest
+
+from jobpipe.model.gate import GateKind, GateName
 from jobpipe.model.state import Reason, State
-from jobpipe.store.ops import steer, upkeep
+from jobpipe.store.ops import gate_settings, steer, upkeep
 from tests.conformance.clock import MINUTE, SECOND
 from tests.conformance.lab import Lab
 from tests.conformance.store.gates import (
@@ -53,6 +56,23 @@ def test_what_has_not_started_bounds_what_is_let_in(lab: Lab) -> None:
     assert let_in(lab) == []
     lab.clock.advance(SECOND)
     assert len(let_in(lab)) == 1
+
+
+@pytest.mark.parametrize("by", ["a newer job", "an order"])
+def test_a_higher_rate_opens_what_a_lower_one_had_shut(lab: Lab, by: str) -> None:
+    stored(lab, [wishing(rate(1, 60 * MINUTE))] * 3)
+    assert len(let_in(lab)) == 1
+    finish_all(lab)
+    assert let_in(lab) == []
+    if by == "an order":
+        name = GateName(GateKind.RATE, "k")
+        lab.run(gate_settings.limit_gate(name, '{"n":10,"per_us":1000000,"burst":10}'))
+    else:
+        stored(lab, [wishing(rate(10, SECOND, burst=10))])
+    let_in(lab)
+    lab.clock.advance(SECOND)
+    let_in(lab)
+    assert len(claimed(lab)) == (2 if by == "an order" else 3)
 
 
 def test_a_pause_piles_nothing_up(lab: Lab) -> None:

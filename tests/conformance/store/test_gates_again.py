@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import pytest
 
+from jobpipe.model.gate import GateKind
+from jobpipe.model.job import Lane
 from jobpipe.model.state import Reason, State
-from jobpipe.store.ops import claim, steer, worker
+from jobpipe.store.ops import aside, claim, queue, steer, worker
+from jobpipe.store.ops.aside import Known
 from tests.conformance.clock import MINUTE, SECOND
 from tests.conformance.lab import Lab, held
 from tests.conformance.store.gates import (
@@ -107,7 +110,6 @@ def test_what_never_started_keeps_its_token_and_its_place_among_those_let_in(lab
     ids = stored(lab, [wishing(rate(1, MINUTE))] * 2)
     let_in(lab)
     (job,) = claimed(lab)
-    assert let_in(lab) == []
     (back,) = lab.run(claim.give_back([held(job)]))
     assert (back.id, back.rank) == (job.id, job.rank)
     lab.clock.advance(10 * MINUTE)
@@ -118,12 +120,38 @@ def test_what_never_started_keeps_its_token_and_its_place_among_those_let_in(lab
     assert let_in(lab) == ids[1:]
 
 
-def test_who_never_started_and_is_cancelled_gives_the_token_back(lab: Lab) -> None:
-    ids = stored(lab, [wishing(rate(1, MINUTE))] * 2)
+def test_what_never_started_takes_a_new_token_once_a_round_has_counted_it(lab: Lab) -> None:
+    """Who was let in meanwhile has one, too: both might start at once."""
+    ids = stored(lab, [wishing(rate(1, MINUTE))] * 3)
     let_in(lab)
     (job,) = claimed(lab)
     assert let_in(lab) == []
-    lab.run(claim.give_back([held(job)]))
+    lab.clock.advance(MINUTE)
+    assert let_in(lab) == ids[1:2]
+    assert lab.run(claim.give_back([held(job)])) == []
+    assert lab.job(job.id).state is State.BLOCKED
     assert let_in(lab) == []
+    assert [job.id for job in claimed(lab)] == ids[1:2]
+    assert let_in(lab) == []
+    lab.clock.advance(MINUTE)
+    assert let_in(lab) == ids[:1]
+
+
+def test_what_waits_for_the_limits_of_its_queue_takes_no_token_before(lab: Lab) -> None:
+    """It was queued before anybody knew of them, and comes to its gates again."""
+    ids = stored(lab, [wishing(rate(1, MINUTE), queue="a")] * 2)
+    lab.run(queue.limit_queue("a", {"concurrency": 5}, {GateKind.CONCURRENCY: '{"n":5}'}))
+    assert let_in(lab) == ids[:1]
+    jobs = lab.claim(lab.worker(), 10, [Lane("a", 0)])
+    (change,) = lab.run(aside.set_aside(jobs, Known(limited=frozenset({"a"}))))
+    assert change.id == ids[0]
+    assert len(let_in(lab)) == 1
+
+
+def test_who_never_started_and_is_cancelled_leaves_the_token(lab: Lab) -> None:
+    ids = stored(lab, [wishing(rate(1, MINUTE))] * 2)
+    let_in(lab)
+    (job,) = claimed(lab)
+    lab.run(claim.give_back([held(job)]))
     lab.run(steer.cancel(job.id, Reason.BY_USER))
     assert let_in(lab) == ids[1:]

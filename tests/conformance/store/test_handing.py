@@ -87,3 +87,16 @@ def test_a_cancel_leaves_to_a_round_what_is_handed_on(lab: Lab) -> None:
     (callback,) = run_all(lab)
     assert callback.id == kept.jobs[2].id
     assert lab.job(callback.id).args == '{"a":"xxxx"}'
+
+
+def test_a_job_that_runs_anew_is_handed_the_same_once(lab: Lab) -> None:
+    kept = handing_on(lab, 1, '"xxxx"')
+    admitted(lab, max_payload=12)
+    (child,) = lab.claim(lab.worker(), 10)
+    lab.finish(child, State.FAILED)
+    rounds(lab)
+    lab.run(compose.rerun_flow(kept.flows[0]))
+    while admitted(lab, max_payload=12).more:
+        pass
+    job = lab.job(child.id)
+    assert (job.state, job.args, job.reruns) == (State.QUEUED, '{"a":"xxxx"}', 1)

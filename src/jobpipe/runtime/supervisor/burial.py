@@ -80,10 +80,9 @@ def bury(store: Store, hub: Hub, remains: Remains) -> Buried:
         if ends:
             store.run(finish(ends, time.monotonic_ns()))
             _tell(hub, ends, {job.id: job for job in running})
-        stopped = [job for job in idle if _had_started(job, remains)]
-        unstarted = [job for job in idle if job not in stopped]
-        _give_back(store, hub, unstarted)
-        _give_back(store, hub, stopped, started=True)
+        _give_back(store, hub, [job for job in idle if not _had_started(job, remains)])
+        started = [job for job in idle if _had_started(job, remains)]
+        _give_back(store, hub, started, started=True)
         _give_back(store, hub, late, suspect=True)
         if within:
             _give_back(store, hub, again, suspect=True)

@@ -18,6 +18,7 @@ from jobpipe.store.ops.flows import flows
 from jobpipe.store.ops.gates import gates
 from jobpipe.store.ops.handing import MAX_PAYLOAD
 from jobpipe.store.ops.look import look_at
+from jobpipe.store.ops.rounds import begin_round
 from jobpipe.store.port import Mode, Op, Statement, operation
 
 LOOKS_MAX = 1_000
@@ -53,8 +54,8 @@ def admit(since: int = 0, max_payload: int = MAX_PAYLOAD) -> Op[Admitted | None]
     Notes with an id below ``since`` are not looked at. No job is handed more than ``max_payload``
     bytes.
     """
-    alone = yield Statement("hold_admission")
-    if not alone:
+    alone = yield from begin_round()
+    if alone is None:
         return None
     noted = yield Statement("take_looks", {"since": since, "limit": LOOKS_MAX})
     back = yield from come_back(LOOKS_MAX)
@@ -82,6 +83,6 @@ def admit(since: int = 0, max_payload: int = MAX_PAYLOAD) -> Op[Admitted | None]
         passed.next_in_us,
         max((row["id"] for row in noted), default=None),
         len(noted) < LOOKS_MAX,
-        alone[0]["oldest"],
-        alone[0]["own"],
+        alone["oldest"],
+        alone["own"],
     )

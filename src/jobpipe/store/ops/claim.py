@@ -101,9 +101,9 @@ def give_back(
 ) -> Op[list[Queued]]:
     """Queue jobs again whose attempts are to count for nothing: uncharged, at their old rank.
 
-    Those of them that may have ``started`` come to their gates instead, if they have any: they are
-    missing in the answer. ``suspect`` marks those that were running beside each other when their
-    worker died; they have started, too.
+    Those of them that may have ``started`` come to their gates instead, if they have any, and so do
+    those whose token of a rate is taken: they are missing in the answer. ``suspect`` marks those
+    that were running beside each other when their worker died; they have started, too.
     """
     batch = Batch(
         ("id", "token", "rank"), [(c.id, c.token, c.rank) for c in sorted(claims, key=_id)]

@@ -27,6 +27,7 @@ from jobpipe.model.job import Enqueued, NewJob
 from jobpipe.model.state import Reason, State
 from jobpipe.store.ops import flows as settle
 from jobpipe.store.ops.enqueue import CHUNK
+from jobpipe.store.ops.rounds import await_round
 from jobpipe.store.port import Batch, Mode, Op, Operation, Row, Statement, operation
 
 Enqueuing = Callable[[Sequence[NewJob]], Operation[list[Enqueued]]]
@@ -157,7 +158,7 @@ def cancel_flow(id: int) -> Op[None]:
 
     Raises FlowNotFound; InvalidTransition when it has ended. Twice is fine.
     """
-    yield Statement("await_admission")
+    yield from await_round()
     stopped = yield Statement("stop_flows", {"ids": [id], "ending": Ending.BY_USER})
     if stopped:
         flowed = yield from settle.flows([id], [])
@@ -174,7 +175,8 @@ def cancel_flow(id: int) -> Op[None]:
 def rerun_flow(id: int) -> Op[None]:
     """Run anew what failed in a flow, and what was cancelled; the next rounds do it.
 
-    Raises FlowNotFound; InvalidTransition when nothing failed, or it is just being cancelled.
+    Raises FlowNotFound; InvalidTransition when nothing failed, when nodes of it are gone, or when
+    it is just being cancelled.
     """
     for row in (yield Statement("lost_nodes", {"id": id})):
         if row["n"] > 0:

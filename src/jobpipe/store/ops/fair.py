@@ -148,7 +148,7 @@ def _sort(
     passed = {id for id, row in let_go.items() if id in jobs and _counts(jobs[id], row)}
     stay = {id for id, row in in_line.items() if id in jobs and _waits(jobs[id], row)}
     yield from _forget(in_line.keys() - stay, let_go.keys() - passed)
-    # A job in the queue that has no row was given back by who had it, or moved.
+    # A job in the queue that has no row was given back or taken back, or moved.
     yield from _note_let_go(
         [job for job in jobs.values() if job.state is State.QUEUED and job.id not in passed]
     )

@@ -326,6 +326,7 @@ def _free(
     work.again |= handed.left
     work.ended += handed.failed
     back = handed.held_back
+    # waits goes from 0 to OWED and back; whoever failed keeps it, so that a re-run hands on anew
     turned = [(id, -OWED) for id in back - owed] + [(id, OWED) for id in owed - back]
     if turned:
         yield Statement("lower_waits", batch=Batch(("id", "n"), sorted(turned)))

@@ -4,18 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Collection
 
+from jobpipe.store.ops.rounds import await_round
 from jobpipe.store.port import Mode, Op, Statement, operation
 
 
 def kept_by_flows(ids: Collection[int]) -> Op[set[int]]:
     """Return which of these jobs belong to a flow that has not ended.
 
-    Who asks wants to delete the others, with rows that a round of admission writes, too: it waits
-    for the one under way, so that neither ever waits for the other in the midst of its work.
+    Who deletes the others deletes rows that a round of admission writes, too: it awaits the one
+    under way before (see ``rounds``), so that neither waits for the other in the midst of its work.
     """
     if not ids:
         return set()
-    yield Statement("await_admission")
     return {row["id"] for row in (yield Statement("kept_by_flows", {"ids": sorted(ids)}))}
 
 
@@ -37,7 +37,7 @@ def prune_empty_flows(age_us: int, limit: int) -> Op[int]:
 
     Returns how many, at most ``limit``.
     """
-    yield Statement("await_admission")
+    yield from await_round()
     rows = yield Statement("prune_empty_flows", {"age_us": age_us, "limit": limit})
     yield from forget({row["id"] for row in rows})
     return len(rows)

@@ -86,20 +86,21 @@ class Standing(Struct):
         hold = structs.replace(facts.hold, queued=facts.hold.queued + 1)
         self.facts = structs.replace(facts, hold=hold, owed=facts.owed + 1)
 
-    def count_again(self, entry: Entry, token: int) -> None:
-        """Note that a job which had been claimed has not started after all."""
-        self.count(entry, token)
-        terms = self.facts.terms
+    def has_terms(self, terms: Terms | None) -> None:
+        """Take over what it counts by from now on."""
+        full_at = self.facts.full_at
         if isinstance(terms, RateTerms):
-            full_at = policy.returned(terms, self.facts.full_at)
-            self.facts = structs.replace(self.facts, full_at=full_at)
+            full_at = policy.within(terms, full_at, self.now)
+        self.facts = structs.replace(self.facts, terms=terms, full_at=full_at)
 
     def settle(self, entry: Entry, job: Looked) -> None:
-        """Note that a job which was let through does not count any more."""
+        """Note that a job which was let through does not count any more; if it has started, its
+        token is taken."""
         full_at, terms = self.facts.full_at, self.facts.terms
-        if isinstance(terms, RateTerms) and entry.token != job.token:  # it has started
-            at = self.now if job.started_at is None else min(self.now, job.started_at)
-            full_at = policy.taken(terms, full_at, at)
+        has_started = entry.token != job.token and job.started_at is not None
+        if isinstance(terms, RateTerms) and has_started:
+            # the store's clock, but read by another statement, which may have been a later one
+            full_at = policy.taken(terms, full_at, min(self.now, job.started_at or self.now))
         self.facts = structs.replace(self.facts, full_at=full_at, owed=self.facts.owed - 1)
         entry.token = None
 
@@ -153,7 +154,7 @@ class Book:
             if is_news or not gate.is_made:
                 gate.terms, gate.terms_of, gate.is_made = entry.terms, entry.job_id, True
                 text = gate.override or gate.terms
-                gate.facts = structs.replace(gate.facts, terms=terms_of(name.kind, text))
+                gate.has_terms(terms_of(name.kind, text))
                 gate.judge()
                 made.append((name.kind.value, name.key, gate.terms, gate.terms_of))
         if made:
@@ -254,7 +255,7 @@ def _standing(row: Row) -> Standing:
         full_at=row["full_at"] or 0,
         owed=row["owed"],
     )
-    return Standing(
+    gate = Standing(
         name=name,
         facts=facts,
         now=now,
@@ -267,3 +268,5 @@ def _standing(row: Row) -> Standing:
         last=row["last"],
         was=(row["next_at"], facts.full_at, row["fail_to"]),
     )
+    gate.has_terms(facts.terms)
+    return gate

@@ -7,6 +7,7 @@ from msgspec import Struct
 from jobpipe.model.change import Change
 from jobpipe.model.gate import GateName
 from jobpipe.model.state import State
+from jobpipe.store.ops.rounds import await_round
 from jobpipe.store.port import Mode, Op, Row, Statement, operation
 
 COUNT_MAX = 10_000
@@ -57,7 +58,7 @@ def hold_gate(gate: GateName) -> Op[GateRecord]:
 
     A round that has read it before the change that follows would write over that.
     """
-    yield Statement("await_admission")
+    yield from await_round()
     found = yield Statement("lock_gate", {"kind": gate.kind, "key": gate.key})
     return _record(found[0]) if found else GateRecord(kind=gate.kind, key=gate.key)
 

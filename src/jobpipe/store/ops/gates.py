@@ -21,6 +21,7 @@ from jobpipe.model.state import FINAL, Reason, State
 from jobpipe.policy.gates import UNCLAIMED_US
 from jobpipe.store.ops.gate_book import Book, Entry, Standing
 from jobpipe.store.ops.look import Looked
+from jobpipe.store.ops.rounds import await_round
 from jobpipe.store.port import Batch, Mode, Op, Statement, operation
 
 GATES_MAX = 1_000
@@ -29,6 +30,8 @@ HEADS_MAX = 1_000
 """Most jobs that one round lets through, and that it looks at in one line."""
 PASSES_MAX = 8
 """How often one round looks at the lines of the same gates."""
+HELD_US = 50_000
+"""When a round looks again at jobs that somebody's open transaction held."""
 FIRST = GateName(GateKind.CONCURRENCY, "")
 """Before all gates, as a store orders them."""
 
@@ -59,16 +62,19 @@ def gates(seen: Sequence[Looked], free: Sequence[Looked]) -> Op[Passed]:
     due = yield from _due(book)
     _release(book, known)
     let_through += yield from _arrive(book, gated.values())
-    ended = yield from _fail_rest(book)
+    ended, unended = yield from _fail_rest(book)
+    recalled, unrecalled = yield from _recall(book, due)
     given_up = yield from _give_up(book, due)
     let_through += yield from _serve(book)
     yield from book.write_jobs()
     for gate in book.gates.values():
         gate.next_at = _next_at(gate)
+    for name in unended | unrecalled:
+        book.gates[name].next_at = book.gates[name].now + HELD_US
     yield from book.write_gates()
     found = yield Statement("next_gate")
     next_in_us = found[0]["in_us"] if found else None
-    return Passed(let_through, tuple(ended), given_up, next_in_us)
+    return Passed(let_through, tuple(ended), recalled or given_up, next_in_us)
 
 
 def _due(book: Book) -> Op[set[GateName]]:
@@ -90,8 +96,6 @@ def _release(book: Book, jobs: Mapping[int, Looked]) -> None:
                 is_failed = job.state is State.FAILED
                 gate.has_failed |= is_failed and gate.facts.terms == GroupTerms("fail")
                 gate.settle(entry, job)
-            elif entry.token is None and _holds(job, gate) and job.state is State.QUEUED:
-                gate.count_again(entry, job.token)
             if job.state in FINAL and entry.token is None:
                 entry.place = 0
             gate.judge()
@@ -140,13 +144,15 @@ def _give_places(book: Book, jobs: Iterable[Looked]) -> Op[None]:
             entry.place = id
 
 
-def _fail_rest(book: Book) -> Op[list[Change]]:
-    """Cancel who waits in a group that has failed."""
+def _fail_rest(book: Book) -> Op[tuple[list[Change], set[GateName]]]:
+    """Cancel who waits in a group that has failed; returns them, and groups of which some are held
+    by somebody's open transaction."""
     failed = [g for g in book.gates.values() if g.has_failed or g.fail_to is not None]
-    if not failed:
-        return []
-    yield from book.write_jobs()
     ended: list[Change] = []
+    held: set[GateName] = set()
+    if not failed:
+        return ended, held
+    yield from book.write_jobs()
     for gate in failed:
         if gate.has_failed and gate.last is not None:
             gate.fail_to = gate.last
@@ -159,10 +165,27 @@ def _fail_rest(book: Book) -> Op[list[Change]]:
             reason = Reason.BY_FLOW.value
             found = yield Statement("cancel_blocked", {"ids": sorted(ids), "reason": reason})
             ended += [Change(row["id"], State.CANCELLED, row["queue"]) for row in found]
+            if len(found) < len(ids):
+                held.add(gate.name)
         else:
             gate.fail_to = None
         gate.judge()
-    return ended
+    return ended, held
+
+
+def _recall(book: Book, due: Collection[GateName]) -> Op[tuple[bool, set[GateName]]]:
+    """Block jobs again that the pause of their gate has not reached, as somebody's open transaction
+    held them; returns whether there were any, and gates of which some are held still."""
+    is_any = False
+    held: set[GateName] = set()
+    for name in sorted(due):
+        facts = book.gates[name].facts
+        if facts.is_paused and facts.hold.queued:
+            found = yield Statement("recall", {"kind": name.kind.value, "key": name.key})
+            is_any |= bool(found)
+            if len(found) < facts.hold.queued:
+                held.add(name)
+    return is_any, held
 
 
 def _give_up(book: Book, due: Collection[GateName]) -> Op[bool]:
@@ -282,7 +305,7 @@ def prune_gates(limit: int, after: GateName = FIRST) -> Op[tuple[int, GateName |
 
     Returns how many went, and the name to go on from; None: that was the last.
     """
-    yield Statement("await_admission")  # a round may just bring a job to a gate that looks idle
+    yield from await_round()  # a round may just bring a job to a gate that looks idle
     params = {"kind": after.kind.value, "key": after.key, "limit": limit}
     found = yield Statement("gate_keys", params)
     if not found:

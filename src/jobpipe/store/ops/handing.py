@@ -29,7 +29,7 @@ SIZES_MAX = 100
 """Of how many results the sizes are read at once, or of all that one job is handed."""
 
 
-class Handed(Struct):
+class HandedOn(Struct):
     """What became of jobs that are handed results; the others are handed nothing."""
 
     left: set[int]
@@ -42,13 +42,13 @@ class Handed(Struct):
         return self.left | {change.id for change in self.failed}
 
 
-def hand_on(ids: Collection[int], max_payload: int | None) -> Op[Handed]:
+def hand_on(ids: Collection[int], max_payload: int | None) -> Op[HandedOn]:
     """Fill in what these blocked jobs are handed; null where a job has not succeeded.
 
     Who would then have more than ``max_payload`` bytes of arguments fails. None leaves them all to
     a later round.
     """
-    handed = Handed(set(), [])
+    handed = HandedOn(set(), [])
     if not ids:
         return handed
     found = yield Statement("count_places", {"ids": sorted(ids)})
@@ -56,13 +56,16 @@ def hand_on(ids: Collection[int], max_payload: int | None) -> Op[Handed]:
     handed.left.update(counts)
     if not counts or max_payload is None:
         return handed
-    sizes = yield from _sizes(counts, max_payload)
-    fitting = [id for id, size in sizes.items() if size <= max_payload]
+    results = yield from _results(counts, max_payload)
+    sizes = {id: size for id, size in results.items() if size > max_payload}
+    texts = yield from _texts([id for id in results if id not in sizes])
+    sizes.update((id, len(text.encode())) for id, text in texts.items())
+    fitting = [(id, text) for id, text in texts.items() if sizes[id] <= max_payload]
+    if fitting:
+        yield Statement("fill_args", batch=Batch(("id", "args"), fitting))
     too_large = [
         (id, _refusal(size, max_payload)) for id, size in sizes.items() if size > max_payload
     ]
-    if fitting:
-        yield from _fill(fitting)
     if too_large:
         rows = yield Statement("fail_handed", batch=Batch(("id", "error"), too_large))
         handed.failed += [Change(row["id"], State.FAILED, row["queue"]) for row in rows]
@@ -70,16 +73,19 @@ def hand_on(ids: Collection[int], max_payload: int | None) -> Op[Handed]:
     return handed
 
 
-def _sizes(counts: Mapping[int, int], max_payload: int) -> Op[dict[int, int]]:
-    """Return the bytes of the arguments to be, of the first jobs, as far as this round goes."""
+def _results(counts: Mapping[int, int], max_payload: int) -> Op[dict[int, int]]:
+    """Return the bytes of the results for the first jobs, as far as this round goes.
+
+    Their arguments will have as many at least.
+    """
     sizes: dict[int, int] = {}
     room = ROUND_BYTES
     for some in _slices(counts):
         for row in (yield Statement("measure_args", {"ids": some})):
-            room -= min(row["size"], max_payload)
+            room -= min(row["args"] + row["results"], max_payload)
             if room < 0 and sizes:
                 return sizes
-            sizes[row["id"]] = row["size"]
+            sizes[row["id"]] = row["results"]
     return sizes
 
 
@@ -95,15 +101,17 @@ def _slices(counts: Mapping[int, int]) -> Iterator[list[int]]:
     yield some
 
 
-def _fill(ids: Sequence[int]) -> Op[None]:
+def _texts(ids: Sequence[int]) -> Op[dict[int, str]]:
+    """Return the arguments with the results; whom somebody else holds is missing."""
+    if not ids:
+        return {}
     places = yield Statement("read_places", {"ids": ids})
     texts = {row["id"]: row["args"] for row in (yield Statement("read_args", {"ids": ids}))}
-    filled = [
-        (id, _filled(texts[id], list(rows)))
+    return {
+        id: _filled(texts[id], list(rows))
         for id, rows in groupby(places, key=lambda row: row["child_id"])
         if id in texts
-    ]
-    yield Statement("fill_args", batch=Batch(("id", "args"), filled))
+    }
 
 
 def _filled(text: str, places: Sequence[Row]) -> str:

@@ -28,6 +28,7 @@ from jobpipe.policy import query
 from jobpipe.store.ops import audit, read, steer, upkeep
 from jobpipe.store.ops.claim import Queued
 from jobpipe.store.ops.forget import forget, kept_by_flows
+from jobpipe.store.ops.rounds import await_round_of
 from jobpipe.store.ops.steer import Patch
 from jobpipe.store.port import Mode, Op, Row, Rows, Statement, operation
 
@@ -167,7 +168,7 @@ def advance(id: int) -> Op[Step | None]:
     position, rows = before.position, []
     for _ in range(LOOKS):
         slice_ = yield from _slice(wanted, position, before.last_id)
-        rows = list((yield from _meant("hold_matching", slice_, wanted, before.created_at)))
+        rows = list((yield from _hold(before, slice_, wanted)))
         position = slice_.end
         if rows or position >= before.last_id:
             break
@@ -256,6 +257,13 @@ def _meant(name: str, slice_: Slice, wanted: Filter, as_of: int | None) -> Op[Ro
     if not slice_.ids:
         return []
     return (yield Statement(name, {**wanted.params(as_of), "ids": slice_.ids}))
+
+
+def _hold(order: OperationRecord, slice_: Slice, wanted: Filter) -> Op[Rows]:
+    """Lock those of a slice that are meant."""
+    if order.action is OperationAction.DELETE:
+        yield from await_round_of(slice_.ids)
+    return (yield from _meant("hold_matching", slice_, wanted, order.created_at))
 
 
 def _carry_out(order: OperationRecord, rows: list[Row]) -> Op[Tally]:

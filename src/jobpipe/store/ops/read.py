@@ -64,13 +64,16 @@ Counts = dict[tuple[str, State], int]
 @operation(Mode.READ)
 def job(id: int) -> Op[JobRecord | None]:
     """Return the job, or None; of one that waits at a gate or for a turn also its position."""
+    found = yield from record(id)
+    if found is not None and found.state is State.BLOCKED and found.marks is not None:
+        return structs.replace(found, position=(yield from position(id)))
+    return found
+
+
+def record(id: int) -> Op[JobRecord | None]:
+    """Return the job without its position, which takes a walk; None when there is none."""
     found = yield Statement("job", {"id": id})
-    if not found:
-        return None
-    record = rows.job(found[0])
-    if record.state is State.BLOCKED and record.marks is not None:
-        return structs.replace(record, position=(yield from position(id)))
-    return record
+    return rows.job(found[0]) if found else None
 
 
 @operation(Mode.READ)

@@ -15,6 +15,7 @@ from jobpipe.store.ops import read, unique
 from jobpipe.store.ops.claim import Queued, queued
 from jobpipe.store.ops.forget import forget, kept_by_flows
 from jobpipe.store.ops.read import TIMED, QueueRecord
+from jobpipe.store.ops.rounds import await_round_of
 from jobpipe.store.port import Batch, Mode, Op, Row, Statement, operation
 
 
@@ -44,8 +45,8 @@ def rerun(id: int) -> Op[Queued | None]:
 
     None: it came to its gates, which let it in when they open.
 
-    Raises JobNotFound; InvalidTransition when the job has not ended, or when another job holds its
-    unique key.
+    Raises JobNotFound; InvalidTransition when the job has not ended, when another job holds its
+    unique key, or when what it comes after has not ended as it has to.
     """
     job = yield from _lock(id)
     state = State(job["state"])
@@ -177,18 +178,19 @@ def delete_job(id: int) -> Op[State | None]:
     Returns the state in which it found the job: nothing was deleted unless that is a final one.
     None: there is no such job.
     """
+    yield from await_round_of([id])
     found = yield Statement("lock_job", {"id": id})
     if not found:
         return None
-    state = State(found[0]["state"])
+    state, marked = State(found[0]["state"]), [id] if found[0]["marks"] else []
     if state in FINAL:
-        if (yield from kept_by_flows([id])):
+        if (yield from kept_by_flows(marked)):
             raise InvalidTransition(
                 f"job {id} belongs to a flow that has not ended",
                 help="Wait for the end of the flow, or cancel it.",
             )
         yield Statement("prune", {"ids": [id]})
-        yield from forget([id])
+        yield from forget(marked)
     return state
 
 
@@ -211,6 +213,12 @@ def hold(id: int) -> Op[JobRecord | None]:
     """Lock a job for the rest of the transaction; returns it as it stands, or None."""
     found = yield Statement("lock_job", {"id": id})
     return (yield from read.job(id).start()) if found else None
+
+
+def hold_to_delete(id: int) -> Op[JobRecord | None]:
+    """Lock a job like ``hold``, after the round of admission that may write to it."""
+    yield from await_round_of([id])
+    return (yield from hold(id))
 
 
 def hold_queue(name: str) -> Op[QueueRecord]:

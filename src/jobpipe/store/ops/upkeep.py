@@ -11,6 +11,7 @@ from jobpipe.model.state import FINAL, State
 from jobpipe.model.takes import Takes
 from jobpipe.store.ops.claim import Moved, moved
 from jobpipe.store.ops.forget import forget, kept_by_flows
+from jobpipe.store.ops.rounds import await_round
 from jobpipe.store.port import Batch, Mode, Op, Row, Statement, operation
 
 PRUNE_LINES = 20_000
@@ -83,7 +84,9 @@ def prune(after: int, limit: int, keep_us: Mapping[State, int | None]) -> Op[Pru
     ids = (yield from fitting(old)) if old else []
     chosen = set(ids)
     marked = {row["id"] for row in slice_ if row["id"] in chosen and row["marks"]}
-    chosen -= yield from kept_by_flows(marked)
+    if marked:
+        yield from await_round()
+        chosen -= yield from kept_by_flows(marked)
     found = (yield Statement("prune", {"ids": sorted(chosen)})) if chosen else []
     deleted = {row["id"] for row in found}
     yield from forget(marked & deleted)

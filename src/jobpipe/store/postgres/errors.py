@@ -14,6 +14,8 @@ CONFLICTS = ("40001", "40P01")
 """Serialization failure and deadlock: the transaction was undone and may be started again."""
 STALE_PLANS = ("0A000", "26000")
 """A prepared statement no longer fits tables that were migrated since, or the server lost it."""
+STOOD_STILL = "25P03"
+"""The server ended a session that said nothing within its transaction (see ``ops.rounds``)."""
 LATER = ("08", "57P", "53300")
 """While connecting: worth another try (starting up, shutting down, too many clients)."""
 
@@ -94,13 +96,20 @@ MEANINGS = (
         "Raise max_connections, or put a pooler in front.",
     ),
     Meaning(
-        ("55P03", "57014"),
+        ("55P03",),
+        StoreUnavailable,
+        "made the statement wait too long for a lock",
+        "Look who holds it (pg_stat_activity, pg_locks). If a round of admission is under way"
+        " somewhere and does not end, the server ends it after 30 s.",
+    ),
+    Meaning(
+        ("57014",),
         StoreUnavailable,
         "made the statement wait too long",
         "Look who holds the lock (pg_stat_activity, pg_locks), or raise the time-out.",
     ),
     Meaning(("40",), StoreUnavailable, "undid the transaction again and again"),
-    Meaning(("08", "53", "57P", "58"), StoreUnavailable, "cannot be reached"),
+    Meaning(("08", "53", "57P", "58", STOOD_STILL), StoreUnavailable, "cannot be reached"),
 )
 
 
@@ -117,7 +126,7 @@ def sqlstate(error: BaseException) -> str:
 
 def is_lost(error: BaseException) -> bool:
     """Tell whether the error means that the connection is gone."""
-    return isinstance(error, OSError) or sqlstate(error).startswith(("08", "57P"))
+    return isinstance(error, OSError) or sqlstate(error).startswith(("08", "57P", STOOD_STILL))
 
 
 def unreachable(error: BaseException, address: Address) -> JobpipeError:

@@ -1,10 +1,39 @@
 -- name: hold_admission
 -- Locked until the end of the transaction; nobody waits for it. Transactions below oldest have
--- ended; those that write from now on have a number above that of this one.
+-- ended; those that write from now on have a number above that of this one. Only who gets the lock
+-- draws a number; who stands still with it is cut off.
+WITH alone AS MATERIALIZED (
+    SELECT name FROM {p}duty WHERE name = 'admit' FOR UPDATE SKIP LOCKED
+)
 SELECT
     CAST(CAST(pg_snapshot_xmin(pg_current_snapshot()) AS text) AS bigint) AS oldest,
-    CAST(CAST(pg_current_xact_id() AS text) AS bigint) AS own
-FROM {p}duty WHERE name = 'admit' FOR UPDATE SKIP LOCKED
+    CAST(CAST(pg_current_xact_id() AS text) AS bigint) AS own,
+    set_config(
+        'idle_in_transaction_session_timeout', CAST(CAST(:standstill_ms AS bigint) AS text), true
+    ) AS standstill
+FROM alone
+
+-- name: await_admission
+-- Locked until the end of the transaction, after the round that is under way, or given up. Who
+-- stands still with it is cut off.
+WITH patience AS MATERIALIZED (
+    SELECT
+        current_setting('lock_timeout') AS usual,
+        set_config('lock_timeout', CAST(CAST(:await_ms AS bigint) AS text), true) AS now
+),
+alone AS MATERIALIZED (
+    SELECT duty.name, patience.usual
+    FROM patience CROSS JOIN {p}duty AS duty
+    WHERE duty.name = 'admit'
+    FOR UPDATE OF duty
+)
+SELECT
+    name,
+    set_config('lock_timeout', usual, true) AS patience,
+    set_config(
+        'idle_in_transaction_session_timeout', CAST(CAST(:standstill_ms AS bigint) AS text), true
+    ) AS standstill
+FROM alone
 
 -- name: take_looks
 -- From a remembered point on, beyond the entries of what was taken, which a pinned snapshot keeps.
@@ -16,7 +45,10 @@ WHERE id = ANY (ARRAY(
 RETURNING id, job_id
 
 -- name: look_at
-SELECT id, state, marks, token, queue, priority, task, group_key, tenant, started_at
+-- A job that was re-run has started, if not in this life.
+SELECT
+    id, state, marks, token, queue, priority, task, group_key, tenant,
+    CASE WHEN reruns > 0 THEN coalesce(started_at, :now) ELSE started_at END AS started_at
 FROM {p}job
 WHERE id = ANY (CAST(:ids AS bigint[])) AND id BETWEEN 0 AND 4611686018427387904
 ORDER BY id

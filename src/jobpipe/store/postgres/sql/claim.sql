@@ -93,8 +93,8 @@ WHERE c.worker_id = CAST(:worker AS bigint)
 
 -- name: give_back
 -- Uncharged, at its old rank; a job that was to be cancelled is cancelled instead, and one that has
--- started comes to its gates again, if it has any. Who was a suspect stays one. CASE hides the guard
--- from the planner, as in finish.
+-- started comes to its gates again, if it has any: so does one whose token of a rate is taken
+-- already. Who was a suspect stays one. CASE hides the guard from the planner, as in finish.
 WITH given AS MATERIALIZED (
     SELECT g.id, g.token, g.rank, w.job_id IS NOT NULL AS is_gated
     FROM unnest(
@@ -102,7 +102,9 @@ WITH given AS MATERIALIZED (
     ) AS g (id, token, rank)
     LEFT JOIN LATERAL (
         SELECT job_id FROM {p}gate_job
-        WHERE CAST(:started AS boolean) AND job_id = g.id LIMIT 1
+        WHERE job_id = g.id
+            AND (CAST(:started AS boolean) OR (kind = 'rate' AND token IS NULL))
+        LIMIT 1
     ) AS w ON true
     WHERE g.id BETWEEN 0 AND 4611686018427387904
 ),
@@ -122,7 +124,8 @@ back AS (
         END,
         finished_at = CASE WHEN cancel_requested_at IS NOT NULL THEN :now END,
         rank = CASE WHEN cancel_requested_at IS NULL AND NOT given.is_gated THEN given.rank END,
-        attempt = attempt - 1, worker_id = NULL, started_at = NULL,
+        attempt = attempt - 1, worker_id = NULL,
+        started_at = CASE WHEN CAST(:started AS boolean) AND given.is_gated THEN started_at END,
         suspect = CASE WHEN CAST(:suspect AS boolean) THEN true ELSE suspect END
     FROM given
     WHERE j.id = given.id AND j.token = given.token

@@ -43,10 +43,6 @@ INSERT INTO {p}look (job_id) SELECT id FROM unnest(CAST(:ids AS bigint[])) AS no
 INSERT INTO {p}look (job_id)
 SELECT id FROM {p}job WHERE id = CAST(:id AS bigint) AND marks & 4 <> 0
 
--- name: await_admission
--- Locked until the end of the transaction, after the round that is under way.
-SELECT name FROM {p}duty WHERE name = 'admit' FOR UPDATE
-
 -- name: read_nodes
 SELECT node_id, flow_id, role, waits, settled
 FROM {p}member
@@ -142,10 +138,11 @@ ORDER BY e.child_id, e.parent_id
 LIMIT CAST(:limit AS bigint)
 
 -- name: unfit_parents
--- Of those that once let it go: what is gone, runs anew, or has not ended as it has to.
+-- Of those that once let it go: what runs anew, or has not ended as it has to. What is gone was
+-- not in its way then.
 SELECT e.parent_id
 FROM {p}edge AS e
-LEFT JOIN {p}member AS m ON m.node_id = e.parent_id
+JOIN {p}member AS m ON m.node_id = e.parent_id
 WHERE e.child_id = CAST(:id AS bigint) AND e.met AND NOT (
     m.settled IS NOT NULL
     AND (e.need = 'any' OR (m.settled = 'succeeded') = (e.need = 'success'))
@@ -251,15 +248,15 @@ WHERE child_id = ANY (CAST(:ids AS bigint[])) AND child_id BETWEEN 0 AND 4611686
 GROUP BY child_id
 
 -- name: measure_args
--- How many bytes the arguments will have, each result in the place of a null.
-SELECT j.id, CAST(octet_length(CAST(j.args AS text)) + (
-    SELECT coalesce(sum(octet_length(CAST(parent.result AS text)) - 4), 0)
+-- How many bytes the arguments have, and the results that come into them (again, in a re-run).
+SELECT j.id, CAST(octet_length(CAST(j.args AS text)) AS bigint) AS args, CAST((
+    SELECT coalesce(sum(octet_length(CAST(parent.result AS text))), 0)
     FROM {p}place AS p
     CROSS JOIN LATERAL (
         SELECT state, result FROM {p}job WHERE id = p.parent_id OFFSET 0
     ) AS parent
     WHERE p.child_id = j.id AND CASE parent.state WHEN 'succeeded' THEN true ELSE false END
-) AS bigint) AS size
+) AS bigint) AS results
 FROM {p}job AS j
 WHERE j.id = ANY (CAST(:ids AS bigint[])) AND j.id BETWEEN 0 AND 4611686018427387904
 ORDER BY j.id
@@ -291,8 +288,14 @@ WHERE p.child_id = ANY (CAST(:ids AS bigint[]))
 ORDER BY p.child_id, p.pointer
 
 -- name: read_args
-SELECT id, CAST(args AS text) AS args FROM {p}job
-WHERE id = ANY (CAST(:ids AS bigint[])) AND id BETWEEN 0 AND 4611686018427387904
+-- Locked until they are written again: nobody changes them in between.
+SELECT j.id, CAST(j.args AS text) AS args
+FROM unnest(CAST(:ids AS bigint[])) AS given (id)
+CROSS JOIN LATERAL (
+    SELECT id, args FROM {p}job
+    WHERE id = given.id AND id BETWEEN 0 AND 4611686018427387904
+    FOR UPDATE SKIP LOCKED
+) AS j
 
 -- name: fill_args
 UPDATE {p}job AS j SET args = CAST(filled.args AS json)

@@ -62,13 +62,23 @@ WHERE kind = CAST(:kind AS text) AND key = CAST(:key AS text)
 RETURNING key
 
 -- name: recall
--- Whom a gate let through and nobody has started waits at it again, where it stood.
+-- Whom a gate let through and nobody has started waits at it again, where it stood. Whom somebody's
+-- open transaction holds is left for the rounds.
+WITH free AS MATERIALIZED (
+    SELECT j.id
+    FROM unnest(ARRAY(
+        SELECT job_id FROM {p}gate_job
+        WHERE kind = CAST(:kind AS text) AND key = CAST(:key AS text) AND token IS NOT NULL
+    )) AS let_through (id)
+    CROSS JOIN LATERAL (
+        SELECT id FROM {p}job
+        WHERE id = let_through.id AND CASE state WHEN 'queued' THEN true ELSE false END
+        FOR UPDATE SKIP LOCKED
+    ) AS j
+    WHERE let_through.id BETWEEN 0 AND 4611686018427387904
+)
 UPDATE {p}job AS j
 SET state = 'blocked', shelf = 'blocked', rank = NULL, queued_at = NULL
-FROM unnest(ARRAY(
-    SELECT job_id FROM {p}gate_job
-    WHERE kind = CAST(:kind AS text) AND key = CAST(:key AS text) AND token IS NOT NULL
-)) AS held (id)
-WHERE j.id = held.id AND held.id BETWEEN 0 AND 4611686018427387904
-    AND CASE j.state WHEN 'queued' THEN true ELSE false END
+FROM free
+WHERE j.id = free.id AND free.id BETWEEN 0 AND 4611686018427387904
 RETURNING j.id, j.queue, j.state

@@ -11,8 +11,9 @@ FROM {p}gate_job
 WHERE job_id = ANY (CAST(:ids AS bigint[])) AND job_id BETWEEN 0 AND 4611686018427387904
 
 -- name: read_gates
--- Whom it has let through is judged by what became of them, see policy.gates. last is the place at
--- the end of the line.
+-- Whom it has let through is judged by what became of them, see policy.gates. owed are all of them,
+-- also who has started: his token is owed until a round has taken it. last is the place at the end
+-- of the line.
 SELECT
     wanted.kind, wanted.key, g.terms, g.terms_of, g.override, g.paused_at, g.paused_until,
     g.shut_until, g.next_at, g.full_at, g.fail_to, g.kind IS NOT NULL AS is_made,
@@ -157,13 +158,23 @@ ORDER BY kind, key, line, place
 LIMIT CAST(:limit AS bigint)
 
 -- name: cancel_blocked
-WITH cancelled AS (
+-- Whom somebody's open transaction holds is left for a later round.
+WITH free AS MATERIALIZED (
+    SELECT j.id
+    FROM unnest(CAST(:ids AS bigint[])) AS given (id)
+    CROSS JOIN LATERAL (
+        SELECT id FROM {p}job
+        WHERE id = given.id AND CASE state WHEN 'blocked' THEN true ELSE false END
+        FOR UPDATE SKIP LOCKED
+    ) AS j
+    WHERE given.id BETWEEN 0 AND 4611686018427387904
+),
+cancelled AS (
     UPDATE {p}job AS j
     SET state = 'cancelled', reason = CAST(:reason AS text), shelf = 'cancelled',
         finished_at = :now, waiting_key = NULL, blocked_on = NULL
-    FROM unnest(CAST(:ids AS bigint[])) AS chosen (id)
-    WHERE j.id = chosen.id AND chosen.id BETWEEN 0 AND 4611686018427387904
-        AND CASE j.state WHEN 'blocked' THEN true ELSE false END
+    FROM free
+    WHERE j.id = free.id AND free.id BETWEEN 0 AND 4611686018427387904
     RETURNING j.id, j.queue
 ),
 counted AS (

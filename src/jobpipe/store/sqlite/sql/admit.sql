@@ -1,6 +1,10 @@
 -- name: hold_admission
--- Whoever writes is alone.
+-- Whoever writes is alone, so no earlier note comes to light later.
 SELECT 0 AS oldest, 0 AS own
+
+-- name: await_admission
+-- Whoever writes is alone.
+SELECT name FROM {p}duty WHERE name = 'admit'
 
 -- name: take_looks
 DELETE FROM {p}look
@@ -8,7 +12,10 @@ WHERE id IN (SELECT id FROM {p}look WHERE id >= :since ORDER BY id LIMIT :limit)
 RETURNING id, job_id
 
 -- name: look_at
-SELECT id, state, marks, token, queue, priority, task, group_key, tenant, started_at
+-- A job that was re-run has started, if not in this life.
+SELECT
+    id, state, marks, token, queue, priority, task, group_key, tenant,
+    CASE WHEN reruns > 0 THEN coalesce(started_at, :now) ELSE started_at END AS started_at
 FROM {p}job
 WHERE id IN (SELECT value FROM json_each(:ids))
 ORDER BY id

@@ -71,7 +71,8 @@ WHERE c.worker_id = :worker AND j.token = c.tokens ->> held.key AND j.state = 'r
 
 -- name: give_back
 -- Uncharged, at its old rank; a job that was to be cancelled is cancelled instead, and one that has
--- started comes to its gates again, if it has any. Who was a suspect stays one.
+-- started comes to its gates again, if it has any: so does one whose token of a rate is taken
+-- already. Who was a suspect stays one.
 INSERT INTO {p}tally (queue, state, n)
 SELECT j.queue, 'cancelled', count(*)
 FROM json_each(:rows) AS given
@@ -93,13 +94,15 @@ SET state = CASE
     END,
     finished_at = iif(cancel_requested_at IS NULL, NULL, :now),
     rank = iif(cancel_requested_at IS NULL AND NOT given.is_gated, given.rank, NULL),
-    attempt = attempt - 1, worker_id = NULL, started_at = NULL,
+    attempt = attempt - 1, worker_id = NULL,
+    started_at = iif(:started AND given.is_gated, started_at, NULL),
     suspect = iif(:suspect, 1, suspect)
 FROM (
     SELECT
         value ->> 0 AS id, value ->> 1 AS token, value ->> 2 AS rank,
-        :started AND EXISTS (
-            SELECT 1 FROM {p}gate_job WHERE job_id = value ->> 0
+        EXISTS (
+            SELECT 1 FROM {p}gate_job
+            WHERE job_id = value ->> 0 AND (:started OR (kind = 'rate' AND token IS NULL))
         ) AS is_gated
     FROM json_each(:rows)
 ) AS given

@@ -39,10 +39,6 @@ INSERT INTO {p}look (job_id) SELECT value FROM json_each(:ids)
 -- Whoever waits for its end must hear that it has begun anew.
 INSERT INTO {p}look (job_id) SELECT id FROM {p}job WHERE id = :id AND marks & 4
 
--- name: await_admission
--- Whoever writes is alone.
-SELECT name FROM {p}duty WHERE name = 'admit'
-
 -- name: read_nodes
 SELECT m.node_id, m.flow_id, m.role, m.waits, m.settled
 FROM json_each(:ids) AS wanted
@@ -127,10 +123,11 @@ ORDER BY e.child_id, e.parent_id
 LIMIT :limit
 
 -- name: unfit_parents
--- Of those that once let it go: what is gone, runs anew, or has not ended as it has to.
+-- Of those that once let it go: what runs anew, or has not ended as it has to. What is gone was
+-- not in its way then.
 SELECT e.parent_id
 FROM {p}edge AS e
-LEFT JOIN {p}member AS m ON m.node_id = e.parent_id
+JOIN {p}member AS m ON m.node_id = e.parent_id
 WHERE e.child_id = :id AND e.met = 1 AND NOT (
     m.settled IS NOT NULL
     AND (e.need = 'any' OR (m.settled = 'succeeded') = (e.need = 'success'))
@@ -213,12 +210,12 @@ CROSS JOIN {p}place AS p ON p.child_id = free.value
 GROUP BY p.child_id
 
 -- name: measure_args
--- How many bytes the arguments will have, each result in the place of a null.
-SELECT j.id, length(CAST(j.args AS BLOB)) + (
-    SELECT coalesce(sum(length(CAST(parent.result AS BLOB)) - 4), 0)
+-- How many bytes the arguments have, and the results that come into them (again, in a re-run).
+SELECT j.id, length(CAST(j.args AS BLOB)) AS args, (
+    SELECT coalesce(sum(length(CAST(parent.result AS BLOB))), 0)
     FROM {p}place AS p CROSS JOIN {p}job AS parent ON parent.id = p.parent_id
     WHERE p.child_id = j.id AND parent.state = 'succeeded'
-) AS size
+) AS results
 FROM {p}job AS j
 WHERE j.id IN (SELECT value FROM json_each(:ids))
 ORDER BY j.id

@@ -7,8 +7,9 @@ SELECT job_id, kind, key, terms, place, line, token
 FROM {p}gate_job WHERE job_id IN (SELECT value FROM json_each(:ids))
 
 -- name: read_gates
--- Whom it has let through is judged by what became of them, see policy.gates. last is the place at
--- the end of the line.
+-- Whom it has let through is judged by what became of them, see policy.gates. owed are all of them,
+-- also who has started: his token is owed until a round has taken it. last is the place at the end
+-- of the line.
 SELECT
     wanted.value ->> 0 AS kind, wanted.value ->> 1 AS key, g.terms, g.terms_of, g.override,
     g.paused_at, g.paused_until, g.shut_until, g.next_at, g.full_at, g.fail_to,

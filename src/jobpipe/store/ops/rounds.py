@@ -1,0 +1,38 @@
+"""One round of admission at a time: who does it, and who waits until nobody does.
+
+PostgreSQL locks a row for that until the end of the transaction; on SQLite whoever writes is alone.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+
+from jobpipe.store.ops.look import look_at
+from jobpipe.store.port import Op, Row, Statement
+
+STANDSTILL_MS = 30_000
+"""How long who has the lock may say nothing before the server ends its session: a process that is
+stopped in the midst of it, or loses its host, would keep everybody waiting."""
+AWAIT_MS = 10_000
+"""Longest wait for the round that is under way; then StoreUnavailable."""
+
+
+def begin_round() -> Op[Row | None]:
+    """Lock the others out; None, at once: somebody else has the lock."""
+    found = yield Statement("hold_admission", {"standstill_ms": STANDSTILL_MS})
+    return found[0] if found else None
+
+
+def await_round() -> Op[None]:
+    """Lock the others out after the round that is under way."""
+    yield Statement("await_admission", {"await_ms": AWAIT_MS, "standstill_ms": STANDSTILL_MS})
+
+
+def await_round_of(ids: Collection[int]) -> Op[None]:
+    """Wait like ``await_round`` if a round may write to any of these jobs.
+
+    Who wants to lock them, and to keep rounds away, does this first: a round that is under way may
+    wait for what is locked.
+    """
+    if any(job.marks for job in (yield from look_at(ids))):
+        yield from await_round()
