@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+import asyncpg
 import psycopg
 import pytest
 
@@ -13,7 +14,7 @@ from jobpipe.store.ops import rounds
 from jobpipe.store.ops.admit import admit
 from jobpipe.store.ops.gates import prune_gates
 from jobpipe.store.port import Mode, Op, Operation, Rows, Statement
-from jobpipe.store.postgres import dialect
+from jobpipe.store.postgres import dialect, errors
 from tests.integration.test_postgres_driver import open_store
 from tests.integration.test_report_locks import Party, parties
 from tests.waiting import until
@@ -60,6 +61,7 @@ def test_who_waits_for_a_round_that_does_not_end_is_told(
     round_, *_ = parties
     store = open_store(postgres_url, dialect=dialect.load("jobpipe"))
     monkeypatch.setattr(rounds, "AWAIT_MS", 100)
+    monkeypatch.setattr(rounds, "STANDSTILL_MS", 5_000)  # who does not give up sees it end
     assert round_.run(admit()) is not None
     starts: list[int] = []
 
@@ -74,6 +76,11 @@ def test_who_waits_for_a_round_that_does_not_end_is_told(
     assert len(starts) == 1
     round_.commit()
     assert store.run(prune_gates(10)) == (0, None)
+
+
+def test_a_session_that_was_ended_for_standing_still_is_lost() -> None:
+    assert errors.is_lost(psycopg.errors.IdleInTransactionSessionTimeout())
+    assert errors.is_lost(asyncpg.IdleInTransactionSessionTimeoutError("terminating connection"))
 
 
 def test_who_stood_still_begins_anew(
