@@ -121,10 +121,10 @@ def timed(action: Callable[[], object]) -> float:
 async def from_callers(callers: int, jobs: int, call: Callable[[int], Any]) -> float:
     """Await ``call(n)`` for every n below ``jobs`` from so many callers; return the seconds.
 
-    One call before them opens what is opened but once.
+    The first one is not timed: it opens what is opened but once.
     """
-    await call(-1)
-    numbers = iter(range(jobs))
+    await call(0)
+    numbers = iter(range(1, jobs))
 
     async def caller() -> None:
         for n in numbers:
@@ -138,10 +138,10 @@ async def from_callers(callers: int, jobs: int, call: Callable[[int], Any]) -> f
 def from_threads(callers: int, jobs: int, call: Callable[[int], Any]) -> float:
     """Do ``call(n)`` for every n below ``jobs`` from so many threads; return the seconds.
 
-    One call before them opens what is opened but once.
+    The first one is not timed: it opens what is opened but once.
     """
-    call(-1)
-    numbers = iter(range(jobs))  # a range hands each number out once, whichever thread asks
+    call(0)
+    numbers = iter(range(1, jobs))  # a range hands each number out once, whichever thread asks
 
     def caller() -> None:
         for n in numbers:
