@@ -206,7 +206,7 @@ def test_a_pause_waits_for_nobody(parties: list[Party]) -> None:
     assert not admitted(round_).more
     assert next_at(round_) > 0
     holder.commit()
-    until(lambda: admitted(round_) and states(round_)[first] == State.BLOCKED)
+    until(lambda: admitted(round_) and states(round_)[first] == State.BLOCKED, 5)
     other.run(resume_gate(KEY))
     other.commit()
     let_in = sorted(admitted(round_).queued, key=lambda job: job.rank)
