@@ -10,7 +10,7 @@ from collections import Counter
 from typing import ClassVar, TypeVar
 
 from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
+from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
 from jobpipe.errors import InvalidTransition
 from jobpipe.model import marks
@@ -53,6 +53,8 @@ ENDS: dict[State, tuple[Reason | None, str]] = {
 MOST_TURNS = 200
 """More rounds than any of these flows can need to come to its end."""
 
+PICKS = st.integers(0, 1_000)
+"""Drawn whatever there is to pick from: that may differ when a life is lived once more."""
 shapes = st.lists(st.tuples(st.lists(st.integers(0, 5)), st.booleans()), min_size=0, max_size=6)
 """Of each job, which of those before it comes before it, and whether any end of these will do."""
 
@@ -151,11 +153,12 @@ class FlowLives(RuleBasedStateMachine):
                 met = self.succeeded[parent] if need is Need.SUCCESS else parent in self.ended
                 assert met, f"{id} runs before {parent} has ended as it needs ({need})"
 
-    @precondition(lambda self: self.claims)
-    @rule(data=st.data(), state=st.sampled_from(list(ENDS)))
-    def finish(self, data: st.DataObject, state: State) -> None:
+    @rule(pick=PICKS, state=st.sampled_from(list(ENDS)))
+    def finish(self, pick: int, state: State) -> None:
         """End an attempt; a callback always succeeds, so that it can be counted."""
-        held = data.draw(st.sampled_from(self.claims), label="claim")
+        if not self.claims:
+            return
+        held = self.claims[pick % len(self.claims)]
         self._finish(held, State.SUCCEEDED if held.id in self.callbacks else state)
 
     def _finish(self, held: Claimed, state: State) -> None:
@@ -176,21 +179,21 @@ class FlowLives(RuleBasedStateMachine):
             if each.state in FINAL:
                 self.ended.add(each.id)
 
-    @precondition(lambda self: self.claims)
-    @rule(data=st.data())
-    def give_back(self, data: st.DataObject) -> None:
-        held = data.draw(st.sampled_from(self.claims), label="claim")
-        self.claims.remove(held)
+    @rule(pick=PICKS)
+    def give_back(self, pick: int) -> None:
+        if not self.claims:
+            return
+        held = self.claims.pop(pick % len(self.claims))
         self.run_op(claim.give_back([Held(held.id, held.token, held.rank)]))
         self._note_ended()
 
-    @precondition(lambda self: self.claims)
-    @rule(data=st.data())
-    def grow(self, data: st.DataObject) -> None:
+    @rule(pick=PICKS)
+    def grow(self, pick: int) -> None:
         """A running node adds a job to its flow, maybe one that comes after an earlier one."""
-        held = data.draw(st.sampled_from(self.claims), label="claim")
-        if held.id in self.callbacks:
+        nodes = [held for held in self.claims if held.id not in self.callbacks]
+        if not nodes:
             return
+        held = nodes[pick % len(nodes)]
         job = NewJob(task="t", args="{}", marks=marks.FOLLOWED)
         growth = Growth(job_id=held.id, token=held.token, jobs=[job], edges=[], places=[])
         (added,) = self.run_op(compose.grow(growth, enqueue)).jobs
@@ -206,12 +209,12 @@ class FlowLives(RuleBasedStateMachine):
 
     # What people do
 
-    @rule(data=st.data(), again=st.booleans())
-    def steer_job(self, data: st.DataObject, again: bool) -> None:
+    @rule(pick=PICKS, again=st.booleans())
+    def steer_job(self, pick: int, again: bool) -> None:
         nodes = sorted(self.parents.keys() - self.callbacks.keys())
         if not nodes:
             return
-        id = data.draw(st.sampled_from(nodes), label="job")
+        id = nodes[pick % len(nodes)]
         try:
             if again:
                 self.run_op(steer.rerun(id))
@@ -222,9 +225,9 @@ class FlowLives(RuleBasedStateMachine):
             return
         self._note_ended()
 
-    @rule(data=st.data(), again=st.booleans())
-    def steer_flow(self, data: st.DataObject, again: bool) -> None:
-        id = data.draw(st.sampled_from(self.flows), label="flow")
+    @rule(pick=PICKS, again=st.booleans())
+    def steer_flow(self, pick: int, again: bool) -> None:
+        id = self.flows[pick % len(self.flows)]
         order = compose.rerun_flow(id) if again else compose.cancel_flow(id)
         try:
             self.run_op(order)
