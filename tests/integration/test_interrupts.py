@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import gc
 import sys
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from types import FrameType
+
+import pytest
 
 from jobpipe import Jobpipe
 
@@ -33,6 +37,16 @@ class Interrupter:
                 raise Signal
 
 
+@pytest.fixture
+def uncollected() -> Iterator[None]:
+    """No garbage is collected meanwhile: who listens to that is nobody's to interrupt here."""
+    gc.collect()
+    gc.disable()
+    yield
+    gc.enable()
+
+
+@pytest.mark.usefixtures("uncollected")
 def test_an_interrupt_at_any_call_of_an_enqueue_harms_nobody_else(sqlite_url: str) -> None:
     """On SQLite, where threads share one connection."""
     jp = Jobpipe(sqlite_url)
