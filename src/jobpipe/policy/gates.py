@@ -87,8 +87,10 @@ def taken(terms: RateTerms, full_at: int, at: int) -> int:
     return max(full_at, at) + -(-terms.per_us // terms.n)
 
 
-def within(terms: RateTerms, full_at: int, now: int) -> int:
+def within(terms: Terms | None, full_at: int, now: int) -> int:
     """Return ``full_at`` as these terms allow: those that made it may have been slower."""
+    if not isinstance(terms, RateTerms):
+        return full_at
     return min(full_at, now + terms.burst * -(-terms.per_us // terms.n))
 
 

@@ -88,19 +88,17 @@ class Standing(Struct):
 
     def has_terms(self, terms: Terms | None) -> None:
         """Take over what it counts by from now on."""
-        full_at = self.facts.full_at
-        if isinstance(terms, RateTerms):
-            full_at = policy.within(terms, full_at, self.now)
+        full_at = policy.within(terms, self.facts.full_at, self.now)
         self.facts = structs.replace(self.facts, terms=terms, full_at=full_at)
 
     def settle(self, entry: Entry, job: Looked) -> None:
         """Note that a job which was let through does not count any more; if it has started, its
         token is taken."""
         full_at, terms = self.facts.full_at, self.facts.terms
-        has_started = entry.token != job.token and job.started_at is not None
-        if isinstance(terms, RateTerms) and has_started:
+        started_at = job.started_at if entry.token != job.token else None
+        if isinstance(terms, RateTerms) and started_at is not None:
             # the store's clock, but read by another statement, which may have been a later one
-            full_at = policy.taken(terms, full_at, min(self.now, job.started_at or self.now))
+            full_at = policy.taken(terms, full_at, min(self.now, started_at))
         self.facts = structs.replace(self.facts, full_at=full_at, owed=self.facts.owed - 1)
         entry.token = None
 
@@ -245,17 +243,18 @@ def _entry(row: Row) -> Entry:
 def _standing(row: Row) -> Standing:
     name, now = GateName(GateKind(row["kind"]), row["key"]), row["now"]
     until = row["paused_until"]
+    terms = terms_of(name.kind, row["override"] or row["terms"])
     facts = Gate(
         kind=name.kind,
-        terms=terms_of(name.kind, row["override"] or row["terms"]),
+        terms=terms,
         hold=Hold(row["queued"], row["running"], row["waiting"], row["failed"]),
         is_paused=row["paused_at"] is not None and (until is None or until > now),
         paused_until=until,
         shut_until=row["shut_until"],
-        full_at=row["full_at"] or 0,
+        full_at=policy.within(terms, row["full_at"] or 0, now),
         owed=row["owed"],
     )
-    gate = Standing(
+    return Standing(
         name=name,
         facts=facts,
         now=now,
@@ -266,7 +265,5 @@ def _standing(row: Row) -> Standing:
         next_at=row["next_at"],
         fail_to=row["fail_to"],
         last=row["last"],
-        was=(row["next_at"], facts.full_at, row["fail_to"]),
+        was=(row["next_at"], row["full_at"] or 0, row["fail_to"]),
     )
-    gate.has_terms(facts.terms)
-    return gate

@@ -53,20 +53,22 @@ FROM {p}job
 WHERE id = ANY (CAST(:ids AS bigint[])) AND id BETWEEN 0 AND 4611686018427387904
 ORDER BY id
 
+-- part: blocked_and_free
+-- Of these jobs those that are blocked and that nobody's open transaction holds, locked.
+SELECT j.id
+FROM unnest(CAST(:ids AS bigint[])) AS given (id)
+CROSS JOIN LATERAL (
+    SELECT id FROM {p}job
+    WHERE id = given.id AND CASE state WHEN 'blocked' THEN true ELSE false END
+    FOR UPDATE SKIP LOCKED
+) AS j
+WHERE given.id BETWEEN 0 AND 4611686018427387904
+
 -- name: admit
 -- In the order in which they are given, each behind all that is queued. Who came before his time
 -- waits for it; who expired meanwhile ends. Somebody's open transaction may hold one of them: that
 -- one is left for a later round.
-WITH free AS MATERIALIZED (
-    SELECT j.id
-    FROM unnest(CAST(:ids AS bigint[])) AS given (id)
-    CROSS JOIN LATERAL (
-        SELECT id FROM {p}job
-        WHERE id = given.id AND CASE state WHEN 'blocked' THEN true ELSE false END
-        FOR UPDATE SKIP LOCKED
-    ) AS j
-    WHERE given.id BETWEEN 0 AND 4611686018427387904
-),
+WITH free AS MATERIALIZED ({blocked_and_free}),
 chosen AS MATERIALIZED (
     SELECT id, nextval('{p}rank') AS place
     FROM (

@@ -159,16 +159,7 @@ LIMIT CAST(:limit AS bigint)
 
 -- name: cancel_blocked
 -- Whom somebody's open transaction holds is left for a later round.
-WITH free AS MATERIALIZED (
-    SELECT j.id
-    FROM unnest(CAST(:ids AS bigint[])) AS given (id)
-    CROSS JOIN LATERAL (
-        SELECT id FROM {p}job
-        WHERE id = given.id AND CASE state WHEN 'blocked' THEN true ELSE false END
-        FOR UPDATE SKIP LOCKED
-    ) AS j
-    WHERE given.id BETWEEN 0 AND 4611686018427387904
-),
+WITH free AS MATERIALIZED ({blocked_and_free}),
 cancelled AS (
     UPDATE {p}job AS j
     SET state = 'cancelled', reason = CAST(:reason AS text), shelf = 'cancelled',
