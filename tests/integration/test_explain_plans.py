@@ -52,7 +52,7 @@ CASES: dict[str, dict[str, Any]] = {
     "open_parents": {"id": 25_000, "limit": 10},
     "set_aside": {"id": IDS, "token": [1] * len(IDS)},
     "send_to_gate": {"id": IDS, "token": [1] * len(IDS)},
-    "still_aside": {"task": ["t"] * len(IDS), "id": IDS},
+    "look_at": {"ids": IDS},
 }
 
 

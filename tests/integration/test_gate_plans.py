@@ -38,9 +38,13 @@ FROM generate_series(1, 50000) AS id;
 """
 LARGE = {"job", "gate_job", "gate"}
 CASES: Cases = {
-    "gate_jobs": ({"ids": BATCH}, {"gate_job_pkey"}),
+    "look_at": ({"ids": BATCH}, {"job_pkey", "gate_job_pkey"}),
+    "hold_admission": ({"standstill_ms": 1}, {"gate_next"}),
     "read_gates": (NAMED, {"gate_pkey", "gate_job_held", "gate_job_line", "job_pkey"}),
-    "line_heads": ({**NAMED, "most": 4}, {"gate_job_line", "job_pkey"}),
+    "line_heads": (
+        {**NAMED, "most": 4},
+        {"gate_job_line", "gate_job_pkey", "job_pkey"},
+    ),
     "note_gate_jobs": (
         {**NAMED, "job_id": BATCH, "place": BATCH, "line": NONE, "token": BATCH},
         {"gate_job_pkey"},
@@ -74,7 +78,8 @@ def test_statements_of_gates_stay_on_their_indexes(
 
 
 SQLITE_INDEXES: dict[LiteralString, set[str]] = {
-    "gate_jobs": set(),
+    "look_at": set(),
+    "hold_admission": {"jobpipe_gate_next"},
     "read_gates": {"jobpipe_gate_job_held", "jobpipe_gate_job_line"},
     "line_heads": {"jobpipe_gate_job_line"},
     "note_gate_jobs": set(),

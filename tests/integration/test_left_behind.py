@@ -11,7 +11,8 @@ from jobpipe.delivery.hub import Hub
 from jobpipe.model.job import Lane, NewJob
 from jobpipe.model.worker import NewWorker
 from jobpipe.policy.frontier import SLICE_SECONDS, Walk
-from jobpipe.runtime.claimer import Claimer, Demand
+from jobpipe.runtime.claimer import Claimer
+from jobpipe.runtime.demand import Demand
 from jobpipe.runtime.lanes import LaneChoice
 from jobpipe.runtime.telling import Telling
 from jobpipe.store.ops.enqueue import enqueue

@@ -13,7 +13,7 @@ from jobpipe.model.job import Finish
 from jobpipe.model.state import Reason, State
 from jobpipe.runtime import finisher as module
 from jobpipe.runtime.finisher import BATCH_MAX, Finisher
-from jobpipe.store.ops.finish import Finished
+from jobpipe.store.ops.finish import Finished, finish
 from jobpipe.store.port import Operation
 from jobpipe.store.stepping import step
 
@@ -73,7 +73,10 @@ class Bench:
     def __init__(self) -> None:
         self.store = Store()
         self.told: list[tuple[list[int], list[int]]] = []
-        self.finisher = Finisher(self.store, self._written)  # type: ignore[arg-type]
+        self.finisher = Finisher(self.store, self._write, self._written)  # type: ignore[arg-type]
+
+    async def _write(self, outcomes: Sequence[Finish]) -> list[Finished]:
+        return await self.store.run(finish(outcomes, 0))
 
     def _written(self, batch: Sequence[Finish], taken: Sequence[Finished]) -> None:
         self.told.append(([end.id for end in batch], [end.id for end in taken]))

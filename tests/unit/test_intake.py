@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from jobpipe.runtime.claimer import Demand
+from jobpipe.runtime.demand import Demand
 from jobpipe.runtime.seat import Intake
 
 

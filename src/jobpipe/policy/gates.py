@@ -9,7 +9,7 @@ come in it, plus the burst.
 
 from __future__ import annotations
 
-from msgspec import Struct
+from msgspec import Struct, field
 
 from jobpipe.model.gate import ConcurrencyTerms, GateKind, GroupTerms, RateTerms, Terms
 
@@ -17,7 +17,7 @@ UNCLAIMED_US = 10_000_000
 """How long a queued job may keep what others wait for without being claimed."""
 
 
-class Hold(Struct, frozen=True):
+class Hold(Struct):
     """Jobs that a gate has let through, by what became of them."""
 
     queued: int = 0
@@ -27,13 +27,13 @@ class Hold(Struct, frozen=True):
     failed: int = 0
 
 
-class Gate(Struct, frozen=True):
+class Gate(Struct):
     """A gate as the round found it."""
 
     kind: GateKind
     terms: Terms | None
     """None: it counts nothing."""
-    hold: Hold = Hold()
+    hold: Hold = field(default_factory=Hold)
     is_paused: bool = False
     paused_until: int | None = None
     shut_until: int | None = None

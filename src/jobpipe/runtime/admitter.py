@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections import deque
+from collections.abc import Collection
 from typing import NamedTuple
 
 from jobpipe.failpoint import failpoint
@@ -78,13 +79,19 @@ class Admitter:
         since, began = self.ask(), time.monotonic()
         round_ = await self._store.run(ops.admit(since, self._max_payload))
         self.is_busy = round_ is None
-        if round_ is None:
-            return BUSY_SECONDS
+        return BUSY_SECONDS if round_ is None else self.answered(since, began, round_, ())
+
+    def answered(
+        self, since: int, began: float, round_: ops.Admitted, taken: Collection[int]
+    ) -> float | None:
+        """Take over what a round has done, of which so many jobs are claimed already; return the
+        seconds until the next, None if nothing is known."""
         now = time.monotonic()
         self._remember(round_, now)
         if round_.is_last_note:
             self.looked(since, now - began)
-        self._telling.queued(round_.queued, round_.ended)
+        queued = [job for job in round_.queued if job.id not in taken]
+        self._telling.queued(queued, round_.ended)
         if round_.is_scheduled:
             self._telling.timed()
         pause = None if round_.next_in_us is None else max(0.0, round_.next_in_us / 1e6)

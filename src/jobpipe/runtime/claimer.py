@@ -10,9 +10,8 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections import Counter, deque
+from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
 
 from jobpipe.delivery.hub import Hint
 from jobpipe.errors import StoreUnavailable
@@ -20,24 +19,15 @@ from jobpipe.failpoint import failpoint
 from jobpipe.model.job import Claimed, Finish, Lane
 from jobpipe.policy.frontier import Frontier
 from jobpipe.runtime import walks
-from jobpipe.runtime.lanes import LaneChoice
+from jobpipe.runtime.demand import CLAIM_MAX, Demand
+from jobpipe.runtime.lanes import Ask, LaneChoice
 from jobpipe.runtime.telling import Telling
 from jobpipe.runtime.walks import Question, Walks
 from jobpipe.store.ops import claim as ops
 from jobpipe.store.ops.aside import Known, set_aside
-from jobpipe.store.ops.claim import Held
+from jobpipe.store.ops.claim import Bid, Held
 from jobpipe.store.port import AsyncStore
 from jobpipe.telemetry.events import StoreBack, StoreLost, emit
-
-AHEAD_SECONDS = 0.1
-"""How long a job waits here, as long as jobs take what those before it took; what waits longer
-is given back with a later look."""
-
-AHEAD_MAX = 2_000
-"""Twice ``CLAIM_MAX``: as many wait here as the store is taking meanwhile."""
-
-CLAIM_MAX = 1_000
-"""Most jobs of one claim."""
 
 SHORTEST_PAUSE, LONGEST_PAUSE = 0.05, 1.0
 """Bounds of the wait between two tries while the store is away, in seconds."""
@@ -46,25 +36,6 @@ SHORTEST_PAUSE, LONGEST_PAUSE = 0.05, 1.0
 RECONCILE_AFTER_SECONDS = (5.0, 70.0)
 """When the store is asked again, after a cut, what it says we hold: a claim whose connection
 broke may be committed late, but not after the longest time that a statement may take."""
-
-
-class ReadAhead:
-    """Counts what was finished lately: how many more jobs to claim than slots are free."""
-
-    def __init__(self) -> None:
-        self.finished = 0
-        """How many have been finished since somebody last asked for the room."""
-        self._ends: deque[tuple[float, int]] = deque()
-        self._sum = 0
-
-    def room(self, now: float) -> int:
-        if self.finished:
-            self._ends.append((now, self.finished))
-            self._sum += self.finished
-            self.finished = 0
-        while self._ends and self._ends[0][0] < now - AHEAD_SECONDS:
-            self._sum -= self._ends.popleft()[1]
-        return min(self._sum, AHEAD_MAX)
 
 
 class Records:
@@ -98,28 +69,6 @@ class Records:
 
     def return_done(self, done: list[int]) -> None:
         self._done += done
-
-
-@dataclass(frozen=True, slots=True)
-class Demand:
-    """How much a claim may ask for: free slots, and the read-ahead beside them."""
-
-    free: int
-    """Free slots less what waits for them; below zero when the read-ahead waits."""
-    ahead: int
-
-    @property
-    def room(self) -> int:
-        return self.free + self.ahead
-
-    @property
-    def is_due(self) -> bool:
-        """Tell whether to claim now: always while slots are free, else when it is worth a claim.
-
-        A claim of few jobs costs nearly as much as one of many: most of the read-ahead must be
-        there to fill. Without this each claim was followed by one of what ended meanwhile.
-        """
-        return self.room > 0 and self.room >= min(CLAIM_MAX, self.ahead * 3 // 4)
 
 
 class Claimer:
@@ -159,6 +108,10 @@ class Claimer:
         self._polled_at = float("-inf")
         self._doubts: list[float] = []
         self._known = Known()
+        self._is_claiming = False
+        self._bid: Bid | None = None
+        """What somebody else's transaction claims just now in our place."""
+        self._asked = Ask(())
 
     def know(self, known: Known) -> bool:
         """Take over what keeps jobs from running; tell whether that may concern jobs in hand."""
@@ -216,6 +169,52 @@ class Claimer:
             self._walks.was_short = False  # there is no need to peek
             self.look(Hint(ready))
 
+    def bid(self) -> Bid | None:
+        """Return what somebody else's transaction may claim in our place, up to all there is room
+        for; ``took`` or ``lost`` ends that.
+
+        None while a claim is under way, and where one claim would not do: queues with slots of
+        their own, a lane that was passed over.
+        """
+        now = time.monotonic()
+        if self._closing or self._is_claiming or self._is_in_doubt(now):
+            return None
+        asks = self._lanes.asks(now)
+        demand = self._demand()
+        if len(asks) != 1 or not asks[0].is_plain or not demand.is_due:
+            return None
+        self._asked = asks[0]
+        self._bid = Bid(
+            self._worker_id,
+            self._asked.lanes,
+            min(demand.room, CLAIM_MAX),
+            self._walks.near(),
+            self.records.take_done(),
+        )
+        return self._bid
+
+    async def took(self, bid: Bid, jobs: list[Claimed] | None) -> None:
+        """Take over what was claimed in our place; None: nobody tried."""
+        try:
+            if jobs is None:
+                self.records.return_done(bid.done)
+                return
+            is_all = ops.is_last_word(jobs, bid.limit)
+            self._lanes.answered(self._asked, jobs, is_all, time.monotonic())
+            self._walks.took(jobs)
+            if jobs:
+                await self._receive(jobs)
+        except StoreUnavailable:  # whether they are to run could not be asked
+            self._doubt()
+        finally:
+            self._bid = None
+
+    def lost(self, bid: Bid) -> None:
+        """No answer came: the store alone knows what was claimed in our place."""
+        self._bid = None
+        self.records.return_done(bid.done)
+        self._doubt()
+
     def close(self) -> None:
         """Make no further claim; one that is under way is taken to its end."""
         self._closing = True
@@ -230,6 +229,7 @@ class Claimer:
         pause = SHORTEST_PAUSE
         while not self._closing:
             self._wake.clear()
+            self._is_claiming = True
             try:
                 may_have_more = await self._round()
             except StoreUnavailable as error:
@@ -240,10 +240,11 @@ class Claimer:
                 if await self._reconcile():
                     emit(StoreBack(doing="jobs are claimed"))
                     pause = SHORTEST_PAUSE
-                    now = time.monotonic()
-                    self._doubts = [now + seconds for seconds in RECONCILE_AFTER_SECONDS]
+                    self._doubt()
                 continue
-            if self._doubts and time.monotonic() >= self._doubts[0] and await self._reconcile():
+            finally:
+                self._is_claiming = False
+            if self._is_in_doubt(time.monotonic()) and await self._reconcile():
                 self._doubts.pop(0)
             if not may_have_more:
                 await self._wait()
@@ -259,7 +260,7 @@ class Claimer:
         demand = self._demand()
         if not demand.is_due:
             return False
-        room = demand.room
+        room = demand.room - (self._bid.limit if self._bid is not None else 0)
         is_held_up = may_have_more = False
         for ask in self._lanes.asks(now):
             wanted = 1 if ask.lets_in else min(room, CLAIM_MAX)
@@ -292,13 +293,16 @@ class Claimer:
         except BaseException:
             self.records.return_done(done)
             raise
-        failpoint("claim.taken")
         if jobs:
-            self.claims += 1
-            may_run = await self._set_aside(jobs)
-            self.records.add(may_run)
-            self._put(may_run)
+            await self._receive(jobs)
         return jobs
+
+    async def _receive(self, jobs: list[Claimed]) -> None:
+        failpoint("claim.taken")
+        self.claims += 1
+        may_run = await self._set_aside(jobs)
+        self.records.add(may_run)
+        self._put(may_run)
 
     async def _set_aside(self, jobs: list[Claimed]) -> list[Claimed]:
         """Set aside what is not to run; until that is done it is in no record of ours."""
@@ -316,8 +320,18 @@ class Claimer:
             self._telling.came_to_gates()
         return may_run
 
+    def _doubt(self) -> None:
+        now = time.monotonic()
+        self._doubts = [now + seconds for seconds in RECONCILE_AFTER_SECONDS]
+
+    def _is_in_doubt(self, now: float) -> bool:
+        """Tell whether the store is to be asked now what it says we hold."""
+        return bool(self._doubts) and now >= self._doubts[0]
+
     async def _reconcile(self) -> bool:
         """After a cut, give back what the store says we hold and no answer told us of."""
+        if self._bid is not None:  # its answer may be under way
+            return False
         try:
             held = await self._store.run(ops.held(self._worker_id))
             unknown = [h for h in held if (h.id, h.token) not in self.records.held]

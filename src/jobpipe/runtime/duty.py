@@ -21,9 +21,19 @@ class Duty:
         self.name = name
         self._once = once
         self._wake = asyncio.Event()
+        self._wait: asyncio.Timeout | None = None
 
     def soon(self) -> None:
+        """Run again at once."""
         self._wake.set()
+
+    def within(self, seconds: float) -> None:
+        """Run again after so many seconds at the latest."""
+        wait, at = self._wait, asyncio.get_running_loop().time() + seconds
+        if wait is None or wait.expired():
+            self.soon()
+        elif (until := wait.when()) is None or at < until:
+            wait.reschedule(at)
 
     async def run(self) -> None:
         failed = False
@@ -40,7 +50,9 @@ class Duty:
                 emit(DutyFailed(duty=self.name, why=f"{type(error).__name__}: {error}"))
                 pause = AFTER_FAILURE_SECONDS
             try:
-                async with asyncio.timeout(pause):
+                async with asyncio.timeout(pause) as self._wait:
                     await self._wake.wait()
             except TimeoutError:
                 continue
+            finally:
+                self._wait = None

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 
 from jobpipe.errors import JobpipeError, StoreUnavailable
 from jobpipe.failpoint import failpoint
@@ -32,14 +32,16 @@ SHORTEST_PAUSE, LONGEST_PAUSE = 0.05, 1.0
 
 UNSTORABLE_MAX = 10_000
 
+Write = Callable[[Sequence[Finish]], Awaitable[list[Finished]]]
 Written = Callable[[Sequence[Finish], Sequence[Finished]], None]
 
 
 class Finisher:
-    """Writes outcomes in the background; ``written`` hears of each batch that was."""
+    """Hands outcomes to ``write`` in the background; ``written`` hears of each batch that was."""
 
-    def __init__(self, store: AsyncStore, written: Written) -> None:
+    def __init__(self, store: AsyncStore, write: Write, written: Written) -> None:
         self._store = store
+        self._write_now = write
         self._written = written
         self._pending: list[Finish] = []
         self._writing: Sequence[Finish] = []
@@ -119,7 +121,7 @@ class Finisher:
         tried = False
         while True:
             try:
-                taken = await self._store.run(ops.finish(batch, time.monotonic_ns()))
+                taken = await self._write_now(batch)
                 if tried:
                     emit(StoreBack(doing="outcomes are written"))
                 await _tell_refused(self._store, batch, taken)

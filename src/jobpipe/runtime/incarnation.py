@@ -19,8 +19,9 @@ from jobpipe.model.state import FINAL, Reason
 from jobpipe.policy.ageing import Ageing
 from jobpipe.runtime.attempt import Judge
 from jobpipe.runtime.calling import Caller
-from jobpipe.runtime.claimer import Claimer, Demand, ReadAhead
+from jobpipe.runtime.claimer import Claimer
 from jobpipe.runtime.context import RunningJob
+from jobpipe.runtime.demand import Demand, ReadAhead
 from jobpipe.runtime.dependencies import Shared
 from jobpipe.runtime.duty import Duty
 from jobpipe.runtime.ending import UNWIND_SECONDS, Ending
@@ -34,6 +35,7 @@ from jobpipe.runtime.reporter import Reporter
 from jobpipe.runtime.seat import Seat, Terms, described, tick_seconds
 from jobpipe.runtime.slots import Key, Slots
 from jobpipe.runtime.telling import Telling
+from jobpipe.runtime.turnover import Turnover
 from jobpipe.runtime.upkeep import Upkeep
 from jobpipe.store.ops import claim, steer
 from jobpipe.store.ops import worker as ops
@@ -73,15 +75,16 @@ class Incarnation:
         self._changed = asyncio.Event()
         self._giving_back, self._looks_often = False, True
         self._telling = Telling(kit.hub)
-        self.finisher = Finisher(kit.store, self._written)
-        self.reporter = Reporter(kit.store, self.finisher.put, self._refused)
-        self.slots = self._new_slots(seat, shared)
-        self._ending = Ending(self.slots, self._changed)
         self.claimer = self._new_claimer()
         self._lease = seat.lease(
             Terms(worker_id, kit, options, self._tell_lost, self._published_frontier)
         )
         self._upkeep = Upkeep(kit, options, self._lease, self._ring, self._look_in)
+        turnover = Turnover(kit.store, self._upkeep, self.claimer, options.max_payload)
+        self.finisher = Finisher(kit.store, turnover.write, self._written)
+        self.reporter = Reporter(kit.store, self.finisher.put, self._refused)
+        self.slots = self._new_slots(seat, shared)
+        self._ending = Ending(self.slots, self._changed)
         self._control = Duty("reading control", self._read_control)
         self._duties = [self._control, *self._upkeep.duties]
         self._hearing = Hearing(kit, self._take_hint)
@@ -306,8 +309,6 @@ class Incarnation:
         delays = [end.delay_us for end in batch if end.delay_us is not None]
         if delays:
             self._upkeep.falls_due(min(delays))
-        if any(end.marked for end in taken):
-            self._upkeep.admit()
         for end in taken:
             if end.cancel_requested and end.state not in FINAL:
                 cancelling = asyncio.create_task(self._cancel(end.id))

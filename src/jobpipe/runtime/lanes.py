@@ -23,6 +23,10 @@ class Ask:
     lets_in: bool = False
     """Its one lane was passed over for too long: it gets one job before the others."""
 
+    @property
+    def is_plain(self) -> bool:
+        return self.entry is None and not self.lets_in
+
 
 class LaneChoice:
     """Knows the store's lanes and this worker's queues; says what to claim next.

@@ -15,7 +15,7 @@ from typing import Protocol
 from jobpipe.model.job import Lane
 from jobpipe.model.worker import NewWorker
 from jobpipe.runtime import identity
-from jobpipe.runtime.claimer import Demand
+from jobpipe.runtime.demand import Demand
 from jobpipe.runtime.heartbeat import Heartbeat
 from jobpipe.runtime.options import LivenessLock, WorkerKit, WorkerOptions
 from jobpipe.runtime.slots import Started

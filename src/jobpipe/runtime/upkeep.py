@@ -7,7 +7,7 @@ What there is to do shows in the answer to a worker's look, so an idle store is 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Collection
 
 from jobpipe.delivery.hub import Hint
 from jobpipe.runtime.admitter import Admitter
@@ -20,6 +20,7 @@ from jobpipe.runtime.seat import Lease
 from jobpipe.runtime.sweeper import Sweeper
 from jobpipe.runtime.telling import Telling
 from jobpipe.runtime.unparker import Unparker
+from jobpipe.store.ops.admit import Admitted
 from jobpipe.store.ops.worker import Control, Since
 
 
@@ -96,6 +97,18 @@ class Upkeep:
     def admit(self) -> None:
         """A job came to a gate, or left what others wait for."""
         self._admitting.soon()
+
+    def ask_for_round(self) -> int:
+        """Return from which note on a round is to look that is done in another transaction."""
+        return self._admitter.ask()
+
+    def admitted(self, since: int, began: float, round_: Admitted, taken: Collection[int]) -> None:
+        """Take over what such a round has done, and which of its jobs are claimed already."""
+        pause = self._admitter.answered(since, began, round_, taken)
+        if pause == 0.0:
+            self._admitting.soon()
+        elif pause is not None:
+            self._admitting.within(pause)
 
     async def bring_back(self) -> None:
         """Queue everything that may run now and is not queued, as of the last look."""

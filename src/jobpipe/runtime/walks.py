@@ -61,6 +61,17 @@ class Walks:
             self._frontier.walked_fully(lanes, began, time.monotonic())
         return jobs
 
+    def near(self) -> Mapping[Lane, int]:
+        """Return per lane the rank beyond which a near walk looks."""
+        if not self._store.capabilities.frontier:
+            return {}
+        return dict(self._frontier.starts(Walk.NEAR, time.monotonic()))
+
+    def took(self, jobs: Sequence[Claimed]) -> None:
+        """Take over what a near walk of somebody else has claimed."""
+        for (queue, priority), rank in _last_ranks(jobs).items():
+            self._frontier.claimed(Lane(queue, priority), rank)
+
     async def _look_back(
         self, lanes: Sequence[Lane], spans: Spans, limit: int
     ) -> Sequence[Claimed]:
@@ -81,8 +92,7 @@ class Walks:
     ) -> Sequence[Claimed]:
         jobs = await self._take(lanes, limit, after)
         self.was_short = ops.is_last_word(jobs, limit)
-        for (queue, priority), rank in _last_ranks(jobs).items():
-            self._frontier.claimed(Lane(queue, priority), rank)
+        self.took(jobs)
         return jobs
 
 

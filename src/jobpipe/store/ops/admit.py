@@ -11,9 +11,9 @@ from msgspec import Struct
 
 from jobpipe.model.change import Change
 from jobpipe.model.state import State
-from jobpipe.store.ops.aside import come_back, not_aside
+from jobpipe.store.ops.aside import come_back
 from jobpipe.store.ops.claim import Queued, moved
-from jobpipe.store.ops.fair import arrive, fair, look_again
+from jobpipe.store.ops.fair import NOBODY, arrive, fair, look_again
 from jobpipe.store.ops.flows import flows
 from jobpipe.store.ops.gates import gates
 from jobpipe.store.ops.handing import MAX_PAYLOAD
@@ -54,18 +54,18 @@ def admit(since: int = 0, max_payload: int = MAX_PAYLOAD) -> Op[Admitted | None]
     Notes with an id below ``since`` are not looked at. No job is handed more than ``max_payload``
     bytes.
     """
-    alone = yield from begin_round()
-    if alone is None:
+    agenda = yield from begin_round()
+    if agenda is None:
         return None
     noted = yield Statement("take_looks", {"since": since, "limit": LOOKS_MAX})
-    back = yield from come_back(LOOKS_MAX)
-    arrived = yield from arrive()
+    back = (yield from come_back(LOOKS_MAX)) if agenda.has_pauses else set()
+    arrived = (yield from arrive()) if agenda.has_arrivals else NOBODY
     ids = {row["job_id"] for row in noted} | back | arrived.ids
     looked = yield from look_at(ids)
-    flowed = yield from flows(ids, looked, max_payload)
-    ready = yield from not_aside(flowed.free)
+    flowed = yield from flows(ids, looked, max_payload, any_late=agenda.has_late_flows)
+    ready = [job for job in flowed.free if not job.is_aside]
     turns = yield from fair(looked, ids.difference(job.id for job in looked), ready)
-    passed = yield from gates(looked, turns.free)
+    passed = yield from gates(looked, turns.free, agenda.gate_in_us)
     free = [job.id for job in passed.free]
     waits = yield from look_again(turns.free, set(free))
     found = (yield Statement("admit", {"ids": free})) if free else []
@@ -83,6 +83,6 @@ def admit(since: int = 0, max_payload: int = MAX_PAYLOAD) -> Op[Admitted | None]
         passed.next_in_us,
         max((row["id"] for row in noted), default=None),
         len(noted) < LOOKS_MAX,
-        alone["oldest"],
-        alone["own"],
+        agenda.oldest,
+        agenda.own,
     )

@@ -13,7 +13,6 @@ from msgspec import Struct
 from jobpipe.model.change import Change
 from jobpipe.model.job import Claimed
 from jobpipe.model.state import State
-from jobpipe.store.ops.look import Looked
 from jobpipe.store.port import Batch, Mode, Op, Operation, Row, Statement, operation
 
 COUNT_MAX = 10_000
@@ -106,15 +105,6 @@ def set_aside(claims: Sequence[Claimed], known: Known) -> Operation[list[Change]
 def come_back(limit: int) -> Op[set[int]]:
     """Take jobs whose pause is over from those that stand aside: they are to be looked at."""
     return {row["job_id"] for row in (yield Statement("come_back", {"limit": limit}))}
-
-
-def not_aside(free: Sequence[Looked]) -> Op[list[Looked]]:
-    """Return the jobs that do not stand aside."""
-    if not free:
-        return []
-    batch = Batch(("task", "id"), [(job.task, job.id) for job in free])
-    aside = {row["job_id"] for row in (yield Statement("still_aside", batch=batch))}
-    return [job for job in free if job.id not in aside]
 
 
 def _pause(row: Row, waiting: int = 0) -> TaskPause:

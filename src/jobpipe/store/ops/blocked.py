@@ -6,10 +6,11 @@ from collections.abc import Sequence
 
 from msgspec import Struct
 
-from jobpipe.model.gate import GateKind, GateName
+from jobpipe.model.gate import GateName
 from jobpipe.model.state import State
 from jobpipe.policy.gates import Gate, Room, room
 from jobpipe.store.ops.gate_book import Book
+from jobpipe.store.ops.look import look_at
 from jobpipe.store.port import Op, Rows, Statement
 
 NAMED_MAX = 10
@@ -63,10 +64,11 @@ class Turn(Struct, frozen=True):
 def at_gate(id: int) -> Op[AtGate | None]:
     """Return the gate in whose line a job waits, or None."""
     book = Book()
-    yield from book.read_jobs([id])
-    entry = next((each for each in book.entries[id] if each.line is not None), None)
-    if entry is None:
+    yield from book.add_jobs((yield from look_at([id])))
+    waits = [each for each in book.entries.get(id, []) if each.line is not None]
+    if not waits:
         return None
+    (entry,) = waits  # it waits in one line at a time
     name = {"kind": entry.name.kind.value, "key": entry.name.key}
     holders = yield Statement("gate_holders", {**name, "limit": NAMED_MAX})
     before = yield from _before(entry.name, entry.line, entry.place)
@@ -101,10 +103,10 @@ def position(id: int) -> Op[int | None]:
 
     That is the line of a gate or of its tenant; None: it waits in none.
     """
-    for row in (yield Statement("gate_jobs", {"ids": [id]})):
-        if row["line"] is not None:
-            name = GateName(GateKind(row["kind"]), row["key"])
-            return 1 + (yield from _before(name, row["line"], row["place"]))
+    for job in (yield from look_at([id])):
+        for at in job.gates:
+            if at.line is not None:
+                return 1 + (yield from _before(GateName(at.kind, at.key), at.line, at.place))
     found = yield Statement("turn_before", {"id": id, "bound": BEFORE_MAX})
     return 1 + found[0]["n"] if found else None
 

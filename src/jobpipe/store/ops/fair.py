@@ -24,7 +24,7 @@ from jobpipe.policy.fairness import (
     slots_for,
     turns,
 )
-from jobpipe.store.ops.look import Looked, looked
+from jobpipe.store.ops.look import Looked, look_at
 from jobpipe.store.port import Batch, Op, Row, Statement
 
 QUEUES_MAX = 50
@@ -57,6 +57,9 @@ class Arrived(Struct, frozen=True):
     more: bool
 
 
+NOBODY = Arrived(frozenset(), False)
+
+
 class _Lines(Struct, frozen=True):
     """The queue of some lines, as the round found it."""
 
@@ -87,7 +90,7 @@ def arrive() -> Op[Arrived]:
     """Take note of new jobs of tenants: of each tenant some, however many another one has."""
     found = yield Statement("arrivals", {"limit": TENANTS_MAX})
     if not found:
-        return Arrived(frozenset(), False)
+        return NOBODY
     most = ARRIVALS_MAX // len(found)
     lines = [(row["queue"], row["tenant"]) for row in found]
     taken = yield Statement(
@@ -250,13 +253,17 @@ def _take(queue: str, wanted: Mapping[str, int]) -> Op[dict[str, _Heads]]:
     alike: dict[int, list[str]] = defaultdict(list)
     for tenant, n in wanted.items():
         alike[n].append(tenant)
-    ids: list[int] = []
-    heads: dict[str, _Heads] = {}
+    first: list[Row] = []
     for n, tenants in sorted(alike.items()):
-        for row in (yield Statement("heads", {"queue": queue, "tenants": tenants, "limit": n})):
-            ids.append(row["id"])
-            jobs = heads[row["line"]].jobs if row["line"] in heads else []
-            alive = [] if row["state"] is None else [looked(row)]
-            heads[row["line"]] = _Heads([*jobs, *alive], (row["urgency"], row["place"]))
+        asked = {"queue": queue, "tenants": tenants, "limit": n}
+        first += yield Statement("heads", asked)
+    ids = [row["id"] for row in first]
+    jobs = {job.id: job for job in (yield from look_at(ids)) if job.state is State.BLOCKED}
+    heads: dict[str, _Heads] = {}
+    for row in first:
+        before = heads[row["tenant"]].jobs if row["tenant"] in heads else []
+        job = jobs.get(row["id"])
+        place = row["urgency"], row["place"]
+        heads[row["tenant"]] = _Heads(before if job is None else [*before, job], place)
     yield from _forget(ids, ())
     return heads

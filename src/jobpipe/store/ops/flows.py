@@ -20,6 +20,7 @@ from jobpipe.store.port import Batch, Op, Row, Statement
 
 SLICE = 1_000
 """Most nodes, and most edges, that one round takes of one flow."""
+IN_FLOW = marks.FOLLOWED | marks.DEPENDENT
 LATE_MAX = 100
 """Most flows that one round stops because their deadline has passed; it always says ``more``, since
 none of them had ended."""
@@ -93,16 +94,22 @@ class _Work(Struct):
 
 
 def flows(
-    ids: Collection[int], looked: Sequence[Looked], max_payload: int | None = None
+    ids: Collection[int],
+    looked: Sequence[Looked],
+    max_payload: int | None = None,
+    *,
+    any_late: bool = True,
 ) -> Op[Flowed]:
     """Do what the end of these jobs, and the flows among the ids, bring about.
 
     Who would be handed more than ``max_payload`` bytes fails. None leaves all that is handed on to
-    the next round.
+    the next round. ``any_late``: the deadline of a flow may have passed.
     """
     states = {job.id: job.state for job in looked}
-    nodes = {node.id: node for node in (yield from _read_nodes(ids))}
-    standing = yield from _read_flows(set(ids) - states.keys())
+    others = set(ids) - states.keys()
+    parts = others.union(job.id for job in looked if job.marks & IN_FLOW)
+    nodes = {node.id: node for node in (yield from _read_nodes(parts))}
+    standing = (yield from _read_flows(others)) if others or any_late else []
     work = _Work({}, {flow.id: flow for flow in standing}, set(), [])
     if not nodes and not standing:
         return Flowed([job for job in looked if job.state is State.BLOCKED], [], False)

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Sequence
+from itertools import groupby
 from typing import Any
 
 import msgspec
-from msgspec import Struct, structs
+from msgspec import Struct
 
 from jobpipe.model.gate import (
     ConcurrencyTerms,
@@ -19,11 +20,11 @@ from jobpipe.model.gate import (
 )
 from jobpipe.policy import gates as policy
 from jobpipe.policy.gates import Gate, Hold, Room
-from jobpipe.store.ops.look import Looked, looked
+from jobpipe.store.ops.look import KINDS, Looked, Wished, looked
 from jobpipe.store.port import Batch, Op, Row, Statement
 
 ORDER = {kind: number for number, kind in enumerate(GateKind)}
-KINDS: dict[GateKind, type[Terms]] = {
+TERMS: dict[GateKind, type[Terms]] = {
     GateKind.GROUP: GroupTerms,
     GateKind.CONCURRENCY: ConcurrencyTerms,
     GateKind.RATE: RateTerms,
@@ -82,29 +83,38 @@ class Standing(Struct):
     def count(self, entry: Entry, token: int) -> None:
         """Note that a job was let through and has not started."""
         entry.token, entry.line = token, None
-        facts = self.facts
-        hold = structs.replace(facts.hold, queued=facts.hold.queued + 1)
-        self.facts = structs.replace(facts, hold=hold, owed=facts.owed + 1)
+        self.facts.hold.queued += 1
+        self.facts.owed += 1
 
     def has_terms(self, terms: Terms | None) -> None:
         """Take over what it counts by from now on."""
-        full_at = policy.within(terms, self.facts.full_at, self.now)
-        self.facts = structs.replace(self.facts, terms=terms, full_at=full_at)
+        self.facts.terms = terms
+        self.facts.full_at = policy.within(terms, self.facts.full_at, self.now)
 
     def settle(self, entry: Entry, job: Looked) -> None:
         """Note that a job which was let through does not count any more; if it has started, its
         token is taken."""
-        full_at, terms = self.facts.full_at, self.facts.terms
+        facts = self.facts
         started_at = job.started_at if entry.token != job.token else None
-        if isinstance(terms, RateTerms) and started_at is not None:
+        if isinstance(facts.terms, RateTerms) and started_at is not None:
             # the store's clock, but read by another statement, which may have been a later one
-            full_at = policy.taken(terms, full_at, min(self.now, started_at))
-        self.facts = structs.replace(self.facts, full_at=full_at, owed=self.facts.owed - 1)
+            facts.full_at = policy.taken(facts.terms, facts.full_at, min(self.now, started_at))
+        facts.owed -= 1
         entry.token = None
 
     @property
     def state(self) -> tuple[int | None, int, int | None]:
         return self.next_at, self.facts.full_at, self.fail_to
+
+
+class Head(Struct, frozen=True):
+    """A job in the line of a gate, in the order of the line."""
+
+    line: int
+    place: int
+    id: int
+    job: Looked
+    entry: Entry
 
 
 class Book:
@@ -116,17 +126,17 @@ class Book:
         self._unwritten: dict[GateName, dict[int, Looked]] = defaultdict(dict)
         """Who came to a line in this round, which the store does not know yet."""
 
-    def read_jobs(self, ids: Collection[int]) -> Op[None]:
-        """Read what jobs wish, and the gates that they name."""
-        fresh = sorted(id for id in ids if id not in self.entries)
-        if not fresh:
-            return
-        self.entries.update((id, []) for id in fresh)
-        for row in (yield Statement("gate_jobs", {"ids": fresh})):
-            self.entries[row["job_id"]].append(_entry(row))
-        for id in fresh:
-            self.entries[id].sort(key=lambda each: (ORDER[each.name.kind], each.name.key))
-        yield from self.read_gates(each.name for id in fresh for each in self.entries[id])
+    def add_jobs(self, jobs: Iterable[Looked]) -> Op[None]:
+        """Take over what jobs wish that are not known yet, and read the gates that they name."""
+        names: set[GateName] = set()
+        for job in jobs:
+            if job.id not in self.entries:
+                entries = [_entry(job.id, each) for each in job.gates]
+                if len(entries) > 1:
+                    entries.sort(key=lambda each: (ORDER[each.name.kind], each.name.key))
+                self.entries[job.id] = entries
+                names.update([each.name for each in entries])
+        yield from self.read_gates(names)
 
     def read_gates(self, names: Iterable[GateName]) -> Op[None]:
         """Read gates that are not known yet."""
@@ -164,33 +174,31 @@ class Book:
         entry.line = 0 if entry.name.kind is GateKind.GROUP else -job.priority
         self._unwritten[entry.name][job.id] = job
 
-    def heads(self, names: Collection[GateName], most: int) -> Op[dict[GateName, list[Looked]]]:
+    def heads(self, names: Collection[GateName], most: int) -> Op[dict[GateName, list[Head]]]:
         """Return the first of the lines, so many of each at least, if there are as many."""
         stored: dict[GateName, list[Looked]] = {name: [] for name in names}
         asked = [(n.kind.value, n.key) for n in sorted(names) if self.gates[n].last is not None]
         if asked:
             batch = Batch(("kind", "key"), asked)
-            for row in (yield Statement("line_heads", {"most": most}, batch=batch)):
-                name = GateName(GateKind(row["gate_kind"]), row["gate_key"])
-                stored[name].append(looked(row))
-            yield from self.read_jobs({job.id for jobs in stored.values() for job in jobs})
-        found: dict[GateName, list[Looked]] = {}
+            rows = yield Statement("line_heads", {"most": most}, batch=batch)
+            for (kind, key), some in groupby(rows, _gate_of):
+                stored[GateName(KINDS[kind], key)] = looked(some)
+            yield from self.add_jobs(job for jobs in stored.values() for job in jobs)
+        found: dict[GateName, list[Head]] = {}
         for name, jobs in stored.items():
             line = {job.id: job for job in jobs} | self._unwritten[name]
-            ordered = sorted(line.values(), key=lambda job: self.place(job.id, name))
+            ordered = sorted(
+                [_head(job, self.entry(job.id, name)) for job in line.values()], key=in_line
+            )
             if len(jobs) == most:  # others in the store may stand before who is not stored yet
-                last = max(self.place(job.id, name) for job in jobs)
-                ordered = [job for job in ordered if self.place(job.id, name) <= last]
+                ids = {job.id for job in jobs}
+                while ordered[-1].job.id not in ids:
+                    ordered.pop()
             found[name] = ordered
         return found
 
     def entry(self, id: int, name: GateName) -> Entry:
         return next(each for each in self.entries[id] if each.name == name)
-
-    def place(self, id: int, name: GateName) -> tuple[int, int, int]:
-        """Return what a line is ordered by."""
-        entry = self.entry(id, name)
-        return entry.line or 0, entry.place, id
 
     def write_jobs(self) -> Op[None]:
         """Write where jobs stand now."""
@@ -216,32 +224,45 @@ class Book:
                 gate.last = max(*ends, gate.last or 0)
         self._unwritten.clear()
 
-    def write_gates(self) -> Op[None]:
-        """Write what became of gates."""
+    def write_gates(self) -> Op[bool]:
+        """Write what became of gates; tell whether there was anything to write."""
         changed = [gate for gate in self.gates.values() if gate.is_made and gate.state != gate.was]
         if changed:
             columns = ("kind", "key", "next_at", "full_at", "fail_to")
             rows = [(g.name.kind.value, g.name.key, *g.state) for g in changed]
             yield Statement("note_gates", batch=Batch(columns, sorted(rows, key=_key)))
+        return bool(changed)
+
+
+def in_line(head: Head) -> tuple[int, int, int]:
+    """Return what a line is ordered by."""
+    return head.line, head.place, head.id
 
 
 def terms_of(kind: GateKind, text: str | None) -> Terms | None:
     """Return what a JSON text says of a gate."""
-    return None if text is None else msgspec.json.decode(text, type=KINDS[kind])
+    return None if text is None else msgspec.json.decode(text, type=TERMS[kind])
+
+
+def _head(job: Looked, entry: Entry) -> Head:
+    return Head(entry.line or 0, entry.place, job.id, job, entry)
+
+
+def _gate_of(row: Row) -> tuple[str, str]:
+    return row["gate_kind"], row["gate_key"]
 
 
 def _key(row: Sequence[Any]) -> tuple[Any, Any, Any]:
     return row[0], row[1], row[2] or 0
 
 
-def _entry(row: Row) -> Entry:
-    place, line, token = row["place"], row["line"], row["token"]
-    name = GateName(GateKind(row["kind"]), row["key"])
-    return Entry(row["job_id"], name, row["terms"], place, line, token, (place, line, token))
+def _entry(job_id: int, at: Wished) -> Entry:
+    was = at.place, at.line, at.token
+    return Entry(job_id, GateName(at.kind, at.key), at.terms, *was, was)
 
 
 def _standing(row: Row) -> Standing:
-    name, now = GateName(GateKind(row["kind"]), row["key"]), row["now"]
+    name, now = GateName(KINDS[row["kind"]], row["key"]), row["now"]
     until = row["paused_until"]
     terms = terms_of(name.kind, row["override"] or row["terms"])
     facts = Gate(

@@ -19,7 +19,7 @@ from jobpipe.model.change import Change
 from jobpipe.model.gate import GateKind, GateName, GroupTerms
 from jobpipe.model.state import FINAL, Reason, State
 from jobpipe.policy.gates import UNCLAIMED_US
-from jobpipe.store.ops.gate_book import Book, Entry, Standing
+from jobpipe.store.ops.gate_book import Book, Entry, Head, Standing, in_line
 from jobpipe.store.ops.look import Looked
 from jobpipe.store.ops.rounds import await_round
 from jobpipe.store.port import Batch, Mode, Op, Statement, operation
@@ -49,17 +49,18 @@ class Passed(Struct, frozen=True):
     """When a gate is to be looked at next, 0 or less if there is more to do now."""
 
 
-def gates(seen: Sequence[Looked], free: Sequence[Looked]) -> Op[Passed]:
+def gates(seen: Sequence[Looked], free: Sequence[Looked], gate_in_us: int | None) -> Op[Passed]:
     """Bring free jobs to their gates, and let through what finds them open.
 
-    ``seen`` are all jobs of this round.
+    ``seen`` are all jobs of this round, ``gate_in_us`` is when the time of the first gate comes.
     """
     gated = {job.id: job for job in free if job.marks & marks.GATED}
     known = {job.id: job for job in seen if job.marks & marks.GATED} | gated
     let_through = [job for job in free if job.id not in gated]
     book = Book()
-    yield from book.read_jobs(known)
-    due = yield from _due(book)
+    yield from book.add_jobs(known.values())
+    is_due = gate_in_us is not None and gate_in_us <= 0
+    due = (yield from _due(book)) if is_due else set()
     _release(book, known)
     let_through += yield from _arrive(book, gated.values())
     ended, unended = yield from _fail_rest(book)
@@ -71,10 +72,10 @@ def gates(seen: Sequence[Looked], free: Sequence[Looked]) -> Op[Passed]:
         gate.next_at = _next_at(gate)
     for name in unended | unrecalled:
         book.gates[name].next_at = book.gates[name].now + HELD_US
-    yield from book.write_gates()
-    found = yield Statement("next_gate")
-    next_in_us = found[0]["in_us"] if found else None
-    return Passed(let_through, tuple(ended), recalled or given_up, next_in_us)
+    if (yield from book.write_gates()):
+        found = yield Statement("next_gate")
+        gate_in_us = found[0]["in_us"] if found else None
+    return Passed(let_through, tuple(ended), recalled or given_up, gate_in_us)
 
 
 def _due(book: Book) -> Op[set[GateName]]:
@@ -98,7 +99,8 @@ def _release(book: Book, jobs: Mapping[int, Looked]) -> None:
                 gate.settle(entry, job)
             if job.state in FINAL and entry.token is None:
                 entry.place = 0
-            gate.judge()
+    for gate in book.gates.values():
+        gate.judge()
 
 
 def _holds(job: Looked, gate: Standing) -> bool:
@@ -206,7 +208,7 @@ def _give_up(book: Book, due: Collection[GateName]) -> Op[bool]:
 
 def _serve(book: Book) -> Op[list[Looked]]:
     """Let through who finds all his gates open."""
-    let_through: list[tuple[tuple[int, int, int], Looked]] = []
+    let_through: list[Head] = []
     names = set(book.gates)
     for name in names:
         book.gates[name].is_served = True
@@ -228,7 +230,7 @@ def _serve(book: Book) -> Op[list[Looked]]:
             break
     for name in names:
         book.gates[name].is_left = True
-    return [job for _, job in sorted(let_through, key=lambda each: each[0])]
+    return [head.job for head in sorted(let_through, key=in_line)]
 
 
 def _by_room(book: Book, names: Collection[GateName]) -> Iterable[tuple[int, list[GateName]]]:
@@ -245,16 +247,14 @@ def _by_room(book: Book, names: Collection[GateName]) -> Iterable[tuple[int, lis
             yield most, some[start : start + step]
 
 
-def _let_through(
-    book: Book, name: GateName, heads: Sequence[Looked]
-) -> list[tuple[tuple[int, int, int], Looked]]:
+def _let_through(book: Book, name: GateName, heads: Sequence[Head]) -> list[Head]:
     passed = []
-    for job in heads:
-        if book.gates[name].room <= 0:
+    gate = book.gates[name]
+    for head in heads:
+        if gate.room <= 0:
             break
-        place = book.place(job.id, name)
-        if _passes(book, job, book.entry(job.id, name)):
-            passed.append((place, job))
+        if _passes(book, head.job, head.entry):
+            passed.append(head)
     return passed
 
 

@@ -7,8 +7,10 @@ from __future__ import annotations
 
 from collections.abc import Collection
 
+from msgspec import Struct
+
 from jobpipe.store.ops.look import look_at
-from jobpipe.store.port import Op, Row, Statement
+from jobpipe.store.port import Op, Statement
 
 STANDSTILL_MS = 30_000
 """How long who has the lock may say nothing before the server ends its session: a process that is
@@ -17,10 +19,36 @@ AWAIT_MS = 10_000
 """Longest wait for the round that is under way; then StoreUnavailable."""
 
 
-def begin_round() -> Op[Row | None]:
+class Agenda(Struct, frozen=True):
+    """What there was to do as the round began, beside what is noted; found by one statement, so
+    that most rounds need not ask for each of it."""
+
+    oldest: int
+    """Transactions with a lower number had ended."""
+    own: int
+    """Transactions with a higher number had written nothing."""
+    has_pauses: bool
+    """A task is or was paused."""
+    has_arrivals: bool
+    has_late_flows: bool
+    gate_in_us: int | None
+    """When the time of a gate comes that may open by itself; 0 or less: it has come."""
+
+
+def begin_round() -> Op[Agenda | None]:
     """Lock the others out; None, at once: somebody else has the lock."""
     found = yield Statement("hold_admission", {"standstill_ms": STANDSTILL_MS})
-    return found[0] if found else None
+    if not found:
+        return None
+    row = found[0]
+    return Agenda(
+        row["oldest"],
+        row["own"],
+        bool(row["has_pauses"]),
+        bool(row["has_arrivals"]),
+        bool(row["has_late_flows"]),
+        row["gate_in_us"],
+    )
 
 
 def await_round() -> Op[None]:

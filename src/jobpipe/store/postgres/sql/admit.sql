@@ -1,7 +1,8 @@
 -- name: hold_admission
 -- Locked until the end of the transaction; nobody waits for it. Transactions below oldest have
 -- ended; those that write from now on have a number above that of this one. Only who gets the lock
--- draws a number; who stands still with it is cut off.
+-- draws a number; who stands still with it is cut off. Statements of a round have the same plan
+-- whatever they are given, so none is planned anew.
 WITH alone AS MATERIALIZED (
     SELECT name FROM {p}duty WHERE name = 'admit' FOR UPDATE SKIP LOCKED
 )
@@ -10,7 +11,16 @@ SELECT
     CAST(CAST(pg_current_xact_id() AS text) AS bigint) AS own,
     set_config(
         'idle_in_transaction_session_timeout', CAST(CAST(:standstill_ms AS bigint) AS text), true
-    ) AS standstill
+    ) AS standstill,
+    set_config('plan_cache_mode', 'force_generic_plan', true) AS planning,
+    EXISTS (SELECT 1 FROM {p}task_pause) AS has_pauses,
+    (SELECT id FROM {p}arrival ORDER BY queue, tenant, id LIMIT 1) IS NOT NULL AS has_arrivals,
+    (
+        SELECT id FROM {p}flow WHERE due_at BETWEEN 0 AND :now ORDER BY due_at LIMIT 1
+    ) IS NOT NULL AS has_late_flows,
+    (
+        SELECT next_at - :now FROM {p}gate WHERE next_at IS NOT NULL ORDER BY next_at LIMIT 1
+    ) AS gate_in_us
 FROM alone
 
 -- name: await_admission
@@ -44,14 +54,25 @@ WHERE id = ANY (ARRAY(
 ))
 RETURNING id, job_id
 
+-- part: looked
+-- Of a job j, a row for each gate w of it. One that was re-run has started, if not in this life.
+j.id, j.state, j.marks, j.token, j.queue, j.priority, j.task, j.group_key, j.tenant,
+CASE WHEN j.reruns > 0 THEN coalesce(j.started_at, :now) ELSE j.started_at END AS started_at,
+CASE j.state WHEN 'blocked' THEN (
+    SELECT a.job_id FROM {p}aside AS a WHERE a.task = j.task AND a.job_id = j.id LIMIT 1
+) END IS NOT NULL AS is_aside,
+w.kind, w.key, w.terms, w.place, w.line, w.token AS let_through
+
 -- name: look_at
--- A job that was re-run has started, if not in this life.
-SELECT
-    id, state, marks, token, queue, priority, task, group_key, tenant,
-    CASE WHEN reruns > 0 THEN coalesce(started_at, :now) ELSE started_at END AS started_at
-FROM {p}job
-WHERE id = ANY (CAST(:ids AS bigint[])) AND id BETWEEN 0 AND 4611686018427387904
-ORDER BY id
+-- A job without a gate has one row, too.
+SELECT {looked}
+FROM unnest(CAST(:ids AS bigint[])) AS given (id)
+CROSS JOIN LATERAL (SELECT * FROM {p}job WHERE id = given.id LIMIT 1) AS j
+LEFT JOIN LATERAL (
+    SELECT * FROM {p}gate_job WHERE job_id = j.id AND j.marks & 1 = 1 OFFSET 0
+) AS w ON true
+WHERE given.id BETWEEN 0 AND 4611686018427387904
+ORDER BY j.id
 
 -- part: blocked_and_free
 -- Of these jobs those that are blocked and that nobody's open transaction holds, locked.

@@ -88,13 +88,6 @@ DELETE FROM {p}aside AS a USING over
 WHERE a.task = over.task AND a.job_id = over.job_id
 RETURNING a.job_id
 
--- name: still_aside
-SELECT found.job_id
-FROM unnest(CAST(:task AS text[]), CAST(:id AS bigint[])) AS given (task, id)
-CROSS JOIN LATERAL (
-    SELECT a.job_id FROM {p}aside AS a WHERE a.task = given.task AND a.job_id = given.id LIMIT 1
-) AS found
-
 -- name: send_to_gate
 -- Jobs that were queued without passing the gates of their queue, since nobody knew of its limits:
 -- uncharged, they wait at them from now on. 1: gated; 2: starts count, too.

@@ -137,11 +137,8 @@ ORDER BY tag, since
 LIMIT CAST(:limit AS bigint)
 
 -- name: heads
--- The first of the lines of these tenants, as they stand: one that is blocked no longer has no
--- state.
-SELECT
-    head.tenant AS line, head.urgency, head.place, head.job_id AS id,
-    j.state, j.marks, j.token, j.queue, j.priority, j.task, j.group_key, j.tenant, j.started_at
+-- The first of the lines of these tenants, as they stand.
+SELECT head.tenant, head.urgency, head.place, head.job_id AS id
 FROM unnest(CAST(:tenants AS text[])) AS given (tenant)
 CROSS JOIN LATERAL (
     SELECT t.urgency, t.place FROM {p}tenant AS t
@@ -155,10 +152,6 @@ CROSS JOIN LATERAL (
     ORDER BY l.urgency, l.place
     LIMIT CAST(:limit AS bigint)
 ) AS head
-LEFT JOIN LATERAL (
-    SELECT state, marks, token, queue, priority, task, group_key, tenant, started_at
-    FROM {p}job WHERE id = head.job_id AND state = 'blocked' LIMIT 1
-) AS j ON true
 ORDER BY head.tenant, head.urgency, head.place
 
 -- name: note_turns

@@ -5,11 +5,6 @@ FROM unnest(
     CAST(:job_id AS bigint[]), CAST(:kind AS text[]), CAST(:key AS text[]), CAST(:terms AS text[])
 ) AS wished (job_id, kind, key, terms)
 
--- name: gate_jobs
-SELECT job_id, kind, key, terms, place, line, token
-FROM {p}gate_job
-WHERE job_id = ANY (CAST(:ids AS bigint[])) AND job_id BETWEEN 0 AND 4611686018427387904
-
 -- name: read_gates
 -- Whom it has let through is judged by what became of them, see policy.gates. owed are all of them,
 -- also who has started: his token is owed until a round has taken it. last is the place at the end
@@ -53,20 +48,16 @@ FROM unnest(
 ON CONFLICT (kind, key) DO UPDATE SET terms = excluded.terms, terms_of = excluded.terms_of
 
 -- name: line_heads
-SELECT
-    gate.kind AS gate_kind, gate.key AS gate_key, head.id, head.state, head.marks, head.token, head.queue, head.priority,
-    head.task, head.group_key, head.tenant, head.started_at
+SELECT gate.kind AS gate_kind, gate.key AS gate_key, {looked}
 FROM unnest(CAST(:kind AS text[]), CAST(:key AS text[])) AS gate (kind, key)
 CROSS JOIN LATERAL (
-    SELECT j.*
-    FROM (
-        SELECT job_id, line, place FROM {p}gate_job
-        WHERE kind = gate.kind AND key = gate.key AND line IS NOT NULL
-        ORDER BY kind, key, line, place
-        LIMIT CAST(:most AS bigint)
-    ) AS first
-    CROSS JOIN LATERAL (SELECT * FROM {p}job WHERE id = first.job_id LIMIT 1) AS j
-) AS head
+    SELECT job_id FROM {p}gate_job
+    WHERE kind = gate.kind AND key = gate.key AND line IS NOT NULL
+    ORDER BY kind, key, line, place
+    LIMIT CAST(:most AS bigint)
+) AS first
+CROSS JOIN LATERAL (SELECT * FROM {p}job WHERE id = first.job_id LIMIT 1) AS j
+CROSS JOIN LATERAL (SELECT * FROM {p}gate_job WHERE job_id = j.id OFFSET 0) AS w
 
 -- name: note_gate_jobs
 UPDATE {p}gate_job AS w
@@ -77,7 +68,6 @@ FROM unnest(
 ) AS noted (job_id, kind, key, place, line, token)
 WHERE w.job_id = noted.job_id AND w.kind = noted.kind AND w.key = noted.key
     AND noted.job_id BETWEEN 0 AND 4611686018427387904
-RETURNING w.job_id
 
 -- name: reserve_places
 -- Ids, ranks and places are one sequence: whoever comes later stands behind.

@@ -1,6 +1,13 @@
 -- name: hold_admission
 -- Whoever writes is alone, so no earlier note comes to light later.
-SELECT 0 AS oldest, 0 AS own
+SELECT
+    0 AS oldest, 0 AS own,
+    EXISTS (SELECT 1 FROM {p}task_pause) AS has_pauses,
+    EXISTS (SELECT 1 FROM {p}arrival) AS has_arrivals,
+    EXISTS (SELECT 1 FROM {p}flow WHERE due_at <= :now) AS has_late_flows,
+    (
+        SELECT next_at - :now FROM {p}gate WHERE next_at IS NOT NULL ORDER BY next_at LIMIT 1
+    ) AS gate_in_us
 
 -- name: await_admission
 -- Whoever writes is alone.
@@ -11,14 +18,22 @@ DELETE FROM {p}look
 WHERE id IN (SELECT id FROM {p}look WHERE id >= :since ORDER BY id LIMIT :limit)
 RETURNING id, job_id
 
+-- part: looked
+-- Of a job j, a row for each gate w of it. One that was re-run has started, if not in this life.
+j.id, j.state, j.marks, j.token, j.queue, j.priority, j.task, j.group_key, j.tenant,
+CASE WHEN j.reruns > 0 THEN coalesce(j.started_at, :now) ELSE j.started_at END AS started_at,
+CASE j.state WHEN 'blocked' THEN (
+    SELECT a.job_id FROM {p}aside AS a WHERE a.task = j.task AND a.job_id = j.id LIMIT 1
+) END IS NOT NULL AS is_aside,
+w.kind, w.key, w.terms, w.place, w.line, w.token AS let_through
+
 -- name: look_at
--- A job that was re-run has started, if not in this life.
-SELECT
-    id, state, marks, token, queue, priority, task, group_key, tenant,
-    CASE WHEN reruns > 0 THEN coalesce(started_at, :now) ELSE started_at END AS started_at
-FROM {p}job
-WHERE id IN (SELECT value FROM json_each(:ids))
-ORDER BY id
+-- A job without a gate has one row, too.
+SELECT {looked}
+FROM {p}job AS j
+LEFT JOIN {p}gate_job AS w ON w.job_id = j.id AND j.marks & 1
+WHERE j.id IN (SELECT value FROM json_each(:ids))
+ORDER BY j.id
 
 -- name: admit
 -- In the order in which they are given, each behind all that is queued. Who came before his time

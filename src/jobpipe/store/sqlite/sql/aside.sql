@@ -82,11 +82,6 @@ WHERE (task, job_id) IN (
 )
 RETURNING job_id
 
--- name: still_aside
-SELECT a.job_id
-FROM json_each(:rows) AS given
-CROSS JOIN {p}aside AS a ON a.task = given.value ->> 0 AND a.job_id = given.value ->> 1
-
 -- name: send_to_gate
 -- Jobs that were queued without passing the gates of their queue, since nobody knew of its limits:
 -- uncharged, they wait at them from now on. 1: gated; 2: starts count, too.

@@ -110,12 +110,8 @@ ORDER BY tag, since
 LIMIT :limit
 
 -- name: heads
--- The first of the lines of these tenants, as they stand: one that is blocked no longer has no
--- state.
-SELECT
-    l.tenant AS line, l.urgency, l.place, l.job_id AS id,
-    held.state, held.marks, held.token, held.queue, held.priority, held.task, held.group_key,
-    held.tenant, held.started_at
+-- The first of the lines of these tenants, as they stand.
+SELECT l.tenant, l.urgency, l.place, l.job_id AS id
 FROM json_each(:tenants) AS given
 CROSS JOIN {p}tenant AS t ON t.queue = :queue AND t.name = given.value
 CROSS JOIN {p}line AS l ON l.place IN (
@@ -124,7 +120,6 @@ CROSS JOIN {p}line AS l ON l.place IN (
     ORDER BY urgency, place
     LIMIT :limit
 )
-LEFT JOIN {p}job AS held ON held.id = l.job_id AND held.state = 'blocked'
 ORDER BY l.tenant, l.urgency, l.place
 
 -- name: note_turns

@@ -2,10 +2,6 @@
 INSERT INTO {p}gate_job (job_id, kind, key, terms, place)
 SELECT value ->> 0, value ->> 1, value ->> 2, value ->> 3, value ->> 0 FROM json_each(:rows)
 
--- name: gate_jobs
-SELECT job_id, kind, key, terms, place, line, token
-FROM {p}gate_job WHERE job_id IN (SELECT value FROM json_each(:ids))
-
 -- name: read_gates
 -- Whom it has let through is judged by what became of them, see policy.gates. owed are all of them,
 -- also who has started: his token is owed until a round has taken it. last is the place at the end
@@ -39,9 +35,7 @@ SELECT value ->> 0, value ->> 1, value ->> 2, value ->> 3 FROM json_each(:rows) 
 ON CONFLICT (kind, key) DO UPDATE SET terms = excluded.terms, terms_of = excluded.terms_of
 
 -- name: line_heads
-SELECT
-    gate.value ->> 0 AS gate_kind, gate.value ->> 1 AS gate_key, j.id, j.state, j.marks, j.token,
-    j.queue, j.priority, j.task, j.group_key, j.tenant, j.started_at
+SELECT gate.value ->> 0 AS gate_kind, gate.value ->> 1 AS gate_key, {looked}
 FROM json_each(:rows) AS gate
 CROSS JOIN {p}job AS j ON j.id IN (
     SELECT job_id FROM {p}gate_job
@@ -49,6 +43,7 @@ CROSS JOIN {p}job AS j ON j.id IN (
     ORDER BY line, place
     LIMIT :most
 )
+CROSS JOIN {p}gate_job AS w ON w.job_id = j.id
 
 -- name: note_gate_jobs
 UPDATE {p}gate_job
@@ -56,7 +51,6 @@ SET place = noted.value ->> 3, line = noted.value ->> 4, token = noted.value ->>
 FROM json_each(:rows) AS noted
 WHERE job_id = noted.value ->> 0 AND kind = noted.value ->> 1
     AND {p}gate_job.key = noted.value ->> 2
-RETURNING job_id
 
 -- name: reserve_places
 -- Ids, ranks and places are one sequence: whoever comes later stands behind.

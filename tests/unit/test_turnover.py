@@ -1,0 +1,100 @@
+"""Outcomes that somebody minds: written, judged and followed by a claim in one transaction."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Collection
+from typing import Any
+
+import pytest
+
+from jobpipe.errors import StoreUnavailable
+from jobpipe.model.job import Finish
+from jobpipe.model.state import State
+from jobpipe.runtime.turnover import Turnover
+from jobpipe.store.ops.admit import Admitted
+from jobpipe.store.ops.claim import Bid
+from jobpipe.store.ops.finish import Finished
+from jobpipe.store.ops.turn_over import TurnedOver
+from jobpipe.store.port import Operation
+
+OUTCOME = Finish(id=1, token=1, state=State.SUCCEEDED, outcome="succeeded")
+PLAIN = [Finished(1, State.SUCCEEDED, False)]
+MINDED = [Finished(1, State.SUCCEEDED, False, marked=True)]
+ROUND = Admitted((), (), is_scheduled=False, more=False)
+BID = Bid(1, [], 5, {}, [])
+
+
+class Scene:
+    """A store that answers as it is told, and all that is told to others."""
+
+    def __init__(self, *answers: Any) -> None:
+        self.asked: list[str] = []
+        self.said: list[object] = []
+        self._answers = list(answers)
+        self.turnover = Turnover(self, self, self, 1_000)  # type: ignore[arg-type]
+
+    async def run(self, operation: Operation[Any]) -> Any:
+        self.asked.append(operation.name)
+        answer = self._answers.pop(0)
+        if isinstance(answer, Exception):
+            raise answer
+        return answer
+
+    def ask_for_round(self) -> int:
+        return 7
+
+    def admit(self) -> None:
+        self.said.append("admit")
+
+    def admitted(self, since: int, _began: float, round_: Admitted, taken: Collection[int]) -> None:
+        self.said.append((since, round_, taken))
+
+    def bid(self) -> Bid:
+        return BID
+
+    def lost(self, bid: Bid) -> None:
+        self.said.append(("lost", bid))
+
+    async def took(self, bid: Bid, jobs: list[Any] | None) -> None:
+        self.said.append(("took", bid, jobs))
+
+    def write(self, times: int = 1) -> list[list[Finished]]:
+        async def written() -> list[list[Finished]]:
+            return [await self.turnover.write([OUTCOME]) for _ in range(times)]
+
+        return asyncio.run(written())
+
+
+def test_outcomes_that_nobody_minds_are_written_alone() -> None:
+    scene = Scene(PLAIN, PLAIN)
+    assert scene.write(2) == [PLAIN, PLAIN]
+    assert (scene.asked, scene.said) == (["finish", "finish"], [])
+
+
+def test_once_somebody_minded_the_next_are_turned_over() -> None:
+    scene = Scene(MINDED, TurnedOver(MINDED, ROUND), TurnedOver(PLAIN), PLAIN)
+    assert scene.write(4) == [MINDED, MINDED, PLAIN, PLAIN]
+    assert scene.asked == ["finish", "turn_over", "turn_over", "finish"]
+    took = ("took", BID, None)
+    assert scene.said == ["admit", (7, ROUND, set()), took, took]
+
+
+def test_somebody_else_admits_just_now() -> None:
+    scene = Scene(MINDED, TurnedOver(MINDED))
+    scene.write(2)
+    assert scene.said == ["admit", "admit", ("took", BID, None)]
+
+
+def test_a_round_that_fails_costs_no_outcome() -> None:
+    scene = Scene(MINDED, ValueError("a bad row"), MINDED)
+    assert scene.write(2) == [MINDED, MINDED]
+    assert scene.asked == ["finish", "turn_over", "finish"]
+    assert scene.said == ["admit", ("lost", BID), "admit"]
+
+
+def test_a_cut_is_told_to_who_writes_and_to_who_claims() -> None:
+    scene = Scene(MINDED, StoreUnavailable("cut"))
+    with pytest.raises(StoreUnavailable):
+        scene.write(2)
+    assert scene.said == ["admit", ("lost", BID)]
