@@ -273,8 +273,9 @@ def test_a_delete_of_a_job_that_rounds_write_to_keeps_them_away_first() -> None:
 
 def seen(state: str, marks: int | None = None) -> dict[str, Any]:
     """Job 1 as a round finds it."""
-    columns = ("token", "queue", "priority", "task", "group_key", "tenant", "started_at", "kind")
-    return {**dict.fromkeys(columns), "id": 1, "state": state, "marks": marks, "is_aside": False}
+    about = ("token", "queue", "priority", "task", "group_key", "tenant", "started_at", "is_aside")
+    gate = ("kind", "key", "terms", "place", "line", "let_through")
+    return {"id": 1, "state": state, "marks": marks, **dict.fromkeys((*about, *gate))}
 
 
 def test_lines_go_out_with_their_age_and_a_level_in_bounds() -> None:

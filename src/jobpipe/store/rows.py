@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+from typing import Any
+
 from jobpipe.model.job import AttemptRecord, Claimed, JobRecord
 from jobpipe.model.report import LogRecord, ProgressRecord
 from jobpipe.model.state import Reason, State
@@ -9,8 +12,16 @@ from jobpipe.store.port import Row
 
 
 def claimed(row: Row) -> Claimed:
-    """The columns stand in the order of the fields; psycopg alone gives them as a dict."""
-    return Claimed(*(row.values() if isinstance(row, dict) else row))
+    """The columns stand in the order of the fields."""
+    return Claimed(*values(row))
+
+
+def values(row: Row) -> Iterable[Any]:
+    """Return what stands in the columns, in their order: to ask for many by name takes long.
+
+    psycopg alone gives them as a dict.
+    """
+    return row.values() if isinstance(row, dict) else row
 
 
 def job(row: Row) -> JobRecord:

@@ -7,6 +7,8 @@ nothing here races with itself.
 
 from __future__ import annotations
 
+from operator import attrgetter
+
 from msgspec import Struct
 
 from jobpipe.model.change import Change
@@ -17,7 +19,7 @@ from jobpipe.store.ops.fair import NOBODY, arrive, fair, look_again
 from jobpipe.store.ops.flows import flows
 from jobpipe.store.ops.gates import gates
 from jobpipe.store.ops.handing import MAX_PAYLOAD
-from jobpipe.store.ops.look import look_at
+from jobpipe.store.ops.look import look_at, take_looks
 from jobpipe.store.ops.rounds import begin_round
 from jobpipe.store.port import Mode, Op, Statement, operation
 
@@ -57,11 +59,12 @@ def admit(since: int = 0, max_payload: int = MAX_PAYLOAD) -> Op[Admitted | None]
     agenda = yield from begin_round()
     if agenda is None:
         return None
-    noted = yield Statement("take_looks", {"since": since, "limit": LOOKS_MAX})
     back = (yield from come_back(LOOKS_MAX)) if agenda.has_pauses else set()
     arrived = (yield from arrive()) if agenda.has_arrivals else NOBODY
-    ids = {row["job_id"] for row in noted} | back | arrived.ids
-    looked = yield from look_at(ids)
+    noted = yield from take_looks(since, LOOKS_MAX)
+    others = yield from look_at((arrived.ids | back) - noted.ids)
+    looked = sorted([*noted.jobs, *others], key=attrgetter("id"))
+    ids = noted.ids | arrived.ids | back
     flowed = yield from flows(ids, looked, max_payload, any_late=agenda.has_late_flows)
     ready = [job for job in flowed.free if not job.is_aside]
     turns = yield from fair(looked, ids.difference(job.id for job in looked), ready)
@@ -79,10 +82,10 @@ def admit(since: int = 0, max_payload: int = MAX_PAYLOAD) -> Op[Admitted | None]
         tuple(let_in.queued),
         (*flowed.ended, *passed.ended, *let_in.ended),
         any(row["state"] == State.SCHEDULED for row in found),
-        is_left or LOOKS_MAX in (len(noted), len(back)),
+        is_left or LOOKS_MAX in (noted.n, len(back)),
         passed.next_in_us,
-        max((row["id"] for row in noted), default=None),
-        len(noted) < LOOKS_MAX,
+        noted.newest,
+        noted.n < LOOKS_MAX,
         agenda.oldest,
         agenda.own,
     )

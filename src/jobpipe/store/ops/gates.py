@@ -239,9 +239,9 @@ def _by_room(book: Book, names: Collection[GateName]) -> Iterable[tuple[int, lis
     for name in sorted(names):
         room = book.gates[name].room
         if room > 0:
-            most = min(HEADS_MAX, 1 << (room - 1).bit_length())
-            alike.setdefault(most, []).append(name)
-    for most, some in sorted(alike.items()):
+            alike.setdefault(room.bit_length(), []).append(name)
+    for _, some in sorted(alike.items()):
+        most = min(HEADS_MAX, max(book.gates[name].room for name in some))
         step = max(1, HEADS_MAX // most)
         for start in range(0, len(some), step):
             yield most, some[start : start + step]

@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable
+from operator import attrgetter
+from typing import Any
 
 from msgspec import Struct
 
 from jobpipe.model.gate import GateKind
 from jobpipe.model.state import State
 from jobpipe.store.port import Op, Row, Statement
+from jobpipe.store.rows import values
 
 STATES = {state.value: state for state in State}
+COLUMNS = 17
+"""How many the part ``looked`` of the dialects has."""
 KINDS = {kind.value: kind for kind in GateKind}
 
 
@@ -43,6 +48,29 @@ class Looked(Struct, frozen=True):
     gates: list[Wished]
 
 
+class Noted(Struct, frozen=True):
+    """What had been noted."""
+
+    ids: frozenset[int]
+    jobs: list[Looked]
+    """By id; of the others there is no job any more."""
+    n: int
+    newest: int | None
+    """The highest id of a note; None: there was none."""
+
+
+def take_looks(since: int, limit: int) -> Op[Noted]:
+    """Take so many notes, the oldest first, from one on; and read their jobs."""
+    rows = yield Statement("take_looks", {"since": since, "limit": limit})
+    of_jobs = {row["job_id"]: row for row in rows}.values()
+    return Noted(
+        frozenset(row["job_id"] for row in of_jobs),
+        looked(rows),
+        sum(row["n"] for row in of_jobs),
+        max((row["newest"] for row in of_jobs), default=None),
+    )
+
+
 def look_at(ids: Collection[int]) -> Op[list[Looked]]:
     """Read jobs, by id; those that are gone are missing."""
     if not ids:
@@ -51,41 +79,37 @@ def look_at(ids: Collection[int]) -> Op[list[Looked]]:
 
 
 def looked(rows: Iterable[Row]) -> list[Looked]:
-    """Return the jobs that rows show, of which those of a job follow one another."""
-    jobs: list[Looked] = []
-    last = None
+    """Return the jobs that rows show, each of which shows a gate of one, or none, by id."""
+    jobs: dict[int, Looked] = {}
     for row in rows:
-        if row["id"] != last:
-            last = row["id"]
-            jobs.append(_job(row))
-        if row["kind"] is not None:
-            jobs[-1].gates.append(_wished(row))
-    return jobs
+        id, state, marks, *about, kind, key, terms, place, line, token = _shown(row)
+        if id is None:
+            continue
+        job = jobs.get(id)
+        if job is None:
+            job = jobs[id] = _job(id, state, marks, *about)
+        if kind is not None:
+            job.gates.append(Wished(KINDS[kind], key, terms, place, line, token))
+    return sorted(jobs.values(), key=attrgetter("id"))
 
 
-def _job(row: Row) -> Looked:
-    return Looked(
-        row["id"],
-        STATES[row["state"]],
-        row["marks"] or 0,
-        row["token"],
-        row["queue"],
-        row["priority"],
-        row["task"],
-        row["group_key"],
-        row["tenant"],
-        row["started_at"],
-        bool(row["is_aside"]),
-        [],
-    )
+def _job(
+    id: int,
+    state: str,
+    marks: int | None,
+    token: int,
+    queue: str,
+    priority: int,
+    task: str,
+    group: str | None,
+    tenant: str | None,
+    started_at: int | None,
+    is_aside: object,
+) -> Looked:
+    about = queue, priority, task, group, tenant, started_at
+    return Looked(id, STATES[state], marks or 0, token, *about, bool(is_aside), [])
 
 
-def _wished(row: Row) -> Wished:
-    return Wished(
-        KINDS[row["kind"]],
-        row["key"],
-        row["terms"],
-        row["place"],
-        row["line"],
-        row["let_through"],
-    )
+def _shown(row: Row) -> tuple[Any, ...]:
+    """Return the columns that show a job at a gate: the last ones."""
+    return tuple(values(row))[-COLUMNS:]

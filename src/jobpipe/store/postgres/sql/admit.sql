@@ -45,15 +45,6 @@ SELECT
     ) AS standstill
 FROM alone
 
--- name: take_looks
--- From a remembered point on, beyond the entries of what was taken, which a pinned snapshot keeps.
-DELETE FROM {p}look
-WHERE id = ANY (ARRAY(
-    SELECT id FROM {p}look WHERE id >= CAST(:since AS bigint)
-    ORDER BY id LIMIT CAST(:limit AS bigint)
-))
-RETURNING id, job_id
-
 -- part: looked
 -- Of a job j, a row for each gate w of it. One that was re-run has started, if not in this life.
 j.id, j.state, j.marks, j.token, j.queue, j.priority, j.task, j.group_key, j.tenant,
@@ -62,6 +53,24 @@ CASE j.state WHEN 'blocked' THEN (
     SELECT a.job_id FROM {p}aside AS a WHERE a.task = j.task AND a.job_id = j.id LIMIT 1
 ) END IS NOT NULL AS is_aside,
 w.kind, w.key, w.terms, w.place, w.line, w.token AS let_through
+
+-- name: take_looks
+-- What is noted, a row for each gate of each job; what is no job any more has one, too. From a
+-- remembered point on, beyond the entries of what was taken, which a pinned snapshot keeps.
+WITH taken AS (
+    DELETE FROM {p}look
+    WHERE id = ANY (ARRAY(
+        SELECT id FROM {p}look WHERE id >= CAST(:since AS bigint)
+        ORDER BY id LIMIT CAST(:limit AS bigint)
+    ))
+    RETURNING id, job_id
+)
+SELECT noted.newest, noted.n, noted.job_id, {looked}
+FROM (SELECT job_id, max(id) AS newest, count(*) AS n FROM taken GROUP BY job_id) AS noted
+LEFT JOIN LATERAL (SELECT * FROM {p}job WHERE id = noted.job_id LIMIT 1) AS j ON true
+LEFT JOIN LATERAL (
+    SELECT * FROM {p}gate_job WHERE job_id = j.id AND j.marks & 1 = 1 OFFSET 0
+) AS w ON true
 
 -- name: look_at
 -- A job without a gate has one row, too.
@@ -72,7 +81,6 @@ LEFT JOIN LATERAL (
     SELECT * FROM {p}gate_job WHERE job_id = j.id AND j.marks & 1 = 1 OFFSET 0
 ) AS w ON true
 WHERE given.id BETWEEN 0 AND 4611686018427387904
-ORDER BY j.id
 
 -- part: blocked_and_free
 -- Of these jobs those that are blocked and that nobody's open transaction holds, locked.

@@ -13,11 +13,6 @@ SELECT
 -- Whoever writes is alone.
 SELECT name FROM {p}duty WHERE name = 'admit'
 
--- name: take_looks
-DELETE FROM {p}look
-WHERE id IN (SELECT id FROM {p}look WHERE id >= :since ORDER BY id LIMIT :limit)
-RETURNING id, job_id
-
 -- part: looked
 -- Of a job j, a row for each gate w of it. One that was re-run has started, if not in this life.
 j.id, j.state, j.marks, j.token, j.queue, j.priority, j.task, j.group_key, j.tenant,
@@ -27,13 +22,25 @@ CASE j.state WHEN 'blocked' THEN (
 ) END IS NOT NULL AS is_aside,
 w.kind, w.key, w.terms, w.place, w.line, w.token AS let_through
 
+-- name: take_looks
+-- What is noted, a row for each gate of each job; what is no job any more has one, too.
+SELECT noted.newest, noted.n, noted.job_id, {looked}
+FROM (
+    SELECT job_id, max(id) AS newest, count(*) AS n
+    FROM (SELECT id, job_id FROM {p}look WHERE id >= :since ORDER BY id LIMIT :limit)
+    GROUP BY job_id
+) AS noted
+LEFT JOIN {p}job AS j ON j.id = noted.job_id
+LEFT JOIN {p}gate_job AS w ON w.job_id = j.id AND j.marks & 1;
+DELETE FROM {p}look
+WHERE id IN (SELECT id FROM {p}look WHERE id >= :since ORDER BY id LIMIT :limit)
+
 -- name: look_at
 -- A job without a gate has one row, too.
 SELECT {looked}
 FROM {p}job AS j
 LEFT JOIN {p}gate_job AS w ON w.job_id = j.id AND j.marks & 1
 WHERE j.id IN (SELECT value FROM json_each(:ids))
-ORDER BY j.id
 
 -- name: admit
 -- In the order in which they are given, each behind all that is queued. Who came before his time
