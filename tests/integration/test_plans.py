@@ -223,7 +223,7 @@ CASES: dict[str, tuple[dict[str, Any], set[str]]] = {
     "next_tenants": ({"queue": "default", "low": 0, "limit": 500}, {"tenant_next"}),
     "heads": (
         {"queue": "default", "tenants": TENANTS, "limit": 3},
-        {"line_next", "tenant_pkey", "job_pkey"},
+        {"line_next", "tenant_pkey"},
     ),
     "note_turns": (
         {**OF_TENANTS, "tag": BATCH, "urgency": [0] * len(BATCH), "place": BATCH},

@@ -9,24 +9,25 @@ from typing import Any
 
 from jobpipe import bootstrap
 from jobpipe.errors import StoreUnavailable
-from jobpipe.runtime.finisher import Finisher
 from jobpipe.runtime.heartbeat import Heartbeat
 from jobpipe.runtime.options import WorkerKit
+from jobpipe.runtime.turnover import Turnover
 from jobpipe.store.port import AsyncStore, Operation
 
 
-class FirstFinishBreaks:
-    """A store whose connection breaks at the first finish: before it is sent, or after."""
+class FirstBreaks:
+    """A store whose connection breaks at the first operation of a name: before it is sent, or
+    after."""
 
-    def __init__(self, store: AsyncStore, *, after: bool) -> None:
-        self._store, self._after, self._done = store, after, False
+    def __init__(self, store: AsyncStore, name: str, *, after: bool) -> None:
+        self._store, self._name, self._after, self._done = store, name, after, False
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._store, name)
 
     async def run(self, operation: Operation[Any]) -> Any:
-        """Run the operation; the first finish ends in StoreUnavailable."""
-        if operation.name != "finish" or self._done:
+        """Run the operation; the first of the name ends in StoreUnavailable."""
+        if operation.name != self._name or self._done:
             return await self._store.run(operation)
         self._done = True
         if self._after:
@@ -34,13 +35,14 @@ class FirstFinishBreaks:
         raise StoreUnavailable("the connection broke", outcome_unknown=self._after)
 
 
-def break_first_finish(*, after: bool) -> None:
-    begin = Finisher.__init__
+def break_first(name: str, *, after: bool) -> None:
+    """Break the connection over which outcomes are written."""
+    begin = Turnover.__init__
 
-    def begin_on_broken(self: Finisher, store: AsyncStore, *rest: Any, **named: Any) -> None:
-        begin(self, FirstFinishBreaks(store, after=after), *rest, **named)
+    def begin_on_broken(self: Turnover, store: AsyncStore, *rest: Any, **named: Any) -> None:
+        begin(self, FirstBreaks(store, name, after=after), *rest, **named)
 
-    Finisher.__init__ = begin_on_broken  # type: ignore[method-assign]
+    Turnover.__init__ = begin_on_broken  # type: ignore[method-assign]
 
 
 def deaf() -> None:
@@ -75,8 +77,10 @@ def numb() -> None:
 
 
 FAULTS: dict[str, Callable[[], None]] = {
-    "finish_not_sent": lambda: break_first_finish(after=False),
-    "finish_unanswered": lambda: break_first_finish(after=True),
+    "finish_not_sent": lambda: break_first("finish", after=False),
+    "finish_unanswered": lambda: break_first("finish", after=True),
+    "turn_over_not_sent": lambda: break_first("turn_over", after=False),
+    "turn_over_unanswered": lambda: break_first("turn_over", after=True),
     "deaf": deaf,
     "numb": numb,
     "clock_a_day_ahead": clock_a_day_ahead,

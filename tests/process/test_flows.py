@@ -14,11 +14,12 @@ POINTS = [
     "admit.before_commit=kill@1",
     "admit.after_commit=kill@1",
     "claim.after_commit=kill@1",
-    "admit.before_commit=kill@2",
+    "turn_over.before_commit=kill@1",
+    "turn_over.after_commit=kill@1",
 ]
 """Where each of the workers dies, one after the other, again and again."""
 
-WORKERS = 8
+WORKERS = 10
 
 
 def test_a_flow_comes_to_its_end_over_dead_workers(scene: Scene) -> None:
@@ -58,12 +59,20 @@ def test_a_flow_comes_to_its_end_over_dead_workers(scene: Scene) -> None:
     assert len(scene.database.contents().jobs) == len(states) + 1
 
 
-@pytest.mark.parametrize("point", ["admit.before_commit", "admit.after_commit"])
+@pytest.mark.parametrize(
+    "point",
+    [
+        "admit.before_commit=kill@1",
+        "admit.after_commit=kill@1",
+        "turn_over.before_commit=kill@3",
+        "turn_over.after_commit=kill@3",
+    ],
+)
 def test_a_killed_round_calls_each_once(scene: Scene, point: str) -> None:
     """Of a flow that ends well, and of one that does not."""
     scene.compose("good")
     scene.compose("bad", "doomed")
-    victim = scene.worker(failpoints=f"{point}=kill@3", ready=False)
+    victim = scene.worker(failpoints=point, ready=False)
     scene.until(lambda: victim.over or scene.started("bad/on_done"), "the death or the end")
     scene.worker()
     scene.settled()

@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Sequence
 
 from jobpipe.errors import StoreUnavailable
 from jobpipe.model.job import Finish
 from jobpipe.runtime.finisher import Finisher
-from jobpipe.store.ops.finish import Finished, finish
+from jobpipe.store.ops.finish import Finished
 
 
 async def write_once(self: Finisher, batch: Sequence[Finish]) -> list[Finished]:
     try:
-        return await self._store.run(finish(batch, time.monotonic_ns()))
+        return await self._write_now(batch)
     except StoreUnavailable:
         return []
 

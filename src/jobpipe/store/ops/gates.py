@@ -236,12 +236,15 @@ def _serve(book: Book) -> Op[list[Looked]]:
 def _by_room(book: Book, names: Collection[GateName]) -> Iterable[tuple[int, list[GateName]]]:
     """Part the gates with room by how many of their lines are to be looked at."""
     alike: dict[int, list[GateName]] = {}
+    most_of: dict[int, int] = {}
     for name in sorted(names):
-        room = book.gates[name].room
+        room = min(HEADS_MAX, book.gates[name].room)
         if room > 0:
-            alike.setdefault(room.bit_length(), []).append(name)
-    for _, some in sorted(alike.items()):
-        most = min(HEADS_MAX, max(book.gates[name].room for name in some))
+            size = room.bit_length()
+            alike.setdefault(size, []).append(name)
+            most_of[size] = max(room, most_of.get(size, 0))
+    for size, some in sorted(alike.items()):
+        most = most_of[size]
         step = max(1, HEADS_MAX // most)
         for start in range(0, len(some), step):
             yield most, some[start : start + step]
