@@ -14,9 +14,10 @@ from jobpipe.delivery.hub import Hint, Hub
 from jobpipe.errors import StoreUnavailable
 from jobpipe.model.job import Claimed, Finish, Lane
 from jobpipe.model.state import State
-from jobpipe.runtime.claimer import Claimer, Records
+from jobpipe.runtime.claimer import Claimer
 from jobpipe.runtime.demand import AHEAD_MAX, AHEAD_SECONDS, Demand, ReadAhead
 from jobpipe.runtime.lanes import LaneChoice
+from jobpipe.runtime.records import Records
 from jobpipe.runtime.telling import Telling
 from jobpipe.store.ops.claim import Held
 from jobpipe.store.port import Capabilities, Operation

@@ -12,7 +12,7 @@ from jobpipe.errors import StoreUnavailable
 from jobpipe.model.job import Finish
 from jobpipe.model.state import Reason, State
 from jobpipe.runtime import finisher as module
-from jobpipe.runtime.finisher import BATCH_MAX, Finisher
+from jobpipe.runtime.finisher import BATCH_MAX, Finisher, Refused
 from jobpipe.store.ops.finish import Finished, finish
 from jobpipe.store.port import Operation
 from jobpipe.store.stepping import step
@@ -76,7 +76,10 @@ class Bench:
         self.finisher = Finisher(self.store, self._write, self._written)  # type: ignore[arg-type]
 
     async def _write(self, outcomes: Sequence[Finish]) -> list[Finished]:
-        return await self.store.run(finish(outcomes, 0))
+        try:
+            return await self.store.run(finish(outcomes, 0))
+        except ValueError as error:
+            raise Refused from error
 
     def _written(self, batch: Sequence[Finish], taken: Sequence[Finished]) -> None:
         self.told.append(([end.id for end in batch], [end.id for end in taken]))

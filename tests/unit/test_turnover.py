@@ -11,9 +11,12 @@ import pytest
 from jobpipe.errors import StoreUnavailable
 from jobpipe.model.job import Finish
 from jobpipe.model.state import State
+from jobpipe.runtime.claimer import Bid
+from jobpipe.runtime.finisher import Refused
+from jobpipe.runtime.lanes import Ask
 from jobpipe.runtime.turnover import Turnover
 from jobpipe.store.ops.admit import Admitted
-from jobpipe.store.ops.claim import Bid
+from jobpipe.store.ops.claim import claim
 from jobpipe.store.ops.finish import Finished
 from jobpipe.store.ops.turn_over import TurnedOver
 from jobpipe.store.port import Operation
@@ -22,7 +25,7 @@ OUTCOME = Finish(id=1, token=1, state=State.SUCCEEDED, outcome="succeeded")
 PLAIN = [Finished(1, State.SUCCEEDED, False)]
 MINDED = [Finished(1, State.SUCCEEDED, False, marked=True)]
 ROUND = Admitted((), (), is_scheduled=False, more=False)
-BID = Bid(1, [], 5, {}, [])
+BID = Bid(Ask(()), 5, [], claim(1, [], 5, after={}, done=[]))
 
 
 class Scene:
@@ -31,6 +34,7 @@ class Scene:
     def __init__(self, *answers: Any) -> None:
         self.asked: list[str] = []
         self.said: list[object] = []
+        self.fault: Exception | None = None
         self._answers = list(answers)
         self.turnover = Turnover(self, self, self, 1_000)  # type: ignore[arg-type]
 
@@ -57,6 +61,8 @@ class Scene:
         self.said.append(("lost", bid))
 
     async def took(self, bid: Bid, jobs: list[Any] | None) -> None:
+        if self.fault is not None:
+            raise self.fault
         self.said.append(("took", bid, jobs))
 
     def write(self, times: int = 1) -> list[list[Finished]]:
@@ -90,7 +96,22 @@ def test_a_round_that_fails_costs_no_outcome() -> None:
     scene = Scene(MINDED, ValueError("a bad row"), MINDED)
     assert scene.write(2) == [MINDED, MINDED]
     assert scene.asked == ["finish", "turn_over", "finish"]
-    assert scene.said == ["admit", ("lost", BID), "admit"]
+    assert scene.said == ["admit", ("took", BID, None), "admit"]
+
+
+def test_an_error_after_the_commit_is_not_taken_for_a_refusal() -> None:
+    scene = Scene(MINDED, TurnedOver(MINDED, ROUND, []))
+
+    scene.fault = ValueError("a fault of ours")
+    with pytest.raises(ValueError, match="a fault of ours"):
+        scene.write(2)
+    assert scene.asked == ["finish", "turn_over"]
+
+
+def test_data_that_the_store_does_not_take_is_refused() -> None:
+    with pytest.raises(Refused) as refused:
+        Scene(ValueError("a bad result")).write()
+    assert str(refused.value.__cause__) == "a bad result"
 
 
 def test_a_cut_is_told_to_who_writes_and_to_who_claims() -> None:

@@ -28,7 +28,7 @@ class Hold(Struct):
 
 
 class Gate(Struct):
-    """A gate as the round found it."""
+    """A gate as the round knows it by now: whom it lets through it notes here, at little cost."""
 
     kind: GateKind
     terms: Terms | None

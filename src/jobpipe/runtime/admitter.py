@@ -84,8 +84,8 @@ class Admitter:
     def answered(
         self, since: int, began: float, round_: ops.Admitted, taken: Collection[int]
     ) -> float | None:
-        """Take over what a round has done, of which so many jobs are claimed already; return the
-        seconds until the next, None if nothing is known."""
+        """Take over what a round has done; return the seconds until the next, None if nothing is
+        known. The jobs with the ids ``taken`` are claimed already."""
         now = time.monotonic()
         self._remember(round_, now)
         if round_.is_last_note:

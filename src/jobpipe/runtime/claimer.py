@@ -10,8 +10,8 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections import Counter
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 
 from jobpipe.delivery.hub import Hint
 from jobpipe.errors import StoreUnavailable
@@ -21,12 +21,13 @@ from jobpipe.policy.frontier import Frontier
 from jobpipe.runtime import walks
 from jobpipe.runtime.demand import CLAIM_MAX, Demand
 from jobpipe.runtime.lanes import Ask, LaneChoice
+from jobpipe.runtime.records import Records
 from jobpipe.runtime.telling import Telling
 from jobpipe.runtime.walks import Question, Walks
 from jobpipe.store.ops import claim as ops
 from jobpipe.store.ops.aside import Known, set_aside
-from jobpipe.store.ops.claim import Bid, Held
-from jobpipe.store.port import AsyncStore
+from jobpipe.store.ops.claim import Held
+from jobpipe.store.port import AsyncStore, Operation
 from jobpipe.telemetry.events import StoreBack, StoreLost, emit
 
 SHORTEST_PAUSE, LONGEST_PAUSE = 0.05, 1.0
@@ -38,37 +39,15 @@ RECONCILE_AFTER_SECONDS = (5.0, 70.0)
 broke may be committed late, but not after the longest time that a statement may take."""
 
 
-class Records:
-    """The claim records of this worker: which can be deleted since all their jobs have ended."""
+@dataclass(frozen=True, slots=True)
+class Bid:
+    """A claim that the finisher's transaction makes in the claimer's place."""
 
-    def __init__(self) -> None:
-        self.held: dict[tuple[int, int], Claimed] = {}
-        self.queues: Counter[str] = Counter()
-        """How many jobs of each queue are held."""
-        self._open: Counter[int] = Counter()
-        self._done: list[int] = []
-
-    def add(self, jobs: Sequence[Claimed]) -> None:
-        self.held.update({(job.id, job.token): job for job in jobs})
-        self.queues.update([job.queue for job in jobs])
-        self._open.update([job.claim_id for job in jobs])
-
-    def end(self, keys: Iterable[tuple[int, int]]) -> None:
-        held = self.held
-        ended = [held.pop(key) for key in keys if key in held]
-        self.queues.subtract(Counter([job.queue for job in ended]))
-        for claim_id, count in Counter([job.claim_id for job in ended]).items():
-            self._open[claim_id] -= count
-            if not self._open[claim_id]:
-                del self._open[claim_id]
-                self._done.append(claim_id)
-
-    def take_done(self) -> list[int]:
-        done, self._done = self._done, []
-        return done
-
-    def return_done(self, done: list[int]) -> None:
-        self._done += done
+    ask: Ask
+    limit: int
+    done: list[int]
+    """The records that it deletes."""
+    claim: Operation[list[Claimed]]
 
 
 class Claimer:
@@ -110,8 +89,7 @@ class Claimer:
         self._known = Known()
         self._is_claiming = False
         self._bid: Bid | None = None
-        """What somebody else's transaction claims just now in our place."""
-        self._asked = Ask(())
+        """What is claimed just now in our place."""
 
     def know(self, known: Known) -> bool:
         """Take over what keeps jobs from running; tell whether that may concern jobs in hand."""
@@ -170,8 +148,8 @@ class Claimer:
             self.look(Hint(ready))
 
     def bid(self) -> Bid | None:
-        """Return what somebody else's transaction may claim in our place, up to all there is room
-        for; ``took`` or ``lost`` ends that.
+        """Return what the finisher's transaction may claim in our place, up to all that there is
+        room for; ``took`` or ``lost`` ends that.
 
         None while a claim is under way, and where one claim would not do: queues with slots of
         their own, a lane that was passed over.
@@ -179,28 +157,23 @@ class Claimer:
         now = time.monotonic()
         if self._closing or self._is_claiming or self._is_in_doubt(now):
             return None
-        asks = self._lanes.asks(now)
-        demand = self._demand()
+        asks, demand = self._lanes.asks(now), self._demand()
         if len(asks) != 1 or not asks[0].is_plain or not demand.is_due:
             return None
-        self._asked = asks[0]
-        self._bid = Bid(
-            self._worker_id,
-            self._asked.lanes,
-            min(demand.room, CLAIM_MAX),
-            self._walks.near(),
-            self.records.take_done(),
-        )
+        ask, limit, after = asks[0], min(demand.room, CLAIM_MAX), self._walks.near()
+        done = self.records.take_done()
+        claim = ops.claim(self._worker_id, ask.lanes, limit, after=after, done=done)
+        self._bid = Bid(ask, limit, done, claim)
         return self._bid
 
     async def took(self, bid: Bid, jobs: list[Claimed] | None) -> None:
-        """Take over what was claimed in our place; None: nobody tried."""
+        """Take over what the finisher's transaction has claimed; None: it has not tried."""
         try:
             if jobs is None:
                 self.records.return_done(bid.done)
                 return
             is_all = ops.is_last_word(jobs, bid.limit)
-            self._lanes.answered(self._asked, jobs, is_all, time.monotonic())
+            self._lanes.answered(bid.ask, jobs, is_all, time.monotonic())
             self._walks.took(jobs)
             if jobs:
                 await self._receive(jobs)
@@ -321,8 +294,10 @@ class Claimer:
         return may_run
 
     def _doubt(self) -> None:
+        """Ask the store again what it says we hold; a doubt from before is not put off."""
         now = time.monotonic()
-        self._doubts = [now + seconds for seconds in RECONCILE_AFTER_SECONDS]
+        later = [now + seconds for seconds in RECONCILE_AFTER_SECONDS]
+        self._doubts = [*self._doubts[:1], *later]
 
     def _is_in_doubt(self, now: float) -> bool:
         """Tell whether the store is to be asked now what it says we hold."""

@@ -28,7 +28,7 @@ class Duty:
         self._wake.set()
 
     def within(self, seconds: float) -> None:
-        """Run again after so many seconds at the latest."""
+        """Run again after so many seconds at the latest; at once after the run under way."""
         wait, at = self._wait, asyncio.get_running_loop().time() + seconds
         if wait is None or wait.expired():
             self.soon()

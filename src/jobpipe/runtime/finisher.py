@@ -11,7 +11,7 @@ import asyncio
 import time
 from collections.abc import Awaitable, Callable, Sequence
 
-from jobpipe.errors import JobpipeError, StoreUnavailable
+from jobpipe.errors import StoreUnavailable
 from jobpipe.failpoint import failpoint
 from jobpipe.model.job import Finish
 from jobpipe.model.state import Reason, State
@@ -36,12 +36,16 @@ Write = Callable[[Sequence[Finish]], Awaitable[list[Finished]]]
 Written = Callable[[Sequence[Finish], Sequence[Finished]], None]
 
 
+class Refused(Exception):
+    """The store refuses the data of one of the outcomes; its cause says why."""
+
+
 class Finisher:
     """Hands outcomes to ``write`` in the background; ``written`` hears of each batch that was."""
 
     def __init__(self, store: AsyncStore, write: Write, written: Written) -> None:
         self._store = store
-        self._write_now = write
+        self._write = write
         self._written = written
         self._pending: list[Finish] = []
         self._writing: Sequence[Finish] = []
@@ -97,15 +101,13 @@ class Finisher:
 
     async def _settle(self, batch: Sequence[Finish]) -> None:
         try:
-            taken = await self._write(batch)
-        except JobpipeError:
-            raise
-        except Exception as error:  # the store refuses the data of one of them
-            await self._find_culprit(batch, error)
+            taken = await self._write_until_answered(batch)
+        except Refused as refused:
+            await self._find_culprit(batch, refused.__cause__ or refused)
             return
         self._written(batch, taken)
 
-    async def _find_culprit(self, batch: Sequence[Finish], error: Exception) -> None:
+    async def _find_culprit(self, batch: Sequence[Finish], error: BaseException) -> None:
         """Halve the batch until the refused outcome stands alone; that one ends unstorable."""
         if len(batch) > 1:
             half = len(batch) // 2
@@ -116,12 +118,12 @@ class Finisher:
         else:
             emit(StoreLost(doing="writing an outcome", why=str(error)))
 
-    async def _write(self, batch: Sequence[Finish]) -> list[Finished]:
+    async def _write_until_answered(self, batch: Sequence[Finish]) -> list[Finished]:
         pause = SHORTEST_PAUSE
         tried = False
         while True:
             try:
-                taken = await self._write_now(batch)
+                taken = await self._write(batch)
                 if tried:
                     emit(StoreBack(doing="outcomes are written"))
                 await _tell_refused(self._store, batch, taken)
@@ -158,7 +160,7 @@ async def _tell_refused(
             emit(WriteRefused(job=end.id, token=end.token, outcome=end.outcome))
 
 
-def unstorable(end: Finish, error: Exception) -> Finish:
+def unstorable(end: Finish, error: BaseException) -> Finish:
     """Return the outcome to write instead of one whose data the store refused."""
     return Finish(
         id=end.id,

@@ -99,7 +99,8 @@ class Upkeep:
         self._admitting.soon()
 
     def ask_for_round(self) -> int:
-        """Return from which note on a round is to look that is done in another transaction."""
+        """Return from which note on a round is to look that is done in another transaction; then
+        tell of it (``admitted``)."""
         return self._admitter.ask()
 
     def admitted(self, since: int, began: float, round_: Admitted, taken: Collection[int]) -> None:

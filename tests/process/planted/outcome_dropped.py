@@ -12,10 +12,10 @@ from jobpipe.store.ops.finish import Finished
 
 async def write_once(self: Finisher, batch: Sequence[Finish]) -> list[Finished]:
     try:
-        return await self._write_now(batch)
+        return await self._write(batch)
     except StoreUnavailable:
         return []
 
 
 def plant() -> None:
-    Finisher._write = write_once  # type: ignore[method-assign]
+    Finisher._write_until_answered = write_once  # type: ignore[method-assign]

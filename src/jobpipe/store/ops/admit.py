@@ -82,10 +82,10 @@ def admit(since: int = 0, max_payload: int = MAX_PAYLOAD) -> Op[Admitted | None]
         tuple(let_in.queued),
         (*flowed.ended, *passed.ended, *let_in.ended),
         any(row["state"] == State.SCHEDULED for row in found),
-        is_left or LOOKS_MAX in (noted.n, len(back)),
+        is_left or LOOKS_MAX in (noted.notes, len(back)),
         passed.next_in_us,
         noted.newest,
-        noted.n < LOOKS_MAX,
+        noted.notes < LOOKS_MAX,
         agenda.oldest,
         agenda.own,
     )

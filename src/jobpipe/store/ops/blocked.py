@@ -10,7 +10,7 @@ from jobpipe.model.gate import GateName
 from jobpipe.model.state import State
 from jobpipe.policy.gates import Gate, Room, room
 from jobpipe.store.ops.gate_book import Book
-from jobpipe.store.ops.look import look_at
+from jobpipe.store.ops.look import Entry, look_at
 from jobpipe.store.port import Op, Rows, Statement
 
 NAMED_MAX = 10
@@ -64,11 +64,10 @@ class Turn(Struct, frozen=True):
 def at_gate(id: int) -> Op[AtGate | None]:
     """Return the gate in whose line a job waits, or None."""
     book = Book()
-    yield from book.add_jobs((yield from look_at([id])))
-    waits = [each for each in book.entries.get(id, []) if each.line is not None]
-    if not waits:
+    entry = yield from _waits_at(id)
+    if entry is None:
         return None
-    (entry,) = waits  # it waits in one line at a time
+    yield from book.read_gates([entry.name])
     name = {"kind": entry.name.kind.value, "key": entry.name.key}
     holders = yield Statement("gate_holders", {**name, "limit": NAMED_MAX})
     before = yield from _before(entry.name, entry.line, entry.place)
@@ -103,10 +102,9 @@ def position(id: int) -> Op[int | None]:
 
     That is the line of a gate or of its tenant; None: it waits in none.
     """
-    for job in (yield from look_at([id])):
-        for at in job.gates:
-            if at.line is not None:
-                return 1 + (yield from _before(GateName(at.kind, at.key), at.line, at.place))
+    entry = yield from _waits_at(id)
+    if entry is not None:
+        return 1 + (yield from _before(entry.name, entry.line, entry.place))
     found = yield Statement("turn_before", {"id": id, "bound": BEFORE_MAX})
     return 1 + found[0]["n"] if found else None
 
@@ -114,6 +112,11 @@ def position(id: int) -> Op[int | None]:
 def parents(id: int) -> Op[list[Other]]:
     """Return what a job comes after and what has not ended, up to a bound."""
     return _others((yield Statement("open_parents", {"id": id, "limit": NAMED_MAX})))
+
+
+def _waits_at(id: int) -> Op[Entry | None]:
+    jobs = yield from look_at([id])
+    return next((each for job in jobs for each in job.gates if each.line is not None), None)
 
 
 def _before(name: GateName, line: int | None, place: int) -> Op[int]:

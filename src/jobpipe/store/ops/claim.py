@@ -46,16 +46,6 @@ class Moved(Struct, frozen=True):
     """How many came to their gates."""
 
 
-class Bid(Struct, frozen=True):
-    """What a worker asks for where somebody else's transaction claims in its place."""
-
-    worker: int
-    lanes: Sequence[Lane]
-    limit: int
-    after: Mapping[Lane, int]
-    done: list[int]
-
-
 @operation(Mode.READ)
 def peek(lanes: Sequence[Lane]) -> Op[bool]:
     """Tell whether any of the lanes has a queued job."""

@@ -98,7 +98,7 @@ def flows(
     looked: Sequence[Looked],
     max_payload: int | None = None,
     *,
-    any_late: bool = True,
+    any_late: bool = False,
 ) -> Op[Flowed]:
     """Do what the end of these jobs, and the flows among the ids, bring about.
 

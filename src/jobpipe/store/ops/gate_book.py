@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Sequence
-from itertools import groupby
+from operator import attrgetter
 from typing import Any
 
 import msgspec
@@ -20,7 +20,7 @@ from jobpipe.model.gate import (
 )
 from jobpipe.policy import gates as policy
 from jobpipe.policy.gates import Gate, Hold, Room
-from jobpipe.store.ops.look import KINDS, Looked, Wished, looked
+from jobpipe.store.ops.look import GATE_KINDS, Entry, Looked, looked
 from jobpipe.store.port import Batch, Op, Row, Statement
 
 ORDER = {kind: number for number, kind in enumerate(GateKind)}
@@ -29,22 +29,6 @@ TERMS: dict[GateKind, type[Terms]] = {
     GateKind.CONCURRENCY: ConcurrencyTerms,
     GateKind.RATE: RateTerms,
 }
-
-
-class Entry(Struct):
-    """A job at a gate."""
-
-    job_id: int
-    name: GateName
-    terms: str | None
-    place: int
-    line: int | None
-    token: int | None
-    was: tuple[int, int | None, int | None]
-
-    @property
-    def state(self) -> tuple[int, int | None, int | None]:
-        return self.place, self.line, self.token
 
 
 class Standing(Struct):
@@ -108,11 +92,10 @@ class Standing(Struct):
 
 
 class Head(Struct, frozen=True):
-    """A job in the line of a gate, in the order of the line."""
+    """A job in the line of a gate."""
 
-    line: int
-    place: int
-    id: int
+    at: tuple[int, int, int]
+    """Where it stood when the line was read: lines are ordered by that."""
     job: Looked
     entry: Entry
 
@@ -131,11 +114,8 @@ class Book:
         names: set[GateName] = set()
         for job in jobs:
             if job.id not in self.entries:
-                entries = [_entry(job.id, each) for each in job.gates]
-                if len(entries) > 1:
-                    entries.sort(key=lambda each: (ORDER[each.name.kind], each.name.key))
-                self.entries[job.id] = entries
-                names.update([each.name for each in entries])
+                self.entries[job.id] = sorted(job.gates, key=_in_order)
+                names.update([each.name for each in job.gates])
         yield from self.read_gates(names)
 
     def read_gates(self, names: Iterable[GateName]) -> Op[None]:
@@ -180,16 +160,17 @@ class Book:
         asked = [(n.kind.value, n.key) for n in sorted(names) if self.gates[n].last is not None]
         if asked:
             batch = Batch(("kind", "key"), asked)
-            rows = yield Statement("line_heads", {"most": most}, batch=batch)
-            for (kind, key), some in groupby(rows, _gate_of):
-                stored[GateName(KINDS[kind], key)] = looked(some)
+            rows_of: dict[tuple[str, str], list[Row]] = defaultdict(list)
+            for row in (yield Statement("line_heads", {"most": most}, batch=batch)):
+                rows_of[row["gate_kind"], row["gate_key"]].append(row)
+            for (kind, key), rows in rows_of.items():
+                stored[GateName(GATE_KINDS[kind], key)] = looked(rows)
             yield from self.add_jobs(job for jobs in stored.values() for job in jobs)
         found: dict[GateName, list[Head]] = {}
         for name, jobs in stored.items():
             line = {job.id: job for job in jobs} | self._unwritten[name]
-            ordered = sorted(
-                [_head(job, self.entry(job.id, name)) for job in line.values()], key=in_line
-            )
+            heads = [_head(job, self.entry(job.id, name)) for job in line.values()]
+            ordered = sorted(heads, key=attrgetter("at"))
             if len(jobs) == most:  # others in the store may stand before who is not stored yet
                 ids = {job.id for job in jobs}
                 while ordered[-1].job.id not in ids:
@@ -234,35 +215,26 @@ class Book:
         return bool(changed)
 
 
-def in_line(head: Head) -> tuple[int, int, int]:
-    """Return what a line is ordered by."""
-    return head.line, head.place, head.id
-
-
 def terms_of(kind: GateKind, text: str | None) -> Terms | None:
     """Return what a JSON text says of a gate."""
     return None if text is None else msgspec.json.decode(text, type=TERMS[kind])
 
 
 def _head(job: Looked, entry: Entry) -> Head:
-    return Head(entry.line or 0, entry.place, job.id, job, entry)
-
-
-def _gate_of(row: Row) -> tuple[str, str]:
-    return row["gate_kind"], row["gate_key"]
+    return Head((entry.line or 0, entry.place, job.id), job, entry)
 
 
 def _key(row: Sequence[Any]) -> tuple[Any, Any, Any]:
     return row[0], row[1], row[2] or 0
 
 
-def _entry(job_id: int, at: Wished) -> Entry:
-    was = at.place, at.line, at.token
-    return Entry(job_id, GateName(at.kind, at.key), at.terms, *was, was)
+def _in_order(entry: Entry) -> tuple[int, str]:
+    """Return what the gates of a job are ordered by: so it passes them."""
+    return ORDER[entry.name.kind], entry.name.key
 
 
 def _standing(row: Row) -> Standing:
-    name, now = GateName(KINDS[row["kind"]], row["key"]), row["now"]
+    name, now = GateName(GATE_KINDS[row["kind"]], row["key"]), row["now"]
     until = row["paused_until"]
     terms = terms_of(name.kind, row["override"] or row["terms"])
     facts = Gate(

@@ -11,6 +11,7 @@ What a gate has let through is judged by the state of those jobs each time (see 
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
+from operator import attrgetter
 
 from msgspec import Struct
 
@@ -19,8 +20,8 @@ from jobpipe.model.change import Change
 from jobpipe.model.gate import GateKind, GateName, GroupTerms
 from jobpipe.model.state import FINAL, Reason, State
 from jobpipe.policy.gates import UNCLAIMED_US
-from jobpipe.store.ops.gate_book import Book, Entry, Head, Standing, in_line
-from jobpipe.store.ops.look import Looked
+from jobpipe.store.ops.gate_book import Book, Head, Standing
+from jobpipe.store.ops.look import GATE_KINDS, Entry, Looked
 from jobpipe.store.ops.rounds import await_round
 from jobpipe.store.port import Batch, Mode, Op, Statement, operation
 
@@ -81,7 +82,7 @@ def gates(seen: Sequence[Looked], free: Sequence[Looked], gate_in_us: int | None
 def _due(book: Book) -> Op[set[GateName]]:
     """Find gates whose time has come."""
     found = yield Statement("due_gates", {"limit": GATES_MAX})
-    names = {GateName(GateKind(row["kind"]), row["key"]) for row in found}
+    names = {GateName(GATE_KINDS[row["kind"]], row["key"]) for row in found}
     yield from book.read_gates(names)
     return names
 
@@ -230,7 +231,7 @@ def _serve(book: Book) -> Op[list[Looked]]:
             break
     for name in names:
         book.gates[name].is_left = True
-    return [head.job for head in sorted(let_through, key=in_line)]
+    return [head.job for head in sorted(let_through, key=attrgetter("at"))]
 
 
 def _by_room(book: Book, names: Collection[GateName]) -> Iterable[tuple[int, list[GateName]]]:
@@ -315,5 +316,5 @@ def prune_gates(limit: int, after: GateName = FIRST) -> Op[tuple[int, GateName |
         return 0, None
     names = [(row["kind"], row["key"]) for row in found]
     gone = yield Statement("prune_gates", batch=Batch(("kind", "key"), names))
-    last = GateName(GateKind(names[-1][0]), names[-1][1])
+    last = GateName(GATE_KINDS[names[-1][0]], names[-1][1])
     return len(gone), last if len(found) == limit else None

@@ -12,9 +12,8 @@ from msgspec import Struct
 
 from jobpipe.model.job import Claimed, Finish
 from jobpipe.store.ops.admit import Admitted, admit
-from jobpipe.store.ops.claim import Bid, claim
 from jobpipe.store.ops.finish import Finished, finish
-from jobpipe.store.port import Mode, Op, operation
+from jobpipe.store.port import Mode, Op, Operation, operation
 
 
 class TurnedOver(Struct, frozen=True):
@@ -24,20 +23,23 @@ class TurnedOver(Struct, frozen=True):
     round: Admitted | None = None
     """None: nobody minds what became of them, or somebody else admits just now."""
     claimed: list[Claimed] | None = None
-    """None: there was nothing to claim."""
+    """None: nobody was let in, so nobody claimed."""
 
 
 @operation(Mode.TRANSACTION)
 def turn_over(
-    outcomes: Sequence[Finish], now_ns: int, since: int, max_payload: int, bid: Bid | None
+    outcomes: Sequence[Finish],
+    now_ns: int,
+    since: int,
+    max_payload: int,
+    claim: Operation[list[Claimed]] | None,
 ) -> Op[TurnedOver]:
     """Record the outcomes like ``finish``; if anybody minds them, do one round like ``admit``, and
-    claim as the bid says if that let anybody in."""
+    the claim if that let anybody in."""
     finished = yield from finish(outcomes, now_ns).start()
     if not any(end.marked for end in finished):
         return TurnedOver(finished)
     round_ = yield from admit(since, max_payload).start()
-    if bid is None or round_ is None or not round_.queued:
+    if claim is None or round_ is None or not round_.queued:
         return TurnedOver(finished, round_)
-    claiming = claim(bid.worker, bid.lanes, bid.limit, after=bid.after, done=bid.done)
-    return TurnedOver(finished, round_, (yield from claiming.start()))
+    return TurnedOver(finished, round_, (yield from claim.start()))

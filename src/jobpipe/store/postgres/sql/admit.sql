@@ -1,8 +1,9 @@
 -- name: hold_admission
 -- Locked until the end of the transaction; nobody waits for it. Transactions below oldest have
 -- ended; those that write from now on have a number above that of this one. Only who gets the lock
--- draws a number; who stands still with it is cut off. Statements of a round have the same plan
--- whatever they are given, so none is planned anew.
+-- draws a number; who stands still with it is cut off. What follows in the transaction keeps its
+-- plans, whatever it is given. Where an index is to be used without statistics it is asked for the
+-- first entry, not whether there is one.
 WITH alone AS MATERIALIZED (
     SELECT name FROM {p}duty WHERE name = 'admit' FOR UPDATE SKIP LOCKED
 )
@@ -46,7 +47,8 @@ SELECT
 FROM alone
 
 -- part: looked
--- Of a job j, a row for each gate w of it. One that was re-run has started, if not in this life.
+-- Of a job j, a row for each gate w of it, in the order in which look.looked takes them (no name
+-- twice). One that was re-run has started, if not in this life.
 j.id, j.state, j.marks, j.token, j.queue, j.priority, j.task, j.group_key, j.tenant,
 CASE WHEN j.reruns > 0 THEN coalesce(j.started_at, :now) ELSE j.started_at END AS started_at,
 CASE j.state WHEN 'blocked' THEN (
@@ -65,8 +67,8 @@ WITH taken AS (
     ))
     RETURNING id, job_id
 )
-SELECT noted.newest, noted.n, noted.job_id, {looked}
-FROM (SELECT job_id, max(id) AS newest, count(*) AS n FROM taken GROUP BY job_id) AS noted
+SELECT noted.newest, noted.notes, noted.job_id, {looked}
+FROM (SELECT job_id, max(id) AS newest, count(*) AS notes FROM taken GROUP BY job_id) AS noted
 LEFT JOIN LATERAL (SELECT * FROM {p}job WHERE id = noted.job_id LIMIT 1) AS j ON true
 LEFT JOIN LATERAL (
     SELECT * FROM {p}gate_job WHERE job_id = j.id AND j.marks & 1 = 1 OFFSET 0

@@ -14,7 +14,8 @@ SELECT
 SELECT name FROM {p}duty WHERE name = 'admit'
 
 -- part: looked
--- Of a job j, a row for each gate w of it. One that was re-run has started, if not in this life.
+-- Of a job j, a row for each gate w of it, in the order in which look.looked takes them (no name
+-- twice). One that was re-run has started, if not in this life.
 j.id, j.state, j.marks, j.token, j.queue, j.priority, j.task, j.group_key, j.tenant,
 CASE WHEN j.reruns > 0 THEN coalesce(j.started_at, :now) ELSE j.started_at END AS started_at,
 CASE j.state WHEN 'blocked' THEN (
@@ -24,9 +25,9 @@ w.kind, w.key, w.terms, w.place, w.line, w.token AS let_through
 
 -- name: take_looks
 -- What is noted, a row for each gate of each job; what is no job any more has one, too.
-SELECT noted.newest, noted.n, noted.job_id, {looked}
+SELECT noted.newest, noted.notes, noted.job_id, {looked}
 FROM (
-    SELECT job_id, max(id) AS newest, count(*) AS n
+    SELECT job_id, max(id) AS newest, count(*) AS notes
     FROM (SELECT id, job_id FROM {p}look WHERE id >= :since ORDER BY id LIMIT :limit)
     GROUP BY job_id
 ) AS noted
