@@ -45,9 +45,8 @@ def test_a_worker_dies_as_it_hands_a_slot_on(scene: Scene, point: str) -> None:
 @pytest.mark.parametrize("fault", ["turn_over_not_sent", "turn_over_unanswered"])
 def test_the_connection_breaks_as_a_slot_is_handed_on(scene: Scene, fault: str) -> None:
     """Takes some seconds: a claim that no answer told of is given back five seconds later."""
-    for number in range(6):
+    for number in range(8):
         scene.enqueue("limited", f"limited {number}", seconds=0.02)
-        scene.enqueue("in_order", f"ordered {number}", seconds=0.02)
     worker = scene.worker(fault=fault)
     scene.settled()
     assert not worker.over

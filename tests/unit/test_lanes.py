@@ -31,8 +31,13 @@ def test_all_queues_are_asked_by_priority() -> None:
 
 def test_queues_of_one_priority_take_turns() -> None:
     lanes = choice(("*", None))
-    orders = {lanes.asks(0.0)[0].lanes for _ in range(12)}
-    assert {order[2:] for order in orders} == {(A0, B0), (B0, A0)}
+    orders = set()
+    for _ in range(12):
+        (ask,) = lanes.asks(0.0)
+        assert lanes.asks(0.0) == [ask]  # nobody has claimed yet
+        orders.add(ask.lanes[2:])
+        lanes.answered(ask, [], True, 0.0)
+    assert orders == {(A0, B0), (B0, A0)}
 
 
 def test_named_queues_come_in_their_order_each_by_priority() -> None:

@@ -25,7 +25,7 @@ OUTCOME = Finish(id=1, token=1, state=State.SUCCEEDED, outcome="succeeded")
 PLAIN = [Finished(1, State.SUCCEEDED, False)]
 MINDED = [Finished(1, State.SUCCEEDED, False, marked=True)]
 ROUND = Admitted((), (), is_scheduled=False, more=False)
-BID = Bid(Ask(()), 5, [], claim(1, [], 5, after={}, done=[]))
+BID = Bid(Ask(()), 5, [], claim(1, [], 5, after={}, done=[]), may_have_more=False)
 
 
 class Scene:
@@ -51,10 +51,11 @@ class Scene:
     def admit(self) -> None:
         self.said.append("admit")
 
-    def admitted(self, since: int, _began: float, round_: Admitted, taken: Collection[int]) -> None:
-        self.said.append((since, round_, taken))
+    def admitted(self, _began: float, round_: Admitted, taken: Collection[int]) -> None:
+        self.said.append((round_, taken))
 
-    def bid(self) -> Bid:
+    def bid(self, most: int) -> Bid:
+        assert most == 1
         return BID
 
     def lost(self, bid: Bid) -> None:
@@ -83,13 +84,13 @@ def test_once_somebody_minded_the_next_are_turned_over() -> None:
     assert scene.write(4) == [MINDED, MINDED, PLAIN, PLAIN]
     assert scene.asked == ["finish", "turn_over", "turn_over", "finish"]
     took = ("took", BID, None)
-    assert scene.said == ["admit", (7, ROUND, set()), took, took]
+    assert scene.said == ["admit", took, (ROUND, set()), took]
 
 
 def test_somebody_else_admits_just_now() -> None:
     scene = Scene(MINDED, TurnedOver(MINDED))
     scene.write(2)
-    assert scene.said == ["admit", "admit", ("took", BID, None)]
+    assert scene.said == ["admit", ("took", BID, None), "admit"]
 
 
 def test_a_round_that_fails_costs_no_outcome() -> None:

@@ -50,18 +50,24 @@ class Admitter:
         self._gate_at = float("inf")
         self._since = 0
         self._newest: int | None = None
-        """The newest note of the last round."""
+        """The newest note of the last rounds, and when it was known."""
+        self._read_at = 0.0
         self._seen: deque[Seen] = deque()
         self._oldest = 0
         """All transactions with lower numbers have ended."""
         self._full_at = float("-inf")
 
-    def ask(self) -> int:
-        """Return from which note on to look."""
+    def near(self) -> int:
+        """Return from which note on to look for what is new."""
         now = time.monotonic()
         while self._seen and self._seen[0].is_over(self._oldest, now):
             self._since = max(self._since, self._seen.popleft().newest + 1)
-        return 0 if now >= self._full_at else self._since
+        return self._since
+
+    def ask(self) -> int:
+        """Return from which note on to look; from the beginning if that is due."""
+        since = self.near()
+        return 0 if time.monotonic() >= self._full_at else since
 
     def looked(self, since: int, took_seconds: float) -> None:
         """Nothing was noted from there on."""
@@ -79,17 +85,18 @@ class Admitter:
         since, began = self.ask(), time.monotonic()
         round_ = await self._store.run(ops.admit(since, self._max_payload))
         self.is_busy = round_ is None
-        return BUSY_SECONDS if round_ is None else self.answered(since, began, round_, ())
-
-    def answered(
-        self, since: int, began: float, round_: ops.Admitted, taken: Collection[int]
-    ) -> float | None:
-        """Take over what a round has done; return the seconds until the next, None if nothing is
-        known. The jobs with the ids ``taken`` are claimed already."""
-        now = time.monotonic()
-        self._remember(round_, now)
+        if round_ is None:
+            return BUSY_SECONDS
         if round_.is_last_note:
-            self.looked(since, now - began)
+            self.looked(since, time.monotonic() - began)
+        return self.answered(began, round_, ())
+
+    def answered(self, began: float, round_: ops.Admitted, taken: Collection[int]) -> float | None:
+        """Take over what a round has done whose transaction was asked for then; return the seconds
+        until the next, None if nothing is known. The jobs with the ids ``taken`` are claimed
+        already."""
+        now = time.monotonic()
+        self._remember(round_, began, now)
         queued = [job for job in round_.queued if job.id not in taken]
         self._telling.queued(queued, round_.ended)
         if round_.is_scheduled:
@@ -98,11 +105,16 @@ class Admitter:
         self._gate_at = float("inf") if pause is None else now + pause
         return 0.0 if round_.more else pause
 
-    def _remember(self, round_: ops.Admitted, now: float) -> None:
+    def _remember(self, round_: ops.Admitted, began: float, now: float) -> None:
         """Note what the next rounds need not look at again.
 
-        Transactions are counted after a round's notes were read, when the next one begins.
+        Transactions are counted after a round's notes were read, in a transaction that begins
+        later: one that began before may have drawn its number earlier.
         """
-        if self._newest is not None:
+        if self._newest is not None and began >= self._read_at:
             self._seen.append(Seen(self._newest, round_.own, now))
-        self._newest, self._oldest = round_.newest, round_.oldest
+            self._newest = None
+        self._oldest = max(self._oldest, round_.oldest)
+        if round_.newest is not None:
+            self._newest = max(self._newest or 0, round_.newest)
+            self._read_at = now

@@ -48,6 +48,8 @@ class Bid:
     done: list[int]
     """The records that it deletes."""
     claim: Operation[list[Claimed]]
+    may_have_more: bool
+    """There may be something to claim also when nobody is let in."""
 
 
 class Claimer:
@@ -90,6 +92,8 @@ class Claimer:
         self._is_claiming = False
         self._bid: Bid | None = None
         """What is claimed just now in our place."""
+        self._is_put_off = False
+        """A claim was due for which it left no room."""
 
     def know(self, known: Known) -> bool:
         """Take over what keeps jobs from running; tell whether that may concern jobs in hand."""
@@ -147,12 +151,12 @@ class Claimer:
             self._walks.was_short = False  # there is no need to peek
             self.look(Hint(ready))
 
-    def bid(self) -> Bid | None:
-        """Return what the finisher's transaction may claim in our place, up to all that there is
-        room for; ``took`` or ``lost`` ends that.
+    def bid(self, most: int) -> Bid | None:
+        """Return what the finisher's transaction may claim in our place, for so many slots at most;
+        ``took`` or ``lost`` ends that.
 
-        None while a claim is under way, and where one claim would not do: queues with slots of
-        their own, a lane that was passed over.
+        None while a claim is under way, when a walk is due that looks further down, and where one
+        claim would not do: queues with slots of their own, a lane that was passed over.
         """
         now = time.monotonic()
         if self._closing or self._is_claiming or self._is_in_doubt(now):
@@ -160,10 +164,13 @@ class Claimer:
         asks, demand = self._lanes.asks(now), self._demand()
         if len(asks) != 1 or not asks[0].is_plain or not demand.is_due:
             return None
-        ask, limit, after = asks[0], min(demand.room, CLAIM_MAX), self._walks.near()
+        ask, limit = asks[0], min(demand.room, most, CLAIM_MAX)
+        after = self._walks.near(ask.lanes, now)
+        if after is None:
+            return None
         done = self.records.take_done()
         claim = ops.claim(self._worker_id, ask.lanes, limit, after=after, done=done)
-        self._bid = Bid(ask, limit, done, claim)
+        self._bid = Bid(ask, limit, done, claim, may_have_more=not self._is_exhausted)
         return self._bid
 
     async def took(self, bid: Bid, jobs: list[Claimed] | None) -> None:
@@ -175,18 +182,26 @@ class Claimer:
             is_all = ops.is_last_word(jobs, bid.limit)
             self._lanes.answered(bid.ask, jobs, is_all, time.monotonic())
             self._walks.took(jobs)
-            if jobs:
+            if jobs and self._closing:  # nothing begins any more
+                await self.give_back([Held(job.id, job.token, job.rank) for job in jobs])
+            elif jobs:
                 await self._receive(jobs)
         except StoreUnavailable:  # whether they are to run could not be asked
             self._doubt()
         finally:
-            self._bid = None
+            self._end_bid()
 
     def lost(self, bid: Bid) -> None:
         """No answer came: the store alone knows what was claimed in our place."""
-        self._bid = None
         self.records.return_done(bid.done)
         self._doubt()
+        self._end_bid()
+
+    def _end_bid(self) -> None:
+        self._bid = None
+        if self._is_put_off:
+            self._is_put_off = False
+            self._wake.set()
 
     def close(self) -> None:
         """Make no further claim; one that is under way is taken to its end."""
@@ -233,7 +248,12 @@ class Claimer:
         demand = self._demand()
         if not demand.is_due:
             return False
-        room = demand.room - (self._bid.limit if self._bid is not None else 0)
+        room = demand.room
+        if self._bid is not None:
+            room -= self._bid.limit
+            self._is_put_off = True
+        if room <= 0:
+            return False
         is_held_up = may_have_more = False
         for ask in self._lanes.asks(now):
             wanted = 1 if ask.lets_in else min(room, CLAIM_MAX)
@@ -298,6 +318,7 @@ class Claimer:
         now = time.monotonic()
         later = [now + seconds for seconds in RECONCILE_AFTER_SECONDS]
         self._doubts = [*self._doubts[:1], *later]
+        self._wake.set()  # who rests would not look at the time
 
     def _is_in_doubt(self, now: float) -> bool:
         """Tell whether the store is to be asked now what it says we hold."""

@@ -81,6 +81,7 @@ class LaneChoice:
 
     def answered(self, ask: Ask, found: Sequence[Claimed], is_all: bool, now: float) -> None:
         """Take over what a claim has found; ``is_all`` tells that nothing was left."""
+        self._turn += 1
         if len(self._lanes) < 2:
             return
         if ask.lets_in and found:
@@ -120,6 +121,5 @@ class LaneChoice:
         if name != ALL:
             return sorted(self._of(name), key=lambda lane: -lane.priority)
         rest = sorted(self._of(ALL))
-        self._turn += 1
         turn = self._turn % len(rest) if rest else 0
         return sorted(rest[turn:] + rest[:turn], key=lambda lane: -lane.priority)

@@ -33,7 +33,10 @@ class Turnover:
 
     async def write(self, outcomes: Sequence[Finish]) -> list[Finished]:
         """Write outcomes; returns those that the store took. Raises StoreUnavailable, Refused."""
-        finished = await self._turn_over(outcomes) if self._is_minded else None
+        is_slowing = any(end.slow_us is not None for end in outcomes)  # that locks gates already
+        finished = None
+        if self._is_minded and not is_slowing:
+            finished = await self._turn_over(outcomes)
         if finished is None:
             finished = await self._finish(outcomes)
             if any(end.marked for end in finished):
@@ -43,22 +46,29 @@ class Turnover:
 
     async def _turn_over(self, outcomes: Sequence[Finish]) -> list[Finished] | None:
         """Write outcomes, do a round, claim; None: the store refused some of that."""
-        began, since, bid = time.monotonic(), self._upkeep.ask_for_round(), self._claimer.bid()
+        began, since = time.monotonic(), self._upkeep.ask_for_round()
+        bid = self._claimer.bid(len(outcomes))
         over = await self._ask(outcomes, since, bid)
-        if over is not None and over.round is not None:
-            taken = {job.id for job in over.claimed or ()}
-            self._upkeep.admitted(since, began, over.round, taken)
-        elif over is not None and any(end.marked for end in over.finished):
-            self._upkeep.admit()
         if bid is not None:
             await self._claimer.took(bid, over.claimed if over is not None else None)
-        return None if over is None else over.finished
+        if over is None:
+            return None
+        if over.round is not None:
+            taken = {job.id for job in over.claimed or ()}
+            self._upkeep.admitted(began, over.round, taken)
+        elif any(end.marked for end in over.finished):
+            self._upkeep.admit()
+        return over.finished
 
     async def _ask(
         self, outcomes: Sequence[Finish], since: int, bid: Bid | None
     ) -> TurnedOver | None:
-        claim = bid.claim if bid is not None else None
-        asked = turn_over(outcomes, time.monotonic_ns(), since, self._max_payload, claim)
+        now_ns, most = time.monotonic_ns(), self._max_payload
+        if bid is None:
+            asked = turn_over(outcomes, now_ns, since, most, None)
+        else:
+            more = bid.may_have_more
+            asked = turn_over(outcomes, now_ns, since, most, bid.claim, may_have_more=more)
         try:
             return await self._store.run(asked)
         except (JobpipeError, asyncio.CancelledError):  # it may be stored, or not

@@ -101,11 +101,11 @@ class Upkeep:
     def ask_for_round(self) -> int:
         """Return from which note on a round is to look that is done in another transaction; then
         tell of it (``admitted``)."""
-        return self._admitter.ask()
+        return self._admitter.near()
 
-    def admitted(self, since: int, began: float, round_: Admitted, taken: Collection[int]) -> None:
+    def admitted(self, began: float, round_: Admitted, taken: Collection[int]) -> None:
         """Take over what such a round has done, and which of its jobs are claimed already."""
-        pause = self._admitter.answered(since, began, round_, taken)
+        pause = self._admitter.answered(began, round_, taken)
         if pause == 0.0:
             self._admitting.soon()
         elif pause is not None:

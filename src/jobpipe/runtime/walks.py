@@ -61,11 +61,13 @@ class Walks:
             self._frontier.walked_fully(lanes, began, time.monotonic())
         return jobs
 
-    def near(self) -> Mapping[Lane, int]:
-        """Return per lane the rank beyond which a near walk looks."""
+    def near(self, lanes: Sequence[Lane], now: float) -> Mapping[Lane, int] | None:
+        """Return per lane the rank beyond which a near walk looks; None: another walk is due."""
         if not self._store.capabilities.frontier:
             return {}
-        return dict(self._frontier.starts(Walk.NEAR, time.monotonic()))
+        if self._frontier.next_walk(lanes, now) is not Walk.NEAR:
+            return None
+        return dict(self._frontier.starts(Walk.NEAR, now))
 
     def took(self, jobs: Sequence[Claimed]) -> None:
         """Take over what a near walk of somebody else has claimed."""

@@ -23,7 +23,7 @@ class TurnedOver(Struct, frozen=True):
     round: Admitted | None = None
     """None: nobody minds what became of them, or somebody else admits just now."""
     claimed: list[Claimed] | None = None
-    """None: nobody was let in, so nobody claimed."""
+    """None: nobody claimed."""
 
 
 @operation(Mode.TRANSACTION)
@@ -33,13 +33,15 @@ def turn_over(
     since: int,
     max_payload: int,
     claim: Operation[list[Claimed]] | None,
+    *,
+    may_have_more: bool = False,
 ) -> Op[TurnedOver]:
-    """Record the outcomes like ``finish``; if anybody minds them, do one round like ``admit``, and
-    the claim if that let anybody in."""
+    """Record the outcomes like ``finish``; if anybody minds them, do one round like ``admit``; and
+    the claim, if that let anybody in or there ``may_have_more`` been."""
     finished = yield from finish(outcomes, now_ns).start()
-    if not any(end.marked for end in finished):
-        return TurnedOver(finished)
-    round_ = yield from admit(since, max_payload).start()
-    if claim is None or round_ is None or not round_.queued:
-        return TurnedOver(finished, round_)
-    return TurnedOver(finished, round_, (yield from claim.start()))
+    round_ = None
+    if any(end.marked for end in finished):
+        round_ = yield from admit(since, max_payload).start()
+    is_worth_it = may_have_more or (round_ is not None and bool(round_.queued))
+    claimed = (yield from claim.start()) if claim is not None and is_worth_it else None
+    return TurnedOver(finished, round_, claimed)
