@@ -1,4 +1,5 @@
-"""From which note on a round looks: never beyond those that an open transaction may still bring."""
+"""From which note on a round looks, never beyond those that an open transaction may still bring;
+and whom it tells of what it let in."""
 
 from __future__ import annotations
 
@@ -8,11 +9,13 @@ from typing import Any
 
 import pytest
 
-from jobpipe.delivery.hub import Hub
+from jobpipe.delivery.hub import Hint, Hub
+from jobpipe.model.job import Lane
 from jobpipe.runtime import admitter
 from jobpipe.runtime.admitter import LATE_SECONDS, Admitter
 from jobpipe.runtime.telling import Telling
 from jobpipe.store.ops.admit import Admitted
+from jobpipe.store.ops.claim import Queued
 
 
 class Store:
@@ -74,3 +77,23 @@ def test_a_transaction_that_stays_open_is_not_waited_for_for_ever(time: Time) ->
     assert made.ask() == 0
     time.now += 0.2
     assert made.ask() == 8
+
+
+@pytest.mark.parametrize(
+    "taken, told",
+    [
+        (set(), [Hint({Lane("a", 0): 7, Lane("b", 0): 8})]),
+        ({1}, [Hint({Lane("a", 0): 9, Lane("b", 0): 8})]),
+        ({1, 3}, [Hint({Lane("b", 0): 8})]),
+        ({1, 2, 3}, []),
+    ],
+)
+def test_nobody_is_told_of_jobs_that_are_claimed_already(taken: set[int], told: list[Hint]) -> None:
+    hub, heard = Hub(), list[Hint]()
+    hub.subscribe(heard.append)
+    made = Admitter(Store(()), Telling(hub), 1_000)  # type: ignore[arg-type]
+    a, b = Lane("a", 0), Lane("b", 0)
+    queued = (Queued(1, a, 7), Queued(2, b, 8), Queued(3, a, 9))
+    round_ = Admitted(queued, (), is_scheduled=False, more=False, next_in_us=2_000_000)
+    assert made.answered(0.0, round_, taken) == 2.0
+    assert heard == told

@@ -113,12 +113,12 @@ class Bench:
         hub = Hub()
         hub.subscribe(self.heard.append)
         parts = [queue.partition(":") for queue in queues.split(",")]
-        lanes = LaneChoice([QueueSlots(name, int(n) if n else None) for name, _, n in parts])
-        lanes.know([Lane(queue, 0) for queue in store.queued], [])
+        self.lanes = LaneChoice([QueueSlots(name, int(n) if n else None) for name, _, n in parts])
+        self.lanes.know([Lane(queue, 0) for queue in store.queued], [])
         self.claimer = Claimer(
             store,  # type: ignore[arg-type]
             5,
-            lanes,
+            self.lanes,
             poll_seconds=poll_seconds,
             demand=lambda: Demand(self.slots - len(self.jobs), self.ahead),
             put=self.jobs.extend,
