@@ -35,11 +35,18 @@ FROM generate_series(1, {ROWS}) AS id;
 INSERT INTO jobpipe.gate (kind, key, next_at)
 SELECT 'concurrency', 'k' || id, CASE WHEN id % 10 = 0 THEN id END
 FROM generate_series(1, 50000) AS id;
+INSERT INTO jobpipe.look (job_id) SELECT generate_series(1, {ROWS});
+INSERT INTO jobpipe.arrival (job_id, queue, tenant)
+SELECT id, 'default', 't' || id / 10 FROM generate_series(1, {ROWS}) AS id;
+INSERT INTO jobpipe.flow (id, kind, policy, total, created_at, due_at)
+SELECT {ROWS} + id, 'chain', 'skip', 2, 1, CASE WHEN id % 100 = 0 THEN id END
+FROM generate_series(1, {ROWS}) AS id;
 """
-LARGE = {"job", "gate_job", "gate"}
+LARGE = {"job", "gate_job", "gate", "look", "arrival", "flow"}
 CASES: Cases = {
     "look_at": ({"ids": BATCH}, {"job_pkey", "gate_job_pkey"}),
-    "hold_admission": ({"standstill_ms": 1}, {"gate_next"}),
+    "take_looks": ({"since": 5, "limit": 1000}, {"look_pkey", "job_pkey", "gate_job_pkey"}),
+    "hold_admission": ({"standstill_ms": 1}, {"gate_next", "arrival_next", "flow_due"}),
     "read_gates": (NAMED, {"gate_pkey", "gate_job_held", "gate_job_line", "job_pkey"}),
     "line_heads": (
         {**NAMED, "most": 4},
@@ -79,7 +86,8 @@ def test_statements_of_gates_stay_on_their_indexes(
 
 SQLITE_INDEXES: dict[LiteralString, set[str]] = {
     "look_at": set(),
-    "hold_admission": {"jobpipe_gate_next"},
+    "take_looks": set(),
+    "hold_admission": {"jobpipe_gate_next", "jobpipe_flow_due"},
     "read_gates": {"jobpipe_gate_job_held", "jobpipe_gate_job_line"},
     "line_heads": {"jobpipe_gate_job_line"},
     "note_gate_jobs": set(),
@@ -97,8 +105,12 @@ SQLITE_INDEXES: dict[LiteralString, set[str]] = {
 @pytest.mark.parametrize("name", SQLITE_INDEXES)
 def test_sqlite_plans_of_gates_stay_on_their_indexes(tmp_path: Path, name: str) -> None:
     lines = sqlite_plan(tmp_path, name)
-    scans = re.compile(r"SCAN (j|w|h|held|jobpipe_(job|gate|gate_job))( AS \w+)?$")
+    # Whether there is an arrival is asked of the first row that there is.
+    tables = "j|w|h|held|jobpipe_(job|gate|gate_job|look|flow)"
+    scans = re.compile(rf"SCAN ({tables})( AS \w+)?$")
     assert [line for line in lines if scans.match(line)] == []
     assert [line for line in lines if "FOR ORDER BY" in line] == []
-    used = {found for line in lines for found in re.findall(r"INDEX (jobpipe_gate_\w+)", line)}
+    used = {
+        found for line in lines for found in re.findall(r"INDEX (jobpipe_(?:gate|flow)_\w+)", line)
+    }
     assert used - {"jobpipe_gate"} == SQLITE_INDEXES[name]
