@@ -37,6 +37,8 @@ from jobpipe.store.ops import worker as workers
 from jobpipe.store.ops.admit import admit
 from jobpipe.store.ops.claim import Held
 from jobpipe.store.ops.enqueue import enqueue
+from jobpipe.store.ops.finish import Finished
+from jobpipe.store.ops.turn_over import turn_over
 from jobpipe.store.port import Operation
 from tests.property.machine import Ground
 
@@ -159,11 +161,16 @@ class FlowLives(RuleBasedStateMachine):
         if not self.claims:
             return
         held = self.claims[pick % len(self.claims)]
-        self._finish(held, State.SUCCEEDED if held.id in self.callbacks else state)
+        self._finish(held, state)
 
     def _finish(self, held: Claimed, state: State) -> None:
+        end = self._end(held, state)
+        self._note_finished(held, self.run_op(finish.finish([end], time.monotonic_ns())))
+
+    def _end(self, held: Claimed, state: State) -> Finish:
+        state = State.SUCCEEDED if held.id in self.callbacks else state
         reason, outcome = ENDS[state]
-        end = Finish(
+        return Finish(
             id=held.id,
             token=held.token,
             state=state,
@@ -172,12 +179,29 @@ class FlowLives(RuleBasedStateMachine):
             delay_us=DELAY_US,
             ended_at_ns=time.monotonic_ns(),
         )
-        taken = self.run_op(finish.finish([end], time.monotonic_ns()))
+
+    def _note_finished(self, held: Claimed, taken: list[Finished]) -> None:
         self.claims.remove(held)
         for each in taken:
             self.succeeded[each.id] += each.state is State.SUCCEEDED
             if each.state in FINAL:
                 self.ended.add(each.id)
+
+    @rule(pick=PICKS, state=st.sampled_from(list(ENDS)), limit=st.integers(0, 4))
+    def turn_over(self, pick: int, state: State, limit: int) -> None:
+        """End an attempt, do a round, and claim so many (0: there is nothing to claim for)."""
+        if not self.claims:
+            return
+        held = self.claims[pick % len(self.claims)]
+        claiming = claim.claim(self.worker, LANE, limit, after={}, done=()) if limit else None
+        outcomes = [self._end(held, state)]
+        over = self.run_op(turn_over(outcomes, time.monotonic_ns(), 0, 1_000, claiming))
+        self._note_finished(held, over.finished)
+        self._note_ended()
+        self._note_flows()
+        for job in over.claimed or ():
+            self._check_may_run(job.id)
+        self.claims += over.claimed or ()
 
     @rule(pick=PICKS)
     def give_back(self, pick: int) -> None:
@@ -204,7 +228,7 @@ class FlowLives(RuleBasedStateMachine):
         """A worker and an admitter do their usual turn, so that flows get somewhere."""
         self.claim(len(states))
         for held, state in zip(list(self.claims), states, strict=False):
-            self._finish(held, State.SUCCEEDED if held.id in self.callbacks else state)
+            self._finish(held, state)
         self.round()
 
     # What people do

@@ -19,6 +19,7 @@ from jobpipe.store.ops import worker as workers
 from jobpipe.store.ops.admit import admit
 from jobpipe.store.ops.claim import Held
 from jobpipe.store.ops.enqueue import enqueue
+from jobpipe.store.ops.turn_over import turn_over
 from jobpipe.store.port import Operation
 from tests.conformance.clock import SECOND, MovedClock
 from tests.conformance.drivers import Place
@@ -157,7 +158,9 @@ class GateLives(RuleBasedStateMachine):
     @rule(lane=st.sampled_from(LANES), n=st.integers(1, 4))
     def claim(self, lane: Lane, n: int) -> None:
         before = self.states()
-        jobs = self.run_op(claim.claim(self.worker, [lane], n, after={}, done=[]))
+        self.took(self.run_op(claim.claim(self.worker, [lane], n, after={}, done=[])), before)
+
+    def took(self, jobs: list[Claimed], before: dict[int, State]) -> None:
         self.claims += jobs
         for job in jobs:
             self.was_his_turn(job.id, before)
@@ -188,6 +191,24 @@ class GateLives(RuleBasedStateMachine):
             return
         job = self.claims.pop(pick % len(self.claims))
         self.run_op(finish.finish([ending(job, state, delay_us=SECOND)], time.monotonic_ns()))
+
+    @rule(
+        pick=PICKS,
+        state=st.sampled_from(ENDS),
+        lane=st.sampled_from(LANES),
+        n=st.integers(0, 4),
+    )
+    def turn_over(self, pick: int, state: State, lane: Lane, n: int) -> None:
+        """End one, let others in, and claim ``n`` of them (0: there is nothing to claim for)."""
+        if not self.claims:
+            return
+        job = self.claims.pop(pick % len(self.claims))
+        before = self.states() | {job.id: state}
+        claiming = claim.claim(self.worker, [lane], n, after={}, done=[]) if n else None
+        outcomes = [ending(job, state, delay_us=SECOND)]
+        over = self.run_op(turn_over(outcomes, time.monotonic_ns(), 0, 1_000, claiming))
+        assert [end.id for end in over.finished] == [job.id]
+        self.took(over.claimed or [], before)
 
     @rule(pick=PICKS, started=st.booleans())
     def give_back(self, pick: int, started: bool) -> None:
