@@ -20,6 +20,7 @@ POINTS = [
 """Where each of the workers dies, one after the other, again and again."""
 
 WORKERS = 10
+DONE = ("succeeded", "failed")
 
 
 def test_a_flow_comes_to_its_end_over_dead_workers(scene: Scene) -> None:
@@ -62,20 +63,50 @@ def test_a_flow_comes_to_its_end_over_dead_workers(scene: Scene) -> None:
 @pytest.mark.parametrize(
     "point",
     [
-        "admit.before_commit=kill@1",
-        "admit.after_commit=kill@1",
-        "turn_over.before_commit=kill@3",
-        "turn_over.after_commit=kill@3",
+        "turn_over.before_commit=kill@1",
+        "turn_over.after_commit=kill@1",
+        "turn_over.before_commit=kill@2",
+        "turn_over.after_commit=kill@2",
     ],
 )
-def test_a_killed_round_calls_each_once(scene: Scene, point: str) -> None:
-    """Of a flow that ends well, and of one that does not."""
+def test_a_worker_dies_as_it_hands_a_flow_on(scene: Scene, point: str) -> None:
+    """One that ends well, and one that does not; takes some seconds, until the lease has ended.
+
+    The first outcomes are written alone. Those after them, and those of the callbacks, are two
+    batches at least.
+    """
     scene.compose("good")
     scene.compose("bad", "doomed")
     victim = scene.worker(failpoints=point, ready=False)
-    scene.until(lambda: victim.over or scene.started("bad/on_done"), "the death or the end")
+    assert victim.wait() == -signal.SIGKILL, scene.logs()
     scene.worker()
     scene.settled()
     scene.assert_clean()
     left_out = {op for op, state in scene.states().items() if state == "cancelled"}
     assert left_out == {"good/on_failure", "bad/on_success"}
+
+
+@pytest.mark.parametrize("moment", ["before", "after"])
+def test_a_killed_round_calls_each_once(scene: Scene, moment: str) -> None:
+    """Takes some seconds: as each worker before it dies with its first outcome, all are called in
+    a round that writes none."""
+    for name, task in (("good", "quick"), ("bad", "doomed")):
+        roles = ("on_success", "on_failure", "on_done")
+        calls = {role: scene.jp.task_named("quick").call(f"{name}/{role}") for role in roles}
+        flow = scene.jp.flow(**calls)
+        flow.add(scene.jp.task_named(task).call(f"{name}/node"))
+        flow.enqueue()
+    while {"good/node", "bad/node"} - {op for op, state in scene.states().items() if state in DONE}:
+        helper = scene.worker(failpoints="finish.after_commit=kill@1", ready=False)
+        assert helper.wait() == -signal.SIGKILL, scene.logs()
+    assert not scene.started("good/on_done")
+    victim = scene.worker(failpoints=f"admit.{moment}_commit=kill@1", ready=False)
+    assert victim.wait() == -signal.SIGKILL, scene.logs()
+    scene.worker()
+    scene.settled()
+    left_out = {op for op, state in scene.states().items() if state == "cancelled"}
+    assert left_out == {"good/on_failure", "bad/on_success"}
+    begun = Counter(entry.op for entry in scene.entries() if entry.what == "start")
+    assert [begun[f"{name}/on_done"] for name in ("good", "bad")] == [1, 1]
+    assert (begun["good/on_success"], begun["bad/on_failure"]) == (1, 1)
+    assert len(scene.states()) == len(scene.database.contents().jobs) == 8
