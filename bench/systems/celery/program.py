@@ -5,6 +5,7 @@ That costs half the CPU of a pool of child processes, and of threads. There is n
 
 from __future__ import annotations
 
+import os
 import sys
 from pathlib import Path
 from typing import Any
@@ -92,7 +93,8 @@ async def feed(task: str, seconds: float, backlog: int, tally: str, **_: Any) ->
 
 def work(**_: Any) -> None:
     quiet = ["--without-gossip", "--without-mingle", "--without-heartbeat", "--loglevel=ERROR"]
-    app.worker_main(["worker", "--pool=solo", "--concurrency=1", *quiet])
+    name = f"--hostname={os.getpid()}@%h"  # each has a queue of its own, named by it
+    app.worker_main(["worker", "--pool=solo", "--concurrency=1", name, *quiet])
 
 
 def left(**_: Any) -> dict[str, int]:
