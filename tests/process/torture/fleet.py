@@ -28,7 +28,7 @@ FAILPOINTS = (
     "sweep.before",
     *(
         f"{operation}.{when}_commit"
-        for operation in ("claim", "finish", "promote", "renew", "sweep")
+        for operation in ("claim", "finish", "turn_over", "admit", "promote", "renew", "sweep")
         for when in ("before", "after")
     ),
 )
