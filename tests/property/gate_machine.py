@@ -201,6 +201,9 @@ class GateLives(RuleBasedStateMachine):
     def turn_over(self, pick: int, state: State, lane: Lane, n: int) -> None:
         """End one, let others in, and claim ``n`` of them (0: there is nothing to claim for)."""
         if not self.claims:
+            self.admit()
+            self.claim(lane, 1)
+        if not self.claims:
             return
         job = self.claims.pop(pick % len(self.claims))
         before = self.states() | {job.id: state}
