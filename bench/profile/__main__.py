@@ -1,4 +1,4 @@
-"""``python -m bench.profile drain|enqueue|bulk|pickup``: print the profile's tables.
+"""``python -m bench.profile drain|enqueue|bulk|pickup|busy``: print the profile's tables.
 
 It wants a Python that has this tree and its extra ``postgres``; the drain wants py-spy too, and
 the awaited enqueue uvloop. Figures are medians and ranges of alternating rounds.
@@ -8,13 +8,14 @@ from __future__ import annotations
 
 import sys
 
-from bench.profile import bulk, drain, enqueue, pickup
+from bench.profile import bulk, busy, drain, enqueue, pickup
 
 PROFILES = {
     "drain": drain.profile,
     "enqueue": enqueue.profile,
     "bulk": bulk.profile,
     "pickup": pickup.profile,
+    "busy": busy.profile,
 }
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""A drain by one and by two processes: what each side spends a job, and on what.
+"""A drain by one, two and eight processes: what each side spends a job, and on what.
 
 The processor's time is counted by the system, the time of statements by the server; the shares of
 the worker are samples by py-spy, taken in a drain of their own.
@@ -50,7 +50,7 @@ def profile() -> None:
     with served() as server:
         for _ in range(ROUNDS):
             for name in SYSTEMS:
-                for processes in (1, 2):
+                for processes in (1, 2, 8):
                     _drained(server, name, processes, found)
         tell("Drains", "median (range)", found)
         for name in SYSTEMS:

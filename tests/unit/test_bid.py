@@ -250,31 +250,40 @@ class Losing:
         self.claimer.lost(bid_of(self.bench))
         self.store.unheard = [1, 2]
 
-    def gives_back_only_after(self, seconds: float) -> None:
-        """Run until the jobs are given back, and see that it does not ask before the time."""
-        at, turns = self.time.now + seconds, iter(range(MANY_TURNS))
-        self.time.now = at - 0.1
-
-        def are_given_back() -> bool:
-            if next(turns, None) is None and self.time.now < at:
-                assert self.store.reconciled == 0
-                self.time.now = at + 0.1
-            return self.store.given_back != []
-
-        self.bench.run(are_given_back)
+    def gives_back_at_once(self) -> None:
+        self.bench.run(lambda: self.store.given_back != [])
         assert self.store.given_back == [1, 2]
-        assert self.time.now > at
 
 
 def test_what_a_lost_bid_claimed_is_given_back(time: Time) -> None:
     losing = Losing(time)
     losing.lose()
     assert losing.claimer.records.take_done() == [7]
-    losing.gives_back_only_after(SOON)
+    losing.gives_back_at_once()
     assert losing.bench.jobs == []
 
 
-def test_who_rests_looks_at_the_time_once_a_bid_is_lost(time: Time) -> None:
+def test_what_is_committed_late_is_given_back_by_a_later_look(time: Time) -> None:
+    losing = Losing(time)
+    losing.lose()
+    losing.store.unheard = []
+    turns = iter(range(MANY_TURNS))
+
+    def are_given_back() -> bool:
+        if next(turns, None) is None and not losing.store.unheard:
+            assert losing.store.reconciled == 1
+            losing.store.unheard = [1, 2]
+            time.now += SOON - 0.1
+            losing.claimer.look()
+            assert losing.store.given_back == []
+            time.now += 0.2
+        return losing.store.given_back != []
+
+    losing.bench.run(are_given_back)
+    assert losing.store.given_back == [1, 2]
+
+
+def test_who_rests_looks_once_a_bid_is_lost(time: Time) -> None:
     losing = Losing(time)
     lost: list[float] = []
 
@@ -282,36 +291,36 @@ def test_who_rests_looks_at_the_time_once_a_bid_is_lost(time: Time) -> None:
         if losing.claimer.may_be_asked_for() and not lost:
             losing.lose()
             lost.append(time.now)
-            time.now += SOON + 0.1
         return losing.store.given_back != []
 
     losing.bench.run(are_given_back)
     assert losing.store.given_back == [1, 2]
 
 
-def test_a_second_loss_does_not_put_the_question_off(time: Time) -> None:
-    losing = Losing(time)
-    losing.lose()
+def test_a_second_doubt_does_not_put_the_question_off(time: Time) -> None:
+    claimer = Losing(time).claimer
+    claimer._doubt()
     time.now += SOON - 1.0
-    losing.lose()
-    losing.gives_back_only_after(1.0)
+    claimer._doubt()
+    assert not claimer._is_in_doubt(time.now + 0.9)
+    assert claimer._is_in_doubt(time.now + 1.1)
 
 
-def test_in_doubt_no_bid_is_made_until_the_store_was_asked(time: Time) -> None:
+def test_in_doubt_no_bid_is_made_and_nobody_is_told_that_it_is_idle(time: Time) -> None:
     losing = Losing(time)
     losing.lose()
-    time.now += SOON - 0.1
-    asyncio.run(losing.claimer.took(bid_of(losing.bench), None))
-    time.now += 0.2
     assert losing.claimer.bid(ENDED) is None
+    assert asyncio.run(losing.claimer._round()) is False
+    assert not losing.claimer.idle.is_set()
+    losing.gives_back_at_once()
 
 
 def test_the_store_is_not_asked_while_a_bid_is_open(time: Time) -> None:
     losing = Losing(time)
-    losing.lose()
     bids = [bid_of(losing.bench)]
+    losing.claimer._doubt(at_once=True)
+    losing.store.unheard = [1, 2]
     turns = iter(range(MANY_TURNS))
-    time.now += SOON + 1.0
 
     def are_given_back() -> bool:
         if next(turns, None) is None and bids:
@@ -331,4 +340,4 @@ def test_what_could_not_be_set_aside_is_asked_for_later(time: Time) -> None:
     losing.store.unheard = [1, 2]
     asyncio.run(losing.claimer.took(bid_of(losing.bench), [job(1), job(2)]))
     assert (losing.bench.jobs, losing.claimer.records.held) == ([], {})
-    losing.gives_back_only_after(SOON)
+    losing.gives_back_at_once()

@@ -36,8 +36,19 @@ def test_queues_of_one_priority_take_turns() -> None:
         (ask,) = lanes.asks(0.0)
         assert lanes.asks(0.0) == [ask]  # nobody has claimed yet
         orders.add(ask.lanes[2:])
-        lanes.answered(ask, [], True, 0.0)
+        lanes.answered(ask, found(A0), True, 0.0)
     assert orders == {(A0, B0), (B0, A0)}
+
+
+def test_what_a_queue_with_slots_of_its_own_is_asked_for_is_no_turn_of_the_others() -> None:
+    lanes = choice(("c", 5), ("*", None))
+    firsts = []
+    for _ in range(4):
+        own, others = lanes.asks(0.0)
+        lanes.answered(own, [], True, 0.0)
+        lanes.answered(others, found(others.lanes[1]), False, 0.0)
+        firsts.append(others.lanes[1])
+    assert firsts == [A0, B0, B0, A0]
 
 
 def test_named_queues_come_in_their_order_each_by_priority() -> None:

@@ -115,6 +115,33 @@ def test_data_that_the_store_does_not_take_is_refused() -> None:
     assert str(refused.value.__cause__) == "a bad result"
 
 
+def test_after_a_cut_outcomes_are_written_alone() -> None:
+    scene = Scene(MINDED, StoreUnavailable("the round took too long"), MINDED)
+    with pytest.raises(StoreUnavailable):
+        scene.write(2)
+    assert scene.write() == [MINDED]
+    assert scene.asked == ["finish", "turn_over", "finish"]
+
+
+def test_outcomes_do_not_wait_for_a_backlog_of_rounds() -> None:
+    more = Admitted((), (), is_scheduled=False, more=True)
+    scene = Scene(MINDED, TurnedOver(MINDED, more), MINDED)
+    scene.write(3)
+    assert scene.asked == ["finish", "turn_over", "finish"]
+
+
+def test_what_slows_a_key_down_is_written_alone() -> None:
+    scene = Scene(MINDED, MINDED)
+    slowing = Finish(id=1, token=1, state=State.RETRYING, outcome="failed", slow_us=5)
+
+    async def written() -> None:
+        await scene.turnover.write([OUTCOME])
+        await scene.turnover.write([slowing])
+
+    asyncio.run(written())
+    assert scene.asked == ["finish", "finish"]
+
+
 def test_a_cut_is_told_to_who_writes_and_to_who_claims() -> None:
     scene = Scene(MINDED, StoreUnavailable("cut"))
     with pytest.raises(StoreUnavailable):

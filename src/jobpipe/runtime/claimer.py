@@ -182,19 +182,17 @@ class Claimer:
             is_all = ops.is_last_word(jobs, bid.limit)
             self._lanes.answered(bid.ask, jobs, is_all, time.monotonic())
             self._walks.took(jobs)
-            if jobs and self._closing:  # nothing begins any more
-                await self.give_back([Held(job.id, job.token, job.rank) for job in jobs])
-            elif jobs:
-                await self._receive(jobs)
+            if jobs:
+                await self._receive(jobs, in_place=True)
         except StoreUnavailable:  # whether they are to run could not be asked
-            self._doubt()
+            self._doubt(at_once=True)
         finally:
             self._end_bid()
 
     def lost(self, bid: Bid) -> None:
         """No answer came: the store alone knows what was claimed in our place."""
         self.records.return_done(bid.done)
-        self._doubt()
+        self._doubt(at_once=True)
         self._end_bid()
 
     def _end_bid(self) -> None:
@@ -223,17 +221,21 @@ class Claimer:
             except StoreUnavailable as error:
                 if pause == SHORTEST_PAUSE:
                     emit(StoreLost(doing="claiming", why=str(error)))
+                self._doubt()
                 await asyncio.sleep(pause)
                 pause = min(pause * 2, LONGEST_PAUSE)
                 if await self._reconcile():
                     emit(StoreBack(doing="jobs are claimed"))
                     pause = SHORTEST_PAUSE
-                    self._doubt()
                 continue
             finally:
                 self._is_claiming = False
+            if pause > SHORTEST_PAUSE:
+                emit(StoreBack(doing="jobs are claimed"))
+                pause = SHORTEST_PAUSE
             if self._is_in_doubt(time.monotonic()) and await self._reconcile():
                 self._doubts.pop(0)
+                self._wake.set()  # there may be nothing to wait for any more
             if not may_have_more:
                 await self._wait()
 
@@ -270,7 +272,8 @@ class Claimer:
             demand = Demand(demand.free - len(jobs), demand.ahead)
             if room <= 0:
                 break
-        if not may_have_more and room > 0 and not self._wake.is_set():
+        is_sure = not (self._wake.is_set() or self._is_in_doubt(now))
+        if not may_have_more and room > 0 and is_sure:
             self._is_exhausted = not is_held_up
             self.idle.set()
         return may_have_more and room > 0
@@ -290,10 +293,15 @@ class Claimer:
             await self._receive(jobs)
         return jobs
 
-    async def _receive(self, jobs: list[Claimed]) -> None:
+    async def _receive(self, jobs: list[Claimed], *, in_place: bool = False) -> None:
+        """Put what was claimed, or give it back if that was ``in_place`` of a claimer that makes no
+        claim any more."""
         failpoint("claim.taken")
         self.claims += 1
         may_run = await self._set_aside(jobs)
+        if in_place and self._closing:
+            await self.give_back([Held(job.id, job.token, job.rank) for job in may_run])
+            return
         self.records.add(may_run)
         self._put(may_run)
 
@@ -313,11 +321,11 @@ class Claimer:
             self._telling.came_to_gates()
         return may_run
 
-    def _doubt(self) -> None:
+    def _doubt(self, *, at_once: bool = False) -> None:
         """Ask the store again what it says we hold; a doubt from before is not put off."""
         now = time.monotonic()
         later = [now + seconds for seconds in RECONCILE_AFTER_SECONDS]
-        self._doubts = [*self._doubts[:1], *later]
+        self._doubts = [*([now] if at_once else self._doubts[:1]), *later]
         self._wake.set()  # who rests would not look at the time
 
     def _is_in_doubt(self, now: float) -> bool:

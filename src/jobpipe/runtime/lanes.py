@@ -81,7 +81,8 @@ class LaneChoice:
 
     def answered(self, ask: Ask, found: Sequence[Claimed], is_all: bool, now: float) -> None:
         """Take over what a claim has found; ``is_all`` tells that nothing was left."""
-        self._turn += 1
+        if found and found[-1].queue not in self._named:
+            self._turn += 1
         if len(self._lanes) < 2:
             return
         if ask.lets_in and found:

@@ -36,12 +36,13 @@ class Turnover:
         is_slowing = any(end.slow_us is not None for end in outcomes)  # that locks gates already
         finished = None
         if self._is_minded and not is_slowing:
+            self._is_minded = False  # whatever keeps a round from its end shall not keep outcomes
             finished = await self._turn_over(outcomes)
         if finished is None:
             finished = await self._finish(outcomes)
-            if any(end.marked for end in finished):
+            self._is_minded = any(end.marked for end in finished)
+            if self._is_minded:
                 self._upkeep.admit()
-        self._is_minded = any(end.marked for end in finished)
         return finished
 
     async def _turn_over(self, outcomes: Sequence[Finish]) -> list[Finished] | None:
@@ -53,10 +54,12 @@ class Turnover:
             await self._claimer.took(bid, over.claimed if over is not None else None)
         if over is None:
             return None
+        self._is_minded = any(end.marked for end in over.finished)
         if over.round is not None:
             taken = {job.id for job in over.claimed or ()}
             self._upkeep.admitted(began, over.round, taken)
-        elif any(end.marked for end in over.finished):
+            self._is_minded &= not over.round.more  # outcomes do not wait for many rounds
+        elif self._is_minded:
             self._upkeep.admit()
         return over.finished
 
