@@ -189,7 +189,7 @@ def test_a_commit_is_late_by_more_than_the_lag(
 
 @planted(("promote_unguarded", Kind.EARLY))
 def test_a_job_waits_for_its_time(scene: Scene, bug: str | None, kind: Kind | None) -> None:
-    scene.enqueue("quick", "later", delay=1.0)
+    scene.enqueue("quick", "later", delay=3.0)
     scene.worker(plant=bug)
     scene.settled()
     judge(scene, kind)

@@ -140,7 +140,9 @@ class Fleet:
         code = house.program.wait()
         self.watch.forget(house.program.pid)
         store_was_away = code == STORE_AWAY and self.store_faults > house.born
-        if not (store_was_away or (house.doomed and code in (0, -signal.SIGKILL))):
+        begun = house.program.log.stat().st_size > 0  # before that a signal just ends it
+        ends = (0, -signal.SIGKILL, 0 if begun else -signal.SIGTERM)
+        if not (store_was_away or (house.doomed and code in ends)):
             self._blame(house.program, f"a supervisor ended by itself with code {code}")
 
     def _bury(self, worker: Worker) -> None:
