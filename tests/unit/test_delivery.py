@@ -13,7 +13,14 @@ import pytest
 
 from jobpipe.delivery import notify, watch
 from jobpipe.delivery.hub import LOOK, Hint, Hub
-from jobpipe.delivery.notify import LANES_MAX, NotifySender, decode, encode, joined
+from jobpipe.delivery.notify import (
+    LANES_MAX,
+    NotifySender,
+    decode,
+    encode,
+    joined,
+    pause_after,
+)
 from jobpipe.delivery.watch import ChangeWatcher, Watcher
 from jobpipe.errors import StoreUnavailable
 from jobpipe.model.change import NO_CHANGES, UNKNOWN, Change, Changes
@@ -340,3 +347,20 @@ def test_without_an_ear_one_hears_that_something_was_committed() -> None:
 
     asyncio.run(listen())
     assert words == [None]
+
+
+@pytest.mark.parametrize(
+    "hints, seconds, then",
+    [
+        (9, 0.001, 0.005),
+        (10, 0.005, 0.02),
+        (10, 0.006, 0.005),
+        (39, 0.02, 0.005),
+        (40, 0.02, 0.02),
+    ],
+)
+def test_hints_are_gathered_for_longer_while_very_many_come(
+    hints: int, seconds: float, then: float
+) -> None:
+    """Two thousand a second; after a stall in which many gathered it is short again."""
+    assert pause_after(hints, seconds) == then

@@ -10,6 +10,7 @@ from __future__ import annotations
 import atexit
 import os
 import threading
+import time
 from collections.abc import Callable
 from contextlib import suppress
 
@@ -23,8 +24,9 @@ from jobpipe.model.state import State
 
 INTERVAL_SECONDS = 0.005
 CROWD, CROWDED_SECONDS = 10, 0.02
-"""After this many hints in one interval the next one is longer: where so much is stored, whoever
-listens is busy, and each message costs as much as storing a job."""
+"""After this many hints in one interval, or as many for its time in a longer one, the next one is
+longer: where so much is stored, whoever listens is busy, and each message costs as much as storing
+a job."""
 LANES_MAX = 50
 """Most lanes named in a message (PostgreSQL allows 8,000 bytes); beyond it, it says "look"."""
 CHANGES_SECONDS = 0.05
@@ -92,6 +94,7 @@ class NotifySender:
         return self._pending is None or _is_urgent(self._pending) or self._closing.is_set()
 
     def _run(self) -> None:
+        taken_at = time.monotonic()
         while True:
             with self._lock:
                 self._asleep = True
@@ -109,7 +112,14 @@ class NotifySender:
             except Exception:
                 if hint.changes is not None and not self._closing.wait(RETRY_SECONDS):
                     self(Hint(changes=change.UNKNOWN))
-            self._closing.wait(CROWDED_SECONDS if hints >= CROWD else INTERVAL_SECONDS)
+            before, taken_at = taken_at, time.monotonic()
+            self._closing.wait(pause_after(hints, taken_at - before))
+
+
+def pause_after(hints: int, seconds: float) -> float:
+    """Return how long to gather next, when so many hints have come in so many seconds."""
+    is_crowd = hints >= CROWD and hints * INTERVAL_SECONDS >= CROWD * seconds
+    return CROWDED_SECONDS if is_crowd else INTERVAL_SECONDS
 
 
 def _is_urgent(hint: Hint) -> bool:
