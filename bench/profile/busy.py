@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-import subprocess
 import sys
 import tempfile
 import time
@@ -21,14 +20,13 @@ from typing import Any
 from unittest.mock import patch
 
 from bench.harness.samples import percentile
-from bench.profile.figures import ROUNDS, Figures, note, tell
+from bench.profile.figures import ROUNDS, Figures, beside, note, tell
 from jobpipe import Jobpipe
 from jobpipe.store.sqlite import connection
 from jobpipe.store.sqlite.turn import Turn
 
 JOBS, WARM = 4_000, 20
 GAP_SECONDS = 0.001
-WORKER = (sys.executable, "-m", "bench.profile.busy")
 
 Spans = dict[str, list[float]]
 """Microseconds of each write, by what they were spent on."""
@@ -45,14 +43,9 @@ def profile() -> None:
 
 def _noted(url: str, found: Figures) -> None:
     Jobpipe(url).counts()  # makes the schema
-    with subprocess.Popen(
-        [*WORKER, url], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
-    ) as worker:
-        assert worker.stdout is not None
-        worker.stdout.readline()
-        with _watched() as spans:
-            seconds = asyncio.run(_paced(url))
-        told = json.loads(worker.communicate()[0].splitlines()[-1])
+    with _watched() as spans:
+        seconds, said = beside("bench.profile.busy", url, lambda: asyncio.run(_paced(url)))
+    told = json.loads(said)
     delays = told.pop("pickup")[WARM:]
     for percent in (50, 99):
         note(found, f"pickup p{percent}, ms", percentile(delays, percent))

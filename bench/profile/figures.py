@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from statistics import median
-from typing import Any
+from typing import Any, TypeVar
 
 import psycopg
 
@@ -29,6 +31,7 @@ WHERE d.datname = %s AND query ~ '^WITH (picked|ended|stored)'
 NAMES = {"picked": "claim", "ended": "finish", "stored": "enqueue_alike"}
 
 Figures = dict[str, list[float]]
+T = TypeVar("T")
 
 
 @contextmanager
@@ -38,6 +41,23 @@ def served() -> Iterator[Postgres]:
         with psycopg.connect(server.url(), autocommit=True) as connection:
             connection.execute("CREATE EXTENSION pg_stat_statements")
         yield server
+
+
+def beside(module: str, url: str, act: Callable[[], T]) -> tuple[T, str]:
+    """Act while a module of ours works on a store as a program; return also what it printed last.
+
+    It prints a line when it is ready, and ends when nobody writes to it any more.
+    """
+    with subprocess.Popen(
+        [sys.executable, "-m", module, url],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    ) as program:
+        assert program.stdout is not None
+        program.stdout.readline()
+        done = act()
+        return done, program.communicate()[0].splitlines()[-1]
 
 
 def statements(server: Postgres, url: str) -> dict[str, tuple[float, float]]:

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-import subprocess
 import sys
 import time
 from collections.abc import Callable
@@ -17,7 +16,7 @@ from unittest.mock import patch
 
 import asyncpg
 
-from bench.profile.figures import ROUNDS, Figures, note, served, tell
+from bench.profile.figures import ROUNDS, Figures, beside, note, served, tell
 from jobpipe import Jobpipe
 from jobpipe.delivery.hub import Hint, Hub
 from jobpipe.delivery.notify import NotifySender
@@ -26,7 +25,6 @@ from jobpipe.store.postgres.listen import Listener
 
 PICKUPS, WARM = 100, 20
 GAP_SECONDS = 0.05
-WORKER = (sys.executable, "-m", "bench.profile.pickup")
 
 Times = dict[str, int]
 
@@ -51,14 +49,8 @@ def profile() -> None:
 def _picked_up(url: str) -> list[Times]:
     """Return of each job how many nanoseconds after the call each step was over."""
     Jobpipe(url).counts()  # makes the schema
-    with subprocess.Popen(
-        [*WORKER, url], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
-    ) as worker:
-        assert worker.stdout is not None
-        worker.stdout.readline()
-        sent = asyncio.run(_paced(url))
-        told = worker.communicate()[0]
-    started = json.loads(told.splitlines()[-1])
+    sent, said = beside("bench.profile.pickup", url, lambda: asyncio.run(_paced(url)))
+    started = json.loads(said)
     jobs = [(at_ns, {**times, **started[str(at_ns)]}) for at_ns, times in sent.items()]
     return [{step: ns - at_ns for step, ns in times.items()} for at_ns, times in jobs[WARM:]]
 

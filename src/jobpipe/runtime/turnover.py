@@ -33,9 +33,9 @@ class Turnover:
 
     async def write(self, outcomes: Sequence[Finish]) -> list[Finished]:
         """Write outcomes; returns those that the store took. Raises StoreUnavailable, Refused."""
-        is_slowing = any(end.slow_us is not None for end in outcomes)  # that locks gates already
         finished = None
-        if self._is_minded and not is_slowing:
+        # Who slows a key down locks its gate: no round may wait behind that.
+        if self._is_minded and all(end.slow_us is None for end in outcomes):
             self._is_minded = False  # whatever keeps a round from its end shall not keep outcomes
             finished = await self._turn_over(outcomes)
         if finished is None:
