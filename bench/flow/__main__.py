@@ -12,14 +12,14 @@ import json
 from contextlib import AbstractContextManager
 from pathlib import Path
 
-from bench.flow import asked, limits
+from bench.flow import asked, floor, limits
 from bench.flow.case import Case, Figures, Ground, Size, line
 from bench.harness import machine
 from bench.harness.servers import Files, Postgres, Server
 from jobpipe import Jobpipe
 
 ROOT = Path(__file__).parents[2]
-CASES = {**limits.CASES, **asked.CASES}
+CASES = {**limits.CASES, **floor.CASES, **asked.CASES}
 
 
 def main() -> None:
