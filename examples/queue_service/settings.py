@@ -23,11 +23,11 @@ class Settings:
 def read_settings(environ: Mapping[str, str] = os.environ, dotenv: Path = DOTENV) -> Settings:
     given = {**_read_file(dotenv), **environ}
     return Settings(
-        workers=_number(given, "WORKERS", 4),
-        queue_size=_number(given, "QUEUE_SIZE", 64),
+        workers=_number(given, "WORKERS", 4, 1, 10_000),
+        queue_size=_number(given, "QUEUE_SIZE", 64, 1, 1_000_000_000),
         url=given.get("JOBPIPE_URL", "sqlite:///:memory:"),
         host=given.get("HOST", "127.0.0.1"),
-        port=_number(given, "PORT", 8080, least=0),
+        port=_number(given, "PORT", 8080, 0, 65_535),
     )
 
 
@@ -38,9 +38,10 @@ def _read_file(path: Path) -> dict[str, str]:
     return {name.strip(): value.strip().strip("'\"") for name, sign, value in pairs if sign}
 
 
-def _number(given: Mapping[str, str], name: str, default: int, least: int = 1) -> int:
+def _number(given: Mapping[str, str], name: str, default: int, least: int, most: int) -> int:
     text = given.get(name, str(default))
-    if text.isascii() and text.isdigit() and int(text) >= least:
+    if text.isascii() and text.isdigit() and least <= int(text) <= most:
         return int(text)
-    warnings.warn(f"{name}={text!r} is no number from {least} on: {default} is used", stacklevel=3)
+    allowed = f"a whole number from {least} to {most}"
+    warnings.warn(f"{name}={text!r} is not {allowed}: {default} is used", stacklevel=3)
     return default

@@ -7,6 +7,7 @@ from typing import Annotated, Any
 
 from msgspec import DecodeError, Meta, Struct, json
 from starlette.applications import Starlette
+from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import JSONResponse
 from starlette.routing import Route
@@ -77,6 +78,11 @@ async def _bad(_request: Request, error: Exception) -> JSONResponse:
     return JSONResponse({"error": str(error)}, 400)
 
 
+async def _no_call(_request: Request, error: Exception) -> JSONResponse:
+    assert isinstance(error, HTTPException)
+    return JSONResponse({"error": error.detail}, error.status_code, headers=error.headers)
+
+
 async def _taken(_request: Request, error: Exception) -> JSONResponse:
     return JSONResponse({"error": str(error)}, 409)
 
@@ -95,9 +101,11 @@ app = Starlette(
     exception_handlers={
         DecodeError: _bad,
         UnicodeDecodeError: _bad,
+        RecursionError: _bad,  # brackets in brackets, a thousand deep
         InvalidArguments: _bad,
         PayloadTooLarge: _bad,
         DuplicateKey: _taken,
         QueueFull: _full,
+        HTTPException: _no_call,
     },
 )

@@ -27,8 +27,8 @@ def read_settings(
     return Settings(
         url=_store_url(given),
         host=given.get("API_HOST", "127.0.0.1"),
-        port=int(given.get("API_PORT", "8000")),
-        longest_sleep=int(given.get("LONGEST_SLEEP", "10")),
+        port=_number(given, "API_PORT", 8000, 65_535),
+        longest_sleep=_number(given, "LONGEST_SLEEP", 10, 86_400),
     )
 
 
@@ -43,6 +43,13 @@ def _store_url(given: Mapping[str, str]) -> str:
         host, port = given.get("POSTGRES_HOST", "localhost"), given.get("POSTGRES_PORT", "5432")
         return f"postgresql://{user}:{password}@{host}:{port}/{quote(database, safe='')}"
     return f"sqlite:///{quote(str(HERE / 'tasks.db'))}"
+
+
+def _number(given: Mapping[str, str], name: str, default: int, most: int) -> int:
+    text = given.get(name, str(default))
+    if text.isascii() and text.isdigit() and int(text) <= most:
+        return int(text)
+    raise SystemExit(f"{name}={text!r} is refused; allowed: a whole number from 0 to {most}")
 
 
 def _read_file(path: Path) -> dict[str, str]:

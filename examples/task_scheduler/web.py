@@ -10,6 +10,7 @@ from typing import Any
 
 from msgspec import DecodeError, Struct, json
 from starlette.applications import Starlette
+from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import FileResponse, JSONResponse, Response
 from starlette.routing import Mount, Route
@@ -105,6 +106,11 @@ async def _refused(_request: Request, error: Exception) -> JSONResponse:
     return JSONResponse({"error": str(error)}, 422)
 
 
+async def _no_call(_request: Request, error: Exception) -> JSONResponse:
+    assert isinstance(error, HTTPException)
+    return JSONResponse({"error": error.detail}, error.status_code, headers=error.headers)
+
+
 @asynccontextmanager
 async def lifespan(_app: Starlette) -> AsyncIterator[None]:
     """Run tasks in this process, beside those of others."""
@@ -129,7 +135,9 @@ app = Starlette(
         JobNotFound: _unknown,
         DecodeError: _refused,
         UnicodeDecodeError: _refused,
+        RecursionError: _refused,  # brackets in brackets, a thousand deep
         InvalidArguments: _refused,
         PayloadTooLarge: _refused,
+        HTTPException: _no_call,
     },
 )

@@ -61,12 +61,17 @@ def order(id: str, **fields: Any) -> dict[str, Any]:
 # Settings
 
 
-@pytest.mark.parametrize("wrong", ["0", "-1", "many", "", "1.5", "²"])
+@pytest.mark.parametrize("wrong", ["0", "-1", "many", "", "1.5", "²", "9" * 20])
 @pytest.mark.filterwarnings("ignore:WORKERS=", "ignore:QUEUE_SIZE=")
 def test_a_bad_number_counts_as_left_out(wrong: str, tmp_path: Path) -> None:
     with pytest.warns(UserWarning, match="WORKERS=.*: 4 is used"):
         settings = read_settings({"WORKERS": wrong, "QUEUE_SIZE": wrong}, tmp_path / ".env")
     assert (settings.workers, settings.queue_size) == (4, 64)
+
+
+def test_a_port_beyond_the_last_counts_as_left_out(tmp_path: Path) -> None:
+    with pytest.warns(UserWarning, match="PORT='65536' is not a whole number from 0 to 65535"):
+        assert read_settings({"PORT": "65536"}, tmp_path / ".env").port == 8080
 
 
 def test_settings_stand_in_a_file_and_in_the_environment(tmp_path: Path) -> None:
@@ -102,6 +107,7 @@ def test_an_order_is_queued(client: TestClient, kit: Kit) -> None:
         *[b"", b"{", b"[]", b'"a"', b"\xff", b'{"payload": "p"}', b'{"id": ""}', b'{"id": 7}'],
         *[b'{"id": "a", "payload": 7}', b'{"id": "a", "max_retries": "3"}', b'{"id": "\\u0000"}'],
         *[b'{"id": "%b"}' % (b"a" * 201), b'{"id": "a", "max_retries": 1e30}'],
+        pytest.param(b'{"id": "a", "x": %b%b}' % (b"[" * 100_000, b"]" * 100_000), id="deep"),
     ],
 )
 def test_what_is_no_order_gets_400(client: TestClient, kit: Kit, body: bytes) -> None:
@@ -152,7 +158,9 @@ def test_the_other_calls(client: TestClient) -> None:
         200,
         "ok",
     )
-    assert client.get("/enqueue").status_code == 405
+    for path, status in [("/enqueue", 405), ("/nowhere", 404)]:
+        answer = client.get(path)
+        assert (answer.status_code, list(answer.json())) == (status, ["error"])
     assert client.get("/task", params={"id": "nobody"}).status_code == 404
     assert client.get("/task").status_code == 404
 

@@ -81,6 +81,13 @@ def test_the_names_of_the_file_to_copy_are_honoured(tmp_path: Path) -> None:
     assert read_settings({}, file).url.endswith("/examples/task_scheduler/tasks.db")
 
 
+@pytest.mark.parametrize("name", ["API_PORT", "LONGEST_SLEEP"])
+@pytest.mark.parametrize("wrong", ["", "-1", "many", "1.5", "²", "99999"])
+def test_a_bad_number_is_refused_by_name(name: str, wrong: str, tmp_path: Path) -> None:
+    with pytest.raises(SystemExit, match=f"^{name}='{wrong}' is refused; allowed: a whole number"):
+        read_settings({name: wrong}, tmp_path / ".env")
+
+
 # Calls
 
 
@@ -155,7 +162,19 @@ def test_an_unknown_number_gets_404(client: TestClient, address: str) -> None:
     assert answer.json() == {"error": "there is no such task"}
 
 
-@pytest.mark.parametrize("body", [b"", b"{", b"{}", b'{"description": 7}', b"\xff"])
+@pytest.mark.parametrize("call", ["GET /tasks/x", "GET /tasks/-1", "GET /", "PUT /tasks"])
+def test_what_is_no_call_is_answered_in_json(client: TestClient, call: str) -> None:
+    answer = client.request(*call.split())
+    assert answer.status_code == (404 if call.startswith("GET") else 405)
+    assert answer.json()["error"]
+
+
+DEEP = b'{"description": "a", "x": ' + b"[" * 100_000 + b"]" * 100_000 + b"}"
+
+
+@pytest.mark.parametrize(
+    "body", [b"", b"{", b"{}", b'{"description": 7}', b"\xff", pytest.param(DEEP, id="deep")]
+)
 def test_what_has_no_description_gets_422(client: TestClient, kit: Kit, body: bytes) -> None:
     answer = client.post("/tasks/", content=body)
     assert answer.status_code == 422
