@@ -25,6 +25,15 @@ def test_settings_are_shown_and_noted(client: TestClient) -> None:
     assert (open_again["paused"], open_again["max_queued"]) == (False, None)
 
 
+def test_the_rate_of_a_queue_has_a_burst(client: TestClient) -> None:
+    assert client.patch(MAIL, json={"rate": "100/1m", "burst": 10}).json()["rate"] == "100/1m"
+    (gate,) = client.get("/api/v1/gates?kind=rate").json()["items"]
+    assert (gate["key"], gate["override"]) == (
+        "queue:mail",
+        {"n": 100, "per_seconds": 60.0, "burst": 10},
+    )
+
+
 def test_what_does_not_change_anything_is_not_noted(client: TestClient) -> None:
     for _ in range(2):
         assert client.patch(MAIL, json={"max_queued": 7}).status_code == 200
@@ -44,6 +53,9 @@ def test_a_full_queue_answers_429(client: TestClient) -> None:
     "body, code",
     [
         ({}, "invalid_body"),
+        ({"burst": 5}, "invalid_arguments"),
+        ({"rate": None, "burst": 5}, "invalid_arguments"),
+        ({"rate": "5/s", "burst": 0}, "invalid_arguments"),
         ({"max_queued": 0}, "invalid_arguments"),
         ({"max_queued": "many"}, "invalid_body"),
         ({"paused": True, "until": "2020-01-01T00:00:00Z"}, "invalid_arguments"),

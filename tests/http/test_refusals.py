@@ -43,6 +43,32 @@ def test_fields_of_other_versions_are_refused(
     assert f"`{field}`" in answer.json()["detail"]
 
 
+@pytest.mark.parametrize(
+    "method, path, body, told",
+    [
+        (
+            "POST",
+            f"{JOBS}/bulk",
+            {"jobs": [{"task": "add", "group": {"key": "k", "on_failure": "halt"}}]},
+            "'halt' - at `$.jobs[0].group.on_failure`; allowed: block, fail, skip",
+        ),
+        (
+            "POST",
+            JOBS,
+            {"task": "add", "unique": {"answer": "x` - at `$.y`"}},
+            "`$.unique.answer`; allowed: refuse, replace, return",
+        ),
+        ("GET", f"{JOBS}?state=done", None, "`$.state`; allowed: blocked, scheduled, queued,"),
+    ],
+)
+def test_of_a_few_words_a_wrong_one_is_told_the_others(
+    client: TestClient, method: str, path: str, body: object, told: str
+) -> None:
+    answer = client.request(method, path, json=body)
+    assert answer.status_code == 422
+    assert told in answer.json()["detail"]
+
+
 @pytest.mark.parametrize("path", ["/", "/health", "/readyz", "/api/docs", "/api/openapi.json"])
 def test_a_strangers_name_for_this_machine_shows_nothing(client: TestClient, path: str) -> None:
     assert client.get(path).status_code == 200

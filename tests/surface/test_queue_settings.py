@@ -42,6 +42,13 @@ def test_more_jobs_at_a_time_wait_at_the_gate_and_are_told_why(cli: Cli) -> None
     assert "position" not in cli("job", "show", first, "--json").json
 
 
+def test_the_rate_of_a_queue_has_a_burst(cli: Cli) -> None:
+    told = cli("queue", "limit", "mail", "--rate", "100/1m", "--burst", "10").out
+    assert told == "mail  at most 100/1m\n"
+    (gate,) = cli("gate", "list", "--kind", "rate", "--json").json["items"]
+    assert (gate["key"], gate["override"]["burst"]) == ("queue:mail", 10)
+
+
 def enqueued(cli: Cli) -> str:
     return cli("enqueue", "app.add", "a=1").out.strip()
 
@@ -59,6 +66,8 @@ def test_a_pause_may_have_an_end(cli: Cli) -> None:
     "words, told",
     [
         (["limit", "mail"], "name a limit"),
+        (["limit", "mail", "--burst", "5"], "a burst belongs to a rate"),
+        (["limit", "mail", "--rate", "5/s", "--burst", "0"], "burst=0 is refused"),
         (["limit", "mail", "--concurrency", "0"], "concurrency=0 is refused"),
         (["limit", "mail", "--rate", "fast"], "rate='fast' is refused"),
         (["limit", "mail", "--max-queued", "few"], "'few' is neither a whole number nor `none`"),

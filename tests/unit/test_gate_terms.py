@@ -7,6 +7,7 @@ import pytest
 from jobpipe.app.gate_terms import override, rate
 from jobpipe.errors import InvalidArguments
 from jobpipe.model.gate import GateKind, RateTerms
+from jobpipe.tasks.gates import as_gates
 
 
 @pytest.mark.parametrize(
@@ -17,12 +18,16 @@ from jobpipe.model.gate import GateKind, RateTerms
         ("1/90s", 1, 90_000_000),
         ("1000/1h30m", 1000, 5_400_000_000),
         ("2/0.5", 2, 500_000),
+        ("100/m", 100, 60_000_000),
+        ("1/d", 1, 86_400_000_000),
     ],
 )
 def test_a_rate_is_a_number_and_a_span(text: str, n: int, per_us: int) -> None:
     terms = rate(text, 7)
     assert terms == RateTerms(n, per_us, 7)
     assert rate(text).burst >= 1
+    (of_a_task,) = as_gates(GateKind.RATE, text) or ()
+    assert of_a_task.terms == rate(text)
 
 
 @pytest.mark.parametrize(
@@ -31,6 +36,9 @@ def test_a_rate_is_a_number_and_a_span(text: str, n: int, per_us: int) -> None:
 def test_what_is_no_rate_is_refused(text: object) -> None:
     with pytest.raises(InvalidArguments, match="option rate="):
         rate(text)
+    if text is not None:  # to a task it says nothing
+        with pytest.raises(InvalidArguments, match=r"option rate=.*'1/90s'"):
+            as_gates(GateKind.RATE, text)
 
 
 def test_terms_are_stored_as_json() -> None:

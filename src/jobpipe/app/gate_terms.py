@@ -2,24 +2,21 @@
 
 from __future__ import annotations
 
-import re
 from typing import Any, get_args
 
 import msgspec
 
 from jobpipe.model.gate import ConcurrencyTerms, GateKind, GroupTerms, OnFailure, RateTerms, Terms
-from jobpipe.policy.duration import UNITS_US, parse_span
 from jobpipe.policy.gates import usual_burst
+from jobpipe.tasks.gates import MAX_N, parse_rate
 from jobpipe.tasks.options import refusal
 from jobpipe.tasks.spec import is_whole
 
 OF_QUEUE = "queue:"
 """How the keys begin that belong to the limits of queues."""
 
-RATE = re.compile(r"([0-9]{1,7})/(\S{1,30})", re.ASCII)
-MAX_COUNT = 1_000_000
-COUNT_ALLOWED = f"a whole number from 1 to {MAX_COUNT}"
-RATE_ALLOWED = f"a number from 1 to {MAX_COUNT} and a span, such as `100/1m`, `5/s` or `1/90s`"
+COUNT_ALLOWED = f"a whole number from 1 to {MAX_N}"
+RATE_ALLOWED = f"a number from 1 to {MAX_N} and a span, such as `100/1m`, `5/s` or `1/90s`"
 
 
 def override(kind: GateKind, limit: object, burst: object) -> str | None:
@@ -33,24 +30,18 @@ def override(kind: GateKind, limit: object, burst: object) -> str | None:
 
 def rate(limit: object, burst: object = None) -> RateTerms:
     """Return the terms of a rate as people write it; raises InvalidArguments."""
-    found = RATE.fullmatch(limit) if isinstance(limit, str) else None
-    if found is None:
+    read = parse_rate(limit) if isinstance(limit, str) else None
+    if read is None:
         raise refusal("rate", limit, RATE_ALLOWED)
-    n, per = int(found[1]), found[2]
-    try:
-        per_us = parse_span(f"1{per}" if per in UNITS_US else per)
-    except ValueError:
-        raise refusal("rate", limit, RATE_ALLOWED) from None
-    if not is_whole(n, 1, MAX_COUNT) or per_us < 1:
-        raise refusal("rate", limit, RATE_ALLOWED)
-    if burst is not None and not is_whole(burst, 1, MAX_COUNT):
+    n, per_us = read
+    if burst is not None and not is_whole(burst, 1, MAX_N):
         raise refusal("burst", burst, COUNT_ALLOWED)
     return RateTerms(n, per_us, usual_burst(n, per_us) if burst is None else int(str(burst)))
 
 
 def count(limit: Any) -> ConcurrencyTerms:
     """Return the terms of a concurrency; raises InvalidArguments."""
-    if not is_whole(limit, 1, MAX_COUNT):
+    if not is_whole(limit, 1, MAX_N):
         raise refusal("concurrency", limit, COUNT_ALLOWED)
     return ConcurrencyTerms(limit)
 

@@ -50,6 +50,8 @@ class QueueChange(Struct, frozen=True, kw_only=True):
     """How many of its jobs may be queued or running at a time, over all processes."""
     rate: str | UnsetType | None = UNSET
     """How many of its jobs may start in a span of time: ``100/1m``, ``5/s``."""
+    burst: int | None = None
+    """Of the rate, which is named with it: how many may start at once."""
 
 
 def queues() -> Asked[list[QueueRecord]]:
@@ -133,14 +135,16 @@ def _pause_orders(
 def _limit_orders(name: str, change: QueueChange) -> list[tuple[Action, str, Order]]:
     said: dict[str, Any] = {field: getattr(change, field) for field in LIMITS}
     wanted = {field: value for field, value in said.items() if value is not UNSET}
+    if change.burst is not None and wanted.get("rate") is None:
+        raise InvalidArguments("a burst belongs to a rate", help="Give the rate with it.")
     if not wanted:
         return []
     bound = wanted.get("max_queued")
     if bound is not None and not is_whole(bound, 1, MAX_QUEUED):
         raise refusal("max_queued", bound, f"a whole number from 1 to {MAX_QUEUED}, or None")
     terms = {
-        kind: gate_terms.override(kind, wanted[kind.value], None)
-        for kind in (GateKind.CONCURRENCY, GateKind.RATE)
+        kind: gate_terms.override(kind, wanted[kind.value], burst)
+        for kind, burst in ((GateKind.CONCURRENCY, None), (GateKind.RATE, change.burst))
         if kind.value in wanted
     }
     return [(Action.LIMIT_QUEUE, name, lambda _by: ops.limit_queue(name, wanted, terms))]

@@ -9,6 +9,7 @@ from typing import TypeVar
 from urllib.parse import parse_qsl
 
 import msgspec
+from msgspec import inspect
 from starlette.types import Receive
 
 from jobpipe.http.problems import Problem
@@ -69,7 +70,7 @@ def decode(body: bytes, headers: Mapping[str, str], wanted: type[T]) -> T:
     try:
         return msgspec.json.decode(body, type=wanted)
     except msgspec.ValidationError as error:
-        raise Problem(422, "invalid_body", str(error)) from None
+        raise Problem(422, "invalid_body", _told(error, wanted)) from None
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError, ValueError) as error:
         raise Problem(400, "malformed_json", f"the body is no JSON: {error}") from None
 
@@ -89,11 +90,45 @@ def read_query(query: bytes, wanted: type[T]) -> T:
     try:
         found = msgspec.convert(given, wanted, strict=False)
     except msgspec.ValidationError as error:
-        raise Problem(422, "invalid_query", str(error)) from None
+        raise Problem(422, "invalid_query", _told(error, wanted)) from None
     for name, text in given.items():
         if getattr(found, name, text) is None:  # a text cannot say that there is none
             raise Problem(422, "invalid_query", f"the parameter {name!r} is not {text!r}")
     return found
+
+
+STEP = re.compile(r"\.(\w+)|\[")
+"""One step of a path such as ``$.jobs[0].group``: to a field, or into a list."""
+
+
+def _told(error: msgspec.ValidationError, wanted: type) -> str:
+    """Return what is wrong; where it is none of a few words, with these."""
+    told = str(error)
+    _, enum, path = told.rpartition(" - at `$")
+    if not told.startswith("Invalid enum value") or not enum:
+        return told
+    kinds = _members(inspect.type_info(wanted))
+    for step in STEP.finditer(path):
+        kinds = [member for kind in kinds for member in _below(kind, step[1])]
+    words = [word for kind in kinds for word in _words(kind)]
+    return f"{told}; allowed: {', '.join(words)}" if words else told
+
+
+def _below(kind: inspect.Type, name: str | None) -> list[inspect.Type]:
+    if name is None and isinstance(kind, inspect.ListType):
+        return _members(kind.item_type)
+    fields = kind.fields if isinstance(kind, inspect.StructType) else ()
+    return [each for field in fields if field.encode_name == name for each in _members(field.type)]
+
+
+def _members(kind: inspect.Type) -> list[inspect.Type]:
+    return list(kind.types) if isinstance(kind, inspect.UnionType) else [kind]
+
+
+def _words(kind: inspect.Type) -> list[str]:
+    if isinstance(kind, inspect.EnumType):
+        return [str(each.value) for each in kind.cls]
+    return [str(value) for value in kind.values] if isinstance(kind, inspect.LiteralType) else []
 
 
 def _check_shape(body: bytes) -> None:

@@ -21,6 +21,7 @@ from jobpipe.model.gate import (
     Terms,
     Wish,
 )
+from jobpipe.policy.duration import UNITS_US, parse_span
 from jobpipe.policy.gates import usual_burst
 from jobpipe.tasks.codec import show
 from jobpipe.tasks.signature import Signature
@@ -29,8 +30,7 @@ from jobpipe.tasks.template import Template, parse
 MAX_N = 1_000_000
 """Most jobs at a time, in a span of time, or in a burst."""
 MAX_SECONDS = 100 * 365 * 86400.0
-UNITS = {"s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
-RATE = re.compile(r"([0-9]{1,7})/([smhd])")
+RATE = re.compile(r"([0-9]{1,7})/(\S{1,30})", re.ASCII)
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,9 +105,12 @@ AnyConcurrency: TypeAlias = int | Concurrency | Sequence[Concurrency] | Literal[
 AnyRate: TypeAlias = str | Rate | Sequence[Rate] | Literal[False]
 AnyGroup: TypeAlias = str | Group | Literal[False]
 
+TENANT_OR_GROUP = (
+    "a job has a tenant or a group, not both: fair turns would change the group's order"
+)
 ALLOWED = {
     GateKind.CONCURRENCY: "a whole number from 1, Concurrency(n, key=...), a list of these, False",
-    GateKind.RATE: "'100/m' (s, m, h, d), Rate(n, per=..., burst=..., key=...), a list, or False",
+    GateKind.RATE: "'100/m', '1/90s', Rate(n, per=..., burst=..., key=...), a list, or False",
     GateKind.GROUP: "a key such as 'user-{user_id}', Group(key, on_failure=...), or False",
 }
 CLASSES: Mapping[GateKind, type[GateOption]] = {
@@ -134,6 +137,8 @@ def _as_gate(kind: GateKind, value: object) -> GateOption:
     if isinstance(value, Mapping) and value.keys() <= {each.name for each in fields(of)}:
         try:
             return of(**value)
+        except InvalidArguments:  # it names what is wrong; it is a TypeError, too
+            raise
         except TypeError:
             raise _refusal(kind, value, ALLOWED[kind]) from None
     match kind, value:
@@ -141,9 +146,23 @@ def _as_gate(kind: GateKind, value: object) -> GateOption:
             return Concurrency(value)
         case GateKind.GROUP, str():
             return Group(value)
-        case GateKind.RATE, str() if found := RATE.fullmatch(value):
-            return Rate(int(found[1]), UNITS[found[2]])
+        case GateKind.RATE, str() if read := parse_rate(value):
+            n, per_us = read
+            return Rate(n, timedelta(microseconds=per_us))
     raise _refusal(kind, value, ALLOWED[kind])
+
+
+def parse_rate(text: str) -> tuple[int, int] | None:
+    """Return the number and the microseconds of ``100/m`` or ``1/90s``, None if it is no rate."""
+    found = RATE.fullmatch(text)
+    if found is None:
+        return None
+    n, per = int(found[1]), found[2]
+    try:
+        per_us = parse_span(f"1{per}" if per in UNITS_US else per)
+    except ValueError:
+        return None
+    return (n, per_us) if 1 <= n <= MAX_N and per_us else None
 
 
 def declared_gates(signature: Signature, options: Mapping[GateKind, object]) -> Gates:
@@ -154,9 +173,13 @@ def declared_gates(signature: Signature, options: Mapping[GateKind, object]) -> 
             gates += as_gates(kind, value) or ()
         except InvalidArguments as error:
             raise ConfigError(f"task {signature.task}: {error}") from None
+    seen: dict[tuple[GateKind, str], Terms] = {}
     for gate in gates:
+        kind, key = _kind(gate), signature.task if gate.key is None else gate.key
         if gate.key is not None:
-            parse(_kind(gate), gate.key, signature)
+            parse(kind, gate.key, signature)
+        if seen.setdefault((kind, key), gate.terms) != gate.terms:
+            raise ConfigError(_clash(signature.task, kind, key))
     return tuple(gates)
 
 
@@ -175,11 +198,14 @@ def wishes(
         wish = _wish(gate, signature, args)
         if made.setdefault((wish.kind, wish.key), wish) != wish:
             raise InvalidArguments(
-                f"task {signature.task}: two limits of the kind {wish.kind} have the key"
-                f" {wish.key!r}",
+                _clash(signature.task, wish.kind, wish.key),
                 help="Give each a key of its own: Rate(5, per=60, key=...).",
             )
     return tuple(made.values())
+
+
+def _clash(task: str, kind: GateKind, key: str) -> str:
+    return f"task {task}: two limits of the kind {kind} have the key {show(key)}"
 
 
 def check_given(
@@ -259,7 +285,7 @@ def _span_us(value: object) -> int:
     is_number = isinstance(seconds, int | float) and not isinstance(seconds, bool)
     if is_number and 1e-6 <= (span := float(str(seconds))) <= MAX_SECONDS:
         return round(span * 1_000_000)
-    raise _refusal("rate", value, "per as seconds above 0 (at most 100 years), or a timedelta")
+    raise _refusal("rate", value, "per as seconds from 0.000001 to 100 years, or a timedelta")
 
 
 def _refusal(option: str, value: object, allowed: str) -> InvalidArguments:

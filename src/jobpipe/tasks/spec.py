@@ -21,10 +21,12 @@ from jobpipe.model.takes import LATEST
 from jobpipe.policy.retry import RetryDelays, parse_delays
 from jobpipe.tasks.codec import show
 from jobpipe.tasks.gates import (
+    TENANT_OR_GROUP,
     AnyConcurrency,
     AnyGroup,
     AnyRate,
     Gates,
+    Group,
     declared_gates,
 )
 from jobpipe.tasks.hooks import NO_HOOKS, Functions, TaskHooks, task_hooks
@@ -127,14 +129,7 @@ def declare(function: Callable[..., Any], **options: Any) -> TaskSpec:
         limits=check.limits(given.limits, given.executor),
         tenant=check.template("tenant", given.tenant, function),
         unique=check.unique(given.unique, function),
-        gates=declared_gates(
-            Signature(name, function),
-            {
-                GateKind.GROUP: given.group,
-                GateKind.CONCURRENCY: given.concurrency,
-                GateKind.RATE: given.rate,
-            },
-        ),
+        gates=check.gates(given, function),
         hooks=task_hooks(given.on_success, given.on_retry, given.on_failure),
     )
 
@@ -260,6 +255,17 @@ class _Check:
         if wanted is not None:
             self.template("unique", wanted.key, function)
         return wanted
+
+    def gates(self, given: Declared, function: Callable[..., Any]) -> Gates:
+        options: dict[GateKind, object] = {
+            GateKind.GROUP: given.group,
+            GateKind.CONCURRENCY: given.concurrency,
+            GateKind.RATE: given.rate,
+        }
+        gates = declared_gates(Signature(self.task, function), options)
+        if given.tenant is not None and any(isinstance(each, Group) for each in gates):
+            raise ConfigError(f"task {self.task}: {TENANT_OR_GROUP}")
+        return gates
 
     def failures(self, option: str, value: Any) -> tuple[type[BaseException], ...]:
         classes = (value,) if isinstance(value, type) else value

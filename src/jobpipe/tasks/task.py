@@ -22,6 +22,7 @@ from jobpipe.model.marks import GATED, STARTS
 from jobpipe.tasks import options as request
 from jobpipe.tasks.codec import check_size, encode_args
 from jobpipe.tasks.gates import (
+    TENANT_OR_GROUP,
     AnyConcurrency,
     AnyGroup,
     AnyRate,
@@ -264,7 +265,7 @@ def _marks(tenant: str | None, wished: Sequence[Wish]) -> int | None:
     """Return who minds what becomes of the job; raises InvalidArguments."""
     if tenant is not None and group_of(wished) is not None:
         raise InvalidArguments(
-            "a job has a tenant or a group, not both: fair turns would change the group's order",
+            TENANT_OR_GROUP,
             help="Leave out one of them: tenant= for fair turns, group= for a fixed order.",
         )
     counts_starts = any(wish.kind is GateKind.RATE for wish in wished)

@@ -61,16 +61,18 @@ class Queues(Asking):
         concurrency: int | UnsetType | None = UNSET,
         rate: str | UnsetType | None = UNSET,
         max_queued: int | UnsetType | None = UNSET,
+        burst: int | None = None,
     ) -> None:
         """Set limits of a queue, which count everywhere within a second.
 
         ``concurrency``: how many of its jobs may be queued or running at a time, over all
-        processes. ``rate``: how many may start in a span of time, such as ``100/1m`` or ``5/s``.
+        processes. ``rate``: how many may start in a span of time, such as ``100/1m`` or ``5/s``;
+        ``burst``, given with it: how many of them at once, else what comes in a tenth of a second.
         ``max_queued`` bounds its waiting jobs: above it enqueue raises QueueFull; it counts in
         place of JOBPIPE_MAX_QUEUED. None takes a limit away; what is left out stays. Raises
         InvalidArguments.
         """
-        limits = QueueChange(concurrency=concurrency, rate=rate, max_queued=max_queued)
+        limits = QueueChange(concurrency=concurrency, rate=rate, max_queued=max_queued, burst=burst)
         self.change_queue(name, limits)
 
     async def alimit_queue(
@@ -80,9 +82,10 @@ class Queues(Asking):
         concurrency: int | UnsetType | None = UNSET,
         rate: str | UnsetType | None = UNSET,
         max_queued: int | UnsetType | None = UNSET,
+        burst: int | None = None,
     ) -> None:
         """Set limits of a queue like ``limit_queue``."""
-        limits = QueueChange(concurrency=concurrency, rate=rate, max_queued=max_queued)
+        limits = QueueChange(concurrency=concurrency, rate=rate, max_queued=max_queued, burst=burst)
         await self.achange_queue(name, limits)
 
     def change_queue(self, name: str, change: QueueChange) -> None:

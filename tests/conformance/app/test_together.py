@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from enum import Enum
 from typing import Any
 
 import pytest
 
-from jobpipe import Rate, State, previous
-from jobpipe.errors import InvalidArguments, InvalidTransition, JobFailed
+from jobpipe import Concurrency, Jobpipe, Rate, State, previous
+from jobpipe.errors import ConfigError, InvalidArguments, InvalidTransition, JobFailed
 from tests.conformance.app.site import Site
 
 
@@ -25,6 +26,29 @@ def test_a_job_has_a_tenant_or_a_group(site: Site) -> None:
     with pytest.raises(InvalidArguments, match="a tenant or a group, not both"):
         site.do(mail.using(group="user-1"), "enqueue", "ann")
     assert site.do(jp, "jobs") == []
+
+
+@pytest.mark.parametrize(
+    "options, told",
+    [
+        ({"tenant": "{user}", "group": "user-{user}"}, "a job has a tenant or a group, not both"),
+        ({"rate": ["3/d", "100/s"]}, "two limits of the kind rate have the key 't'"),
+        (
+            {"concurrency": [Concurrency(1, key="a-{user}"), Concurrency(2, key="a-{user}")]},
+            "two limits of the kind concurrency have the key 'a-{user}'",
+        ),
+    ],
+)
+def test_what_no_job_of_a_task_could_keep_is_refused_where_it_is_declared(
+    options: dict[str, Any], told: str
+) -> None:
+    jp = Jobpipe("sqlite:///:memory:")
+    with pytest.raises(ConfigError, match=re.escape(f"task t: {told}")):
+
+        @jp.task(name="t", **options)
+        def t(user: str) -> None: ...
+
+    jp.close()
 
 
 def test_two_limits_of_one_kind_need_keys_of_their_own(site: Site) -> None:

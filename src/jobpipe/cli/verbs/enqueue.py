@@ -13,7 +13,7 @@ from jobpipe.cli.choices import Choices, pass_choices
 from jobpipe.cli.main import tell_error
 from jobpipe.cli.options import STORE, Verb, setting_flags
 from jobpipe.cli.output import Output, to_json
-from jobpipe.cli.types import moment, span
+from jobpipe.cli.types import NONE, count_or_none, moment, span
 from jobpipe.errors import JobCancelled, JobFailed, WaitTimeout
 
 if TYPE_CHECKING:
@@ -57,6 +57,17 @@ if TYPE_CHECKING:
 @click.option("--timeout", type=span, metavar="SPAN", help="The time-out of each attempt.")
 @click.option("--tenant", metavar="NAME", help="Whose job it is; tenants share a queue.")
 @click.option("--group", metavar="KEY", help="Jobs of a group run one at a time, in order.")
+@click.option(
+    "--concurrency",
+    metavar="N|none",
+    type=count_or_none,
+    help="How many jobs of the task run at a time, in place of what it says.",
+)
+@click.option(
+    "--rate",
+    metavar="N/SPAN|none",
+    help="How many jobs of the task start in a span of time: 100/1m, 5/s.",
+)
 @click.option("--wait", is_flag=True, help="Wait for the end; exit with the job's outcome.")
 @click.option(
     "--wait-timeout",
@@ -112,6 +123,8 @@ def _options(
     timeout: timedelta | None,
     tenant: str | None,
     group: str | None,
+    concurrency: int | str | None,
+    rate: str | None,
 ) -> dict[str, Any]:
     if delay is not None and at is not None:
         raise click.UsageError("--in and --at exclude each other.")
@@ -125,6 +138,8 @@ def _options(
         "timeout": timeout,
         "tenant": tenant,
         "group": group,
+        "concurrency": False if concurrency == NONE else concurrency,
+        "rate": False if rate == NONE else rate,
     }
     return {name: value for name, value in wanted.items() if value is not None}
 

@@ -118,6 +118,7 @@ def resume(choices: Choices, names: Sequence[str]) -> None:
     metavar="N/SPAN|none",
     help="How many of its jobs may start in a span of time: 100/1m, 5/s.",
 )
+@click.option("--burst", type=int, metavar="N", help="Of the rate: how many may start at once.")
 @setting_flags(*STORE)
 @pass_choices
 def limit(choices: Choices, /, names: Sequence[str], **given: Any) -> None:

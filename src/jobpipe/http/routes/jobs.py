@@ -99,9 +99,9 @@ class NewJobBody(Struct, kw_only=True, forbid_unknown_fields=True):
     """A key, true for the task and all its arguments, false for none, or an object."""
     group: str | bool | GroupBody | None = None
     """A key: its jobs run one at a time, in order; false for none."""
-    concurrency: int | bool | list[ConcurrencyBody] | None = None
+    concurrency: int | bool | ConcurrencyBody | list[ConcurrencyBody] | None = None
     """How many jobs of the task, or of each key, run at a time; false for no bound."""
-    rate: str | bool | list[RateBody] | None = None
+    rate: str | bool | RateBody | list[RateBody] | None = None
     """How many jobs of the task start in a time, such as 100/m, or of each key; false for all."""
 
 

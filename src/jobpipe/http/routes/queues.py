@@ -29,6 +29,8 @@ class QueueBody(Struct, kw_only=True, forbid_unknown_fields=True):
     """How many of its jobs may be queued or running at a time, over all processes."""
     rate: str | UnsetType | None = UNSET
     """How many of its jobs may start in a span of time: ``100/1m``, ``5/s``."""
+    burst: int | None = None
+    """Of the rate: how many may start at once."""
 
 
 async def list_queues(call: Call) -> Answer:
@@ -47,6 +49,7 @@ async def change_queue(call: Call) -> Answer:
         max_queued=wanted.max_queued,
         concurrency=wanted.concurrency,
         rate=wanted.rate,
+        burst=wanted.burst,
     )
     await call.app.achange_queue(name, change)
     views = queue_views(await call.app.aqueues(), await call.app.aqueue_counts())
