@@ -42,7 +42,6 @@ ONLY_POSTGRESQL = {
     "lock_schema",
     "limit_lock_wait",
     "create_schema",
-    "missing_tables",
     "invalid_indexes",
     "unproven_constraints",
     "edges",

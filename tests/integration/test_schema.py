@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import sqlite3
 import subprocess
 import sys
@@ -327,6 +328,12 @@ def test_a_whole_schema_passes_the_check(migrated_url: str) -> None:
     [
         ("DROP TABLE jobpipe.lane", "the table lane is missing"),
         ("DROP TABLE jobpipe.job", "the table job is missing"),
+        ("DROP TABLE jobpipe.gate", "the table gate is missing"),
+        ("DROP INDEX jobpipe.gate_job_line", "the index gate_job_line is missing"),
+        (
+            "DROP TRIGGER job_first_look ON jobpipe.job",
+            "the trigger job_first_look is missing, or switched off",
+        ),
         (
             "UPDATE pg_index SET indisvalid = false WHERE indexrelid = 'jobpipe.job_due'::regclass",
             "the index job_due is not valid: REINDEX it",
@@ -337,11 +344,11 @@ def test_a_whole_schema_passes_the_check(migrated_url: str) -> None:
         ),
         (
             "ALTER TABLE jobpipe.job DISABLE TRIGGER job_edges",
-            "the trigger job_edges, which refuses illegal changes of state, is not active",
+            "the trigger job_edges is missing, or switched off",
         ),
         (
             "DROP TRIGGER job_edges ON jobpipe.job",
-            "the trigger job_edges, which refuses illegal changes of state, is not active",
+            "the trigger job_edges is missing, or switched off",
         ),
         (
             "CREATE OR REPLACE TRIGGER job_edges BEFORE UPDATE ON jobpipe.job FOR EACH ROW"
@@ -355,3 +362,34 @@ def test_the_check_finds_damage(migrated_url: str, damage: str, finding: str) ->
     with closing(psycopg.connect(migrated_url, autocommit=True)) as connection:
         connection.execute(damage.encode())
     assert postgres_store(migrated_url).check() == [finding]
+
+
+@pytest.mark.parametrize(
+    "damage, finding",
+    [
+        ("DROP TABLE jobpipe_gate", "the table jobpipe_gate is missing"),
+        ("DROP INDEX jobpipe_job_expiry", "the index jobpipe_job_expiry is missing"),
+        (
+            "DROP TRIGGER jobpipe_job_arrival",
+            "the trigger jobpipe_job_arrival is missing, or switched off",
+        ),
+    ],
+)
+def test_the_check_of_a_file_finds_damage(tmp_path: Path, damage: str, finding: str) -> None:
+    store = SqliteStore(str(tmp_path / "jobs.db"))
+    store.migrate()
+    assert store.check() == []
+    with closing(sqlite3.connect(tmp_path / "jobs.db")) as connection:
+        connection.execute(damage)
+    assert store.check() == [finding]
+
+
+@pytest.mark.parametrize("package", ["jobpipe.store.sqlite", dialect.PACKAGE])
+def test_of_a_schema_that_is_gone_all_tables_are_missing(package: str) -> None:
+    texts = "\n".join(step.sql for step in migrations.load(package, ""))
+    tables = re.findall(r"CREATE TABLE (\w+)", texts)
+    told = [f"the table {name} is missing" for name in sorted(tables)]
+    known = migrations.load(package, "")
+    whole = migrations.compare([step.version for step in known], known)
+    assert migrations.missing(known, whole, set()) == told
+    assert migrations.missing(known, migrations.compare([], known), set()) == []

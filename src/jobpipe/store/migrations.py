@@ -7,11 +7,23 @@ break what it does not know.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import re
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
 from jobpipe.errors import ConfigError
 from jobpipe.store.statements import PARAMETER, sql_files
+
+MAKES = re.compile(
+    r"^CREATE (?:UNIQUE )?(TABLE|INDEX|TRIGGER) (\S+)(?:[^;(]*? ON (\S+))?"
+    r"|^DROP (?:INDEX|TRIGGER) ([^\s;]+)",
+    re.MULTILINE,
+)
+_ABSENT = {
+    "table": "is missing",
+    "index": "is missing",
+    "trigger": "is missing, or switched off",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +53,16 @@ class SchemaStatus:
         return self.current > self.known
 
 
+@dataclass(frozen=True, slots=True)
+class Made:
+    """What a whole schema has."""
+
+    kind: str
+    """``table``, ``index`` or ``trigger``."""
+    name: str
+    table: str
+
+
 def load(package: str, prefix: str) -> tuple[Migration, ...]:
     """Return the migrations of ``package`` in order, ``{p}`` filled in."""
     found = [
@@ -61,6 +83,33 @@ def compare(applied: Sequence[int], migrations: Sequence[Migration]) -> SchemaSt
         pending=tuple(step for step in migrations if step.version not in applied),
         known=max(step.version for step in migrations),
     )
+
+
+def missing(
+    migrations: Sequence[Migration], status: SchemaStatus, there: Collection[tuple[str, str]]
+) -> list[str]:
+    """Return in words what the applied migrations made and is not ``there``: kinds and names.
+
+    Of a table that is missing, nothing else is told.
+    """
+    made = _made([step for step in migrations if step.version in status.applied])
+    lost = [each for each in made if (each.kind, each.name) not in there]
+    tables = {each.name for each in lost if each.kind == "table"}
+    told = [each for each in lost if each.kind == "table" or each.table not in tables]
+    return [f"the {each.kind} {each.name} {_ABSENT[each.kind]}" for each in told]
+
+
+def _made(migrations: Sequence[Migration]) -> list[Made]:
+    """Return all that is left when all migrations have run; tables first, then by name."""
+    made: dict[str, Made] = {}
+    for step in migrations:
+        for kind, *names in MAKES.findall(step.sql):
+            name, table, dropped = (each.rpartition(".")[2] for each in names)
+            if dropped:
+                del made[dropped]
+            else:
+                made[name] = Made(kind.lower(), name, table)
+    return sorted(made.values(), key=lambda each: (each.kind != "table", each.name))
 
 
 def script(

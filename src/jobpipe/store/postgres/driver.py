@@ -107,7 +107,7 @@ class PostgresStore:
 
     def check(self) -> list[str]:
         """Return what is wrong with the schema, in words; empty when all is well."""
-        return self._outside(schema.check)
+        return self._outside(partial(schema.check, migrations=self._migrations))
 
     def close(self) -> None:
         """Close the connections; a later run opens new ones."""

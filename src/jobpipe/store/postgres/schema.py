@@ -15,31 +15,11 @@ import psycopg
 
 from jobpipe.failpoint import failpoint
 from jobpipe.model.state import EDGES, FINAL, RERUN
-from jobpipe.store.migrations import Migration, SchemaStatus, compare, refuse_newer
+from jobpipe.store.migrations import Migration, SchemaStatus, compare, missing, refuse_newer
 from jobpipe.store.migrations import script as migration_script
 from jobpipe.store.port import Statement
 from jobpipe.store.postgres.dialect import NOW_EXPRESSION, PACKAGE, Dialect, schema_prefix
 from jobpipe.store.statements import load
-
-TABLES = (
-    "attempt",
-    "audit",
-    "cancel_request",
-    "checkpoint",
-    "claim",
-    "duty",
-    "idempotency",
-    "job",
-    "lane",
-    "log",
-    "migration",
-    "progress",
-    "queue",
-    "store",
-    "tally",
-    "watch",
-    "worker",
-)
 
 LIMIT_MS = 5_000
 """Longest time that the server may take to tell how far the schema is."""
@@ -108,24 +88,23 @@ def migrate(
     return inside.pending
 
 
-def check(connection: Connection, dialect: Dialect) -> list[str]:
+def check(connection: Connection, dialect: Dialect, migrations: Sequence[Migration]) -> list[str]:
     """Return in words what is wrong with the schema; empty when all is well."""
     schema = {"schema": dialect.schema}
-    missing = _run(connection, dialect, "missing_tables", {**schema, "tables": list(TABLES)})
+    there = {
+        (row["kind"], row["name"]) for row in _run(connection, dialect, "schema_parts", schema)
+    }
     invalid = _run(connection, dialect, "invalid_indexes", schema)
     unproven = _run(connection, dialect, "unproven_constraints", schema)
-    found = [f"the table {row['name']} is missing" for row in missing]
+    found = missing(migrations, _status(connection, dialect, migrations), there)
     found += [f"the index {row['name']} is not valid: REINDEX it" for row in invalid]
     found += [f"the constraint {row['name']} was never validated" for row in unproven]
-    if not any(row["name"] == "job" for row in missing):
-        found += _check_edges(_run(connection, dialect, "edges", schema))
+    for trigger in _run(connection, dialect, "edges", schema):
+        found += _check_edges(trigger["definition"])
     return found
 
 
-def _check_edges(triggers: Sequence[Mapping[str, Any]]) -> list[str]:
-    if not triggers or triggers[0]["disabled"]:
-        return ["the trigger job_edges, which refuses illegal changes of state, is not active"]
-    definition = triggers[0]["definition"]
+def _check_edges(definition: str) -> list[str]:
     steps = {before: _words(after) for before, after in STEP.findall(definition)}
     reruns = [(_words(before), _words(after)) for before, after in RERUN_STEP.findall(definition)]
     wanted = {str(before): set(map(str, after)) for before, after in EDGES.items() if after}

@@ -127,11 +127,10 @@ class SqliteStore:
         return migration_script(self.texts, ["create_migrations"], self._migrations, now)
 
     def check(self) -> list[str]:
-        """Return what SQLite's own integrity check finds; empty when all is well."""
-        rows = self._outside(
-            lambda connection: connection.execute("PRAGMA integrity_check").fetchall()
+        """Return what is wrong with the file and its schema, in words; empty when all is well."""
+        return self._outside(
+            lambda connection: schema.check(connection, self._statements, self._migrations)
         )
-        return [row[0] for row in rows if row[0] != "ok"]
 
     def close(self) -> None:
         """Commit what waits and close every connection; a later use opens them again."""

@@ -6,7 +6,7 @@ import sqlite3
 from collections.abc import Mapping
 
 from jobpipe.store.binding import sqlite_parts
-from jobpipe.store.migrations import Migration, SchemaStatus, compare, refuse_newer
+from jobpipe.store.migrations import Migration, SchemaStatus, compare, missing, refuse_newer
 from jobpipe.store.script import Script
 from jobpipe.store.sqlite.connection import begin_write, commit, patiently
 
@@ -50,6 +50,17 @@ def migrate(
         raise
     commit(connection)
     return inside.pending
+
+
+def check(
+    connection: sqlite3.Connection,
+    statements: Mapping[str, Script],
+    migrations: tuple[Migration, ...],
+) -> list[str]:
+    """Return in words what SQLite's own check of the file finds, and what the schema lacks."""
+    found = [row[0] for row in connection.execute("PRAGMA integrity_check") if row[0] != "ok"]
+    there = {(row[0], row[1]) for row in _run(connection, statements, "schema_parts")}
+    return found + missing(migrations, status(connection, statements, migrations), there)
 
 
 def _run(

@@ -54,19 +54,21 @@ JOIN pg_catalog.pg_namespace AS s ON s.oid = k.connamespace
 WHERE s.nspname = CAST(:schema AS text) AND NOT k.convalidated
 ORDER BY k.conname
 
--- name: missing_tables
-SELECT wanted.name
-FROM unnest(CAST(:tables AS text[])) AS wanted (name)
-WHERE NOT EXISTS (
-    SELECT 1
-    FROM pg_catalog.pg_class AS c JOIN pg_catalog.pg_namespace AS s ON s.oid = c.relnamespace
-    WHERE s.nspname = CAST(:schema AS text) AND c.relname = wanted.name AND c.relkind = 'r'
-)
-ORDER BY wanted.name
+-- name: schema_parts
+-- A trigger that is switched off is as good as missing.
+SELECT CASE c.relkind WHEN 'i' THEN 'index' ELSE 'table' END AS kind, c.relname AS name
+FROM pg_catalog.pg_class AS c JOIN pg_catalog.pg_namespace AS s ON s.oid = c.relnamespace
+WHERE s.nspname = CAST(:schema AS text) AND c.relkind IN ('r', 'i')
+UNION ALL
+SELECT 'trigger', t.tgname
+FROM pg_catalog.pg_trigger AS t
+JOIN pg_catalog.pg_class AS c ON c.oid = t.tgrelid
+JOIN pg_catalog.pg_namespace AS s ON s.oid = c.relnamespace
+WHERE s.nspname = CAST(:schema AS text) AND t.tgenabled <> 'D'
 
 -- name: edges
 -- The condition of the trigger that refuses illegal steps, as the server shows it.
-SELECT pg_get_triggerdef(t.oid) AS definition, t.tgenabled = 'D' AS disabled
+SELECT pg_get_triggerdef(t.oid) AS definition
 FROM pg_catalog.pg_trigger AS t
 JOIN pg_catalog.pg_class AS c ON c.oid = t.tgrelid
 JOIN pg_catalog.pg_namespace AS s ON s.oid = c.relnamespace

@@ -1,6 +1,9 @@
 -- name: schema_exists
 SELECT count(*) AS n FROM sqlite_schema WHERE type = 'table' AND name = '{p}migration'
 
+-- name: schema_parts
+SELECT type AS kind, name FROM sqlite_schema
+
 -- name: applied_migrations
 SELECT version FROM {p}migration ORDER BY version
 
