@@ -161,7 +161,6 @@ def test_jobs_are_found_by_task_arguments_queue_state_and_start(kit: Kit) -> Non
     assert found(add.name, args=(2, 5)) == [two.id]
     assert found(add, args=(1,)) == found(add, args=(1, 1)) == [one.id]
     assert found(add, args={"b": 1}) == [one.id]
-    assert found(add, args={"c": 1}) == []
     assert found(greet, args={"at": date(2026, 5, 17)}) == [mail.id]
     assert found(queue="mail") == [mail.id]
     assert found(state="scheduled") == [two.id]
@@ -169,10 +168,23 @@ def test_jobs_are_found_by_task_arguments_queue_state_and_start(kit: Kit) -> Non
     assert found(add, within=timedelta(hours=2)) == [one.id, two.id]
 
 
-def test_arguments_that_fit_no_call_are_refused(kit: Kit) -> None:
-    add.enqueue(1)
-    with pytest.raises(InvalidArguments):
-        kit.enqueued(add, args=(1, 2, 3))
+@pytest.mark.parametrize(
+    "wish, allowed",
+    [
+        ({"args": (1, 2, 3)}, "too many positional arguments"),
+        ({"args": {"c": 1}}, r"arguments of .*add: a, b$"),
+        ({"args": "12"}, r"all by position, as in \(1, 2\), or some by name$"),
+        ({"args": 1}, r"all by position, as in \(1, 2\), or some by name$"),
+        ({"state": "done"}, "blocked, scheduled, queued, running, retrying, parked, succeeded, "),
+        ({"within": 60}, "a timedelta$"),
+    ],
+)
+def test_what_fits_no_job_at_all_is_refused(kit: Kit, wish: Any, allowed: str) -> None:
+    with pytest.raises(InvalidArguments, match=allowed):
+        kit.assert_enqueued(add, count=0, **wish)
+
+
+def test_arguments_are_those_of_one_task(kit: Kit) -> None:
     with pytest.raises(InvalidArguments, match="of one task"):
         kit.enqueued(args=(1,))
 
@@ -244,6 +256,8 @@ def test_time_may_be_set(kit: Kit) -> None:
     assert kit.run(job) == 2
     with pytest.raises(InvalidArguments, match="tzinfo"):
         kit.clock.set(datetime(2030, 3, 1))  # noqa: DTZ001  # that is what is refused
+    with pytest.raises(InvalidArguments, match="option by=60 is refused; allowed: a timedelta"):
+        kit.clock.advance(60)  # type: ignore[arg-type]
 
 
 def test_retries_wait_for_the_clock(kit: Kit) -> None:
@@ -445,6 +459,27 @@ def test_what_there_is_not_is_refused(option: str, wrong: Any) -> None:
 def test_a_place_that_there_is_not_is_refused(kit: Kit) -> None:
     with pytest.raises(InvalidArguments, match=r"allowed: enqueue\.before or enqueue\.after or"):
         kit.fail_at("enqueue.befor")
+
+
+@pytest.mark.parametrize("passage", [0, -1, "1", True, 10**7])
+def test_a_worker_does_not_fail_for_ever(kit: Kit, passage: Any) -> None:
+    with pytest.raises(InvalidArguments, match=r"allowed: at claim\.taken 1 to 1000000$"):
+        kit.fail_at("claim.taken", passage)
+    assert kit.run(add.enqueue(1)) == 2
+
+
+def test_a_worker_may_fail_with_every_outcome(kit: Kit) -> None:
+    kit.fail_at("finish.before", passage=0)
+    jobs = [add.enqueue(number) for number in range(3)]
+    kit.drain()
+    assert [job.result() for job in jobs] == [1, 2, 3]
+
+
+@pytest.mark.parametrize("wrong", [None, "shop:jp", Kit])
+def test_what_is_no_application_is_refused(kit: Kit, wrong: Any) -> None:
+    with pytest.raises(InvalidArguments, match="allowed: an application"):
+        kit.use(wrong)
+    assert kit.run(add.enqueue(1)) == 2
 
 
 def test_the_store_may_be_taken_away_before_a_job_is_stored(kit: Kit) -> None:

@@ -6,6 +6,7 @@ from datetime import UTC, datetime, timedelta
 
 from jobpipe.app.requests import moment
 from jobpipe.clock import wall_clock
+from jobpipe.tasks.options import refusal
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND = timedelta(microseconds=1)
@@ -31,7 +32,9 @@ class VirtualClock:
         return _EPOCH + self.micros * _MICROSECOND
 
     def advance(self, by: timedelta) -> None:
-        """Move the time on by so much."""
+        """Move the time on by so much; raises InvalidArguments for what is no timedelta."""
+        if not isinstance(by, timedelta):
+            raise refusal("by", by, "a timedelta")
         self.micros += by // _MICROSECOND
 
     def set(self, at: datetime) -> None:

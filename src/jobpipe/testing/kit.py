@@ -7,18 +7,19 @@ from contextlib import ExitStack, contextmanager
 from typing import TYPE_CHECKING, Any, Literal, Self, TypeVar, Unpack
 
 from jobpipe import failpoint
+from jobpipe.application import Jobpipe
 from jobpipe.config.settings import Settings
 from jobpipe.delivery.hub import Hub
 from jobpipe.errors import ConfigError, JobFailed, WaitTimeout
 from jobpipe.model.state import FINAL, State
 from jobpipe.tasks.options import refusal
+from jobpipe.tasks.spec import is_whole
 from jobpipe.testing.access import KitAccess
 from jobpipe.testing.clock import VirtualClock
 from jobpipe.testing.matching import Wanted, Wishes, listed
 from jobpipe.testing.rounds import Rounds, all_jobs
 
 if TYPE_CHECKING:
-    from jobpipe.application import Jobpipe
     from jobpipe.tasks.job import Job
     from jobpipe.tasks.registry import DeclaredTask
 
@@ -30,6 +31,11 @@ MODES, FAILURES = ("manual", "inline"), ("raise", "keep")
 
 PLACES = ("enqueue.before", "enqueue.after", "claim.taken", "finish.before")
 """Where a test may let something fail; a store in memory would not outlive a failure within it."""
+
+ONCE = ("claim.taken",)
+"""Those of them where a worker that fails every time never runs a job."""
+
+PASSAGES_MAX = 1_000_000
 
 MEMORY_URL = "sqlite:///:memory:"
 
@@ -98,7 +104,12 @@ class Kit:
         return self._app
 
     def use(self, app: Jobpipe) -> Self:
-        """Take over an application: until ``close()`` its jobs are this kit's, in memory."""
+        """Take over an application: until ``close()`` its jobs are this kit's, in memory.
+
+        Raises InvalidArguments for what is none.
+        """
+        if not isinstance(app, Jobpipe):
+            raise refusal("app", app, "an application, made by Jobpipe(...)")
         self.close()
 
         def reach(settings: Settings, hub: Hub) -> KitAccess:
@@ -233,9 +244,13 @@ class Kit:
     def fail_at(self, place: str, passage: int = 1) -> None:
         """Raise an error at one of ``PLACES``, which docs/testing.md explains.
 
-        ``passage`` says the how manieth time that the code comes by, 0 every time.
+        ``passage`` says the how manieth time that the code comes by, 0 every time; at the places in
+        ``ONCE`` that would have no end. Raises InvalidArguments.
         """
         place = _one_of("place", place, PLACES)
+        least = 1 if place in ONCE else 0
+        if not is_whole(passage, least, PASSAGES_MAX):
+            raise refusal("passage", passage, f"at {place} {least} to {PASSAGES_MAX}")
         self._failpoints.append(f"{place}=raise" + (f"@{passage}" if passage else ""))
         failpoint.arm(",".join(self._failpoints))
 

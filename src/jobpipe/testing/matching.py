@@ -12,6 +12,7 @@ from jobpipe.model.job import JobRecord
 from jobpipe.model.state import State
 from jobpipe.tasks import wire
 from jobpipe.tasks.codec import decode_args
+from jobpipe.tasks.options import refusal
 from jobpipe.tasks.registry import DeclaredTask
 from jobpipe.tasks.remote import RemoteTask
 
@@ -44,6 +45,15 @@ class Wanted(Struct, frozen=True, kw_only=True):
     state: State | str | None = None
     within: timedelta | None = None
 
+    def __post_init__(self) -> None:
+        """Refuse what fits no job whatever was enqueued: ``count=0`` would prove nothing."""
+        if self.state is not None and self.state not in tuple(State):
+            raise refusal("state", self.state, ", ".join(State))
+        if self.within is not None and not isinstance(self.within, timedelta):
+            raise refusal("within", self.within, "a timedelta")
+        if self.task is not None and self.args is not None:
+            _check_args(self.task, self.args)
+
     def fits(self, record: JobRecord, now: int) -> bool:
         """Tell whether the job is one of them."""
         starts_in = max(record.run_at or 0, now) - now
@@ -65,6 +75,19 @@ class Wanted(Struct, frozen=True, kw_only=True):
         }
         words = [f"{name}={value!r}" for name, value in said.items() if value is not None]
         return " ".join(["of any task" if self.task is None else self.task.name, *words])
+
+
+def _check_args(task: DeclaredTask, wanted: Arguments) -> None:
+    if isinstance(wanted, str | bytes) or not isinstance(wanted, Mapping | Sequence):
+        raise refusal("args", wanted, "all by position, as in (1, 2), or some by name")
+    if isinstance(task, RemoteTask):
+        return
+    if not isinstance(wanted, Mapping):
+        task.signature.bind(wanted, {})
+        return
+    parameters = task.signature.python.parameters
+    if not wanted.keys() <= parameters.keys():
+        raise refusal("args", dict(wanted), f"arguments of {task.name}: {', '.join(parameters)}")
 
 
 def _has(task: DeclaredTask, record: JobRecord, wanted: Arguments) -> bool:
