@@ -80,6 +80,18 @@ def test_the_application_may_be_named_after_the_verb(cli: Cli) -> None:
     assert cli("--app", "other:jp", "doctor", "app:jp").code == 2
 
 
+def test_a_schema_that_is_not_whole(cli: Cli) -> None:
+    cli("db", "migrate")
+    with closing(sqlite3.connect(cli.folder / "jobpipe.db")) as file:
+        file.execute("DROP TRIGGER jobpipe_job_look")
+    ended = cli("doctor", "--json")
+    assert (ended.code, severities(ended)) == (3, {"schema_damaged": "error"})
+    assert found(ended)["schema_damaged"]["what"] == (
+        "The schema is not as it was made: the trigger jobpipe_job_look is missing, or switched"
+        " off."
+    )
+
+
 def test_a_store_that_is_away(cli: Cli) -> None:
     ended = cli("doctor", "--app", "none", "--url", "postgresql://me:s3cret@127.0.0.1:1/x")
     assert (ended.code, ended.err) == (75, "")
@@ -156,6 +168,16 @@ def test_a_server_that_is_well(cli: Cli, server: str) -> None:
     assert ended.json["findings"][0]["what"].startswith("PostgreSQL 1")
 
 
+def test_a_schema_of_a_server_that_is_not_whole(cli: Cli, server: str) -> None:
+    with psycopg.connect(server, autocommit=True) as connection:
+        connection.execute("ALTER TABLE jobpipe.job DISABLE TRIGGER job_look")
+    ended = cli("doctor", "--json")
+    assert (ended.code, severities(ended)) == (3, {"schema_damaged": "error"})
+    assert (
+        "the trigger job_look is missing, or switched off" in found(ended)["schema_damaged"]["what"]
+    )
+
+
 def test_a_pinned_snapshot(cli: Cli, server: str, monkeypatch: pytest.MonkeyPatch) -> None:
     assert "pinned_snapshot" not in found(cli("doctor", "--json"))
     monkeypatch.setattr(store_health, "OLD_SNAPSHOT_US", 0)
@@ -179,6 +201,7 @@ def test_a_table_that_is_locked_holds_nobody_up(
     cli: Cli, server: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(diagnosis, "LIMIT_MS", 50)
+    monkeypatch.setattr(schema, "LIMIT_MS", 50)
     with psycopg.connect(server) as holder:
         holder.execute("LOCK TABLE jobpipe.job IN ACCESS EXCLUSIVE MODE")
         begun = time.monotonic()

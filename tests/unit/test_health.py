@@ -198,6 +198,15 @@ def test_schemas(current: int, code: str, severity: Severity) -> None:
     assert told(store_health.judge_schema(current, 2)) == [(code, severity)]
 
 
+def test_a_schema_that_is_not_whole() -> None:
+    faults = ["the table gate is missing", "the index job_due is missing"]
+    (found,) = store_health.judge_schema(2, 2, faults)
+    assert told([found]) == [("schema_damaged", ERROR)]
+    assert found.what == (
+        "The schema is not as it was made: the table gate is missing; the index job_due is missing."
+    )
+
+
 def test_workers_that_live() -> None:
     two = [worker(), worker(id=2, slots=1)]
     (found,) = work_health.judge_workers(work(workers=two), {2: 1, 9: 5})

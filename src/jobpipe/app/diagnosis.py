@@ -32,9 +32,11 @@ LIMIT_MS = 3_000
 
 
 class Examined(Store, Protocol):
-    """A store that also tells how far its schema is."""
+    """A store that also tells how far its schema is, and whether it is whole."""
 
     def schema_status(self) -> SchemaStatus: ...
+
+    def schema_faults(self) -> list[str]: ...
 
 
 class Diagnosis(Struct, frozen=True, kw_only=True):
@@ -84,10 +86,12 @@ class _Examination:
         status = self._store.schema_status()
         if not self._is_file:
             yield from self._server()
-        yield from store_health.judge_schema(status.current, status.known)
-        if status.current == status.known:
+        is_usable = status.current == status.known
+        faults = self._faults() if is_usable else []
+        yield from store_health.judge_schema(status.current, status.known, faults)
+        if is_usable:
             yield from self._work()
-        yield from self._tasks(status.current == status.known)
+        yield from self._tasks(is_usable)
         if self._unseen:
             yield warning(
                 "not_seen",
@@ -110,6 +114,13 @@ class _Examination:
         yield from store_health.judge_snapshots(self._ask(inspect.old_snapshots()) or [])
         unvacuumed = self._ask(inspect.unvacuumed(self._settings.schema))
         yield from store_health.judge_tables(unvacuumed or [])
+
+    def _faults(self) -> list[str]:
+        try:
+            return self._store.schema_faults()
+        except JobpipeError as failure:
+            self._unseen.append(f"schema: {failure}")
+            return []
 
     def _work(self) -> Iterator[Finding]:
         counts = self._ask(read.counts(inspect.WAITING_MAX)) or {}

@@ -202,8 +202,8 @@ def judge_pooler(pooler: str, can_listen: bool) -> Iterator[Finding]:
         )
 
 
-def judge_schema(current: int, known: int) -> Iterator[Finding]:
-    """Judge how far the schema is."""
+def judge_schema(current: int, known: int, faults: Sequence[str] = ()) -> Iterator[Finding]:
+    """Judge how far the schema is, and whether it is whole."""
     if current > known:
         yield error(
             "schema_newer",
@@ -221,6 +221,12 @@ def judge_schema(current: int, known: int) -> Iterator[Finding]:
             "schema_old",
             f"The schema has version {current}, and this Jobpipe needs {known}.",
             "jobpipe db migrate",
+        )
+    elif faults:
+        yield error(
+            "schema_damaged",
+            f"The schema is not as it was made: {'; '.join(faults)}.",
+            "Restore it from a backup, or make what is missing anew: jobpipe db sql prints all.",
         )
     else:
         yield ok("schema", f"The schema has version {current}, which is the newest known.")

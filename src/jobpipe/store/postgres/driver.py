@@ -105,9 +105,13 @@ class PostgresStore:
         """Return what ``migrate`` runs on an empty store."""
         return schema.script(self.dialect.schema, self._migrations)
 
-    def check(self) -> list[str]:
+    def schema_faults(self) -> list[str]:
         """Return what is wrong with the schema, in words; empty when all is well."""
-        return self._outside(partial(schema.check, migrations=self._migrations))
+        return self._outside(partial(schema.faults, migrations=self._migrations))
+
+    def check(self) -> list[str]:
+        """Return all that can be found wrong here: the server itself sees to its files."""
+        return self.schema_faults()
 
     def close(self) -> None:
         """Close the connections; a later run opens new ones."""

@@ -88,23 +88,27 @@ def migrate(
     return inside.pending
 
 
-def check(connection: Connection, dialect: Dialect, migrations: Sequence[Migration]) -> list[str]:
-    """Return in words what is wrong with the schema; empty when all is well."""
+def faults(connection: Connection, dialect: Dialect, migrations: Sequence[Migration]) -> list[str]:
+    """Return in words what is wrong with the schema; empty when all is well.
+
+    Whoever asks gets an answer or an error, as with ``status``.
+    """
     schema = {"schema": dialect.schema}
-    there = {
-        (row["kind"], row["name"]) for row in _run(connection, dialect, "schema_parts", schema)
-    }
-    invalid = _run(connection, dialect, "invalid_indexes", schema)
-    unproven = _run(connection, dialect, "unproven_constraints", schema)
-    found = missing(migrations, _status(connection, dialect, migrations), there)
-    found += [f"the index {row['name']} is not valid: REINDEX it" for row in invalid]
-    found += [f"the constraint {row['name']} was never validated" for row in unproven]
-    for trigger in _run(connection, dialect, "edges", schema):
-        found += _check_edges(trigger["definition"])
+    with connection.transaction():
+        _run(connection, dialect, "limit_wait", {"limit_ms": LIMIT_MS})
+        parts = _run(connection, dialect, "schema_parts", schema)
+        there = {(row["kind"], row["name"]) for row in parts}
+        found = missing(migrations, _status(connection, dialect, migrations), there)
+        for row in _run(connection, dialect, "invalid_indexes", schema):
+            found.append(f"the index {row['name']} is not valid: REINDEX it")
+        for row in _run(connection, dialect, "unproven_constraints", schema):
+            found.append(f"the constraint {row['name']} was never validated")
+        for row in _run(connection, dialect, "edges", schema):
+            found += _edge_faults(row["definition"])
     return found
 
 
-def _check_edges(definition: str) -> list[str]:
+def _edge_faults(definition: str) -> list[str]:
     steps = {before: _words(after) for before, after in STEP.findall(definition)}
     reruns = [(_words(before), _words(after)) for before, after in RERUN_STEP.findall(definition)]
     wanted = {str(before): set(map(str, after)) for before, after in EDGES.items() if after}

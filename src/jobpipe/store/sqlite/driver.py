@@ -126,11 +126,18 @@ class SqliteStore:
         now = {"now": str(self._clock())}
         return migration_script(self.texts, ["create_migrations"], self._migrations, now)
 
-    def check(self) -> list[str]:
-        """Return what is wrong with the file and its schema, in words; empty when all is well."""
+    def schema_faults(self) -> list[str]:
+        """Return what is wrong with the schema, in words; empty when all is well."""
         return self._outside(
-            lambda connection: schema.check(connection, self._statements, self._migrations)
+            lambda connection: schema.faults(connection, self._statements, self._migrations)
         )
+
+    def check(self) -> list[str]:
+        """Return what SQLite's own check of the whole file finds, and what the schema lacks."""
+        rows = self._outside(
+            lambda connection: connection.execute("PRAGMA integrity_check").fetchall()
+        )
+        return [row[0] for row in rows if row[0] != "ok"] + self.schema_faults()
 
     def close(self) -> None:
         """Commit what waits and close every connection; a later use opens them again."""
