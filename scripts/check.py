@@ -29,7 +29,7 @@ def main(goal: str) -> int:
     began = time.perf_counter()
     if goal == "test":
         ensure_servers()
-    set_up(dev=True)
+    set_up("dev")
     layers = [_layer("install", began, passed=True)]
     failed = 0
     for name, command in STATIC.items():

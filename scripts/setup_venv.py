@@ -1,7 +1,8 @@
 """Make ``.venv`` ready: create it when it is missing or broken, install when something changed.
 
-Run by any Python from 3.11 on, with nothing installed. ``--dev`` adds what the tests need: the
-extras and the dependency group ``dev`` (read here, since an older pip cannot).
+Run by any Python from 3.11 on, with nothing installed. ``--postgres`` adds the drivers of
+PostgreSQL, ``--dev`` what the tests need: the extras and the dependency group ``dev`` (read here,
+since an older pip cannot).
 """
 
 from __future__ import annotations
@@ -20,23 +21,25 @@ ROOT = Path(__file__).resolve().parent.parent
 VENV = ROOT / ".venv"
 PYTHON = VENV / "bin" / "python"
 PYPROJECT = ROOT / "pyproject.toml"
+WANTED = {"server": ".[server]", "postgres": ".[server,postgres]", "dev": ".[all]"}
+"""What may be asked for; each holds those before it."""
+
 IS_NEW_ENOUGH = "import sys; sys.exit(sys.version_info < (3, 11))"
 
 
-def set_up(*, dev: bool) -> None:
-    """Install the package (and with ``dev`` the tools) unless that is done already."""
+def set_up(what: str) -> None:
+    """Install that one of ``WANTED``, unless it, or one that holds it, is installed already."""
     if not _usable():
         _create()
-    plain, full = VENV / "installed", VENV / "installed-dev"
     state = hashlib.sha256(PYPROJECT.read_bytes()).hexdigest()
-    done = full if dev else plain
-    if done.exists() and done.read_text() == state:
+    names = list(WANTED)
+    holding = [VENV / f"installed-{name}" for name in names[names.index(what) :]]
+    if any(stamp.exists() and stamp.read_text() == state for stamp in holding):
         return
     print("Installing Jobpipe into .venv ...", flush=True)
-    done.unlink(missing_ok=True)
-    _pip_install(["-e", ".[all]", *_dev_group()] if dev else ["-e", ".[server]"])
-    for stamp in [plain, full] if dev else [plain]:
-        stamp.write_text(state)
+    holding[0].unlink(missing_ok=True)
+    _pip_install(["-e", WANTED[what], *(_dev_group() if what == "dev" else [])])
+    holding[0].write_text(state)
 
 
 def _usable() -> bool:
@@ -75,6 +78,6 @@ def _pip_install(requirements: list[str]) -> None:
 
 if __name__ == "__main__":
     try:
-        set_up(dev="--dev" in sys.argv[1:])
+        set_up(sys.argv[1].removeprefix("--") if sys.argv[1:] else "server")
     except subprocess.CalledProcessError as error:
         sys.exit(f"Setting up .venv failed: {' '.join(map(str, error.cmd))}")

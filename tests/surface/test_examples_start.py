@@ -17,6 +17,7 @@ import pytest
 from tests.waiting import until
 
 ROOT = Path(__file__).parents[2]
+ASKED = "import sys; open('asked', 'w').write(' '.join(sys.argv[1:]))"
 PYTHON = f'#!/bin/sh\nexec "{sys.executable}" "$@"\n'
 
 
@@ -29,7 +30,7 @@ def home(tmp_path: Path) -> Path:
     scripts.mkdir()
     programs.mkdir(parents=True)
     scripts.joinpath("find_python.sh").write_text(f"echo '{sys.executable}'\n", encoding="utf-8")
-    scripts.joinpath("setup_venv.py").write_text("", encoding="utf-8")
+    scripts.joinpath("setup_venv.py").write_text(ASKED, encoding="utf-8")
     programs.joinpath("python").write_text(PYTHON, encoding="utf-8")
     programs.joinpath("python").chmod(0o755)
     return home
@@ -59,3 +60,5 @@ def test_one_command_starts_it(home: Path, example: str, variable: str, path: st
             until(answers)
         finally:
             os.killpg(make.pid, signal.SIGTERM)
+    asked = home.joinpath("asked").read_text(encoding="utf-8")
+    assert asked == "--postgres"  # either takes the URL of one
