@@ -7,6 +7,7 @@ import hashlib
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import httpx2
@@ -336,6 +337,15 @@ def test_a_failure_may_be_for_good_or_for_later(app: Jobpipe, client: TestClient
     assert late.state is State.RETRYING
     assert late.due_at is not None
     assert 3590e6 < late.due_at - app.health() <= 3600e6
+
+
+def test_a_failure_may_slow_down_all_jobs_of_its_key(app: Jobpipe, client: TestClient) -> None:
+    enqueue(app, rate="100/s")
+    mine, job = one(client, wait_seconds=20)  # let in by the service
+    say(client, mine, "fail", {**job, "retry_after_seconds": 3600, "slow_key": True})
+    (gate,) = client.get("/api/v1/gates?kind=rate").json()["items"]
+    rest = datetime.fromisoformat(gate["shut_until"]) - datetime.now(UTC)
+    assert timedelta(minutes=59) < rest <= timedelta(hours=1)
 
 
 def test_a_snooze_charges_nothing(app: Jobpipe, client: TestClient) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -40,6 +41,18 @@ def test_a_rate_lets_a_burst_through_and_then_one_for_each_token() -> None:
     assert available(terms, full_at, 10_499_999) == 0
     assert available(terms, full_at, 10_500_000) == 1
     assert available(terms, full_at, 60 * SECOND) == 3
+
+
+@pytest.mark.parametrize("burst, lost_us", [(1, 200_000), (2, 0)])
+def test_a_late_start_loses_nothing_where_the_burst_is_more_than_one(
+    burst: int, lost_us: int
+) -> None:
+    terms, full_at, at = RateTerms(2, SECOND, burst), 0, 10 * SECOND
+    for _ in range(11):  # each 20 ms late
+        full_at = taken(terms, full_at, at)
+        at = (token_at(terms, full_at, 1) or 0) + 20_000
+    steps = 11 - (burst - 1)  # what comes beside the burst
+    assert at - 20_000 - 10 * SECOND == steps * SECOND // 2 + lost_us
 
 
 def test_what_has_not_started_keeps_its_token() -> None:

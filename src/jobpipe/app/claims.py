@@ -95,6 +95,8 @@ class FailedItem(Item):
     """False: it fails for good, whatever attempts are left."""
     retry_after_seconds: Seconds | None = None
     """Left out: the delays of the task decide."""
+    slow_key: bool = False
+    """No other job of its rates' keys starts for as long."""
     cancelled: bool = False
 
 

@@ -154,6 +154,7 @@ class Referee:
             error=error,
             delay_us=verdict.delay_us,
             charged=verdict.charged,
+            slow_us=verdict.slow_us,
             duration_us=max(0, stands.now - (stands.started_at or stands.now)),
             ended_at_ns=time.monotonic_ns(),
         )

@@ -232,7 +232,7 @@ def _failed(item: claims.FailedItem) -> Report:
     elif not item.retry:
         signal = Fail()
     else:
-        signal = Retry(after=item.retry_after_seconds)
+        signal = Retry(after=item.retry_after_seconds, slow_key=item.slow_key)
     failure = Failure(item.error.type, item.error.message, item.error.traceback)
     return Report(id=item.job, token=item.token, signal=signal, failure=failure)
 

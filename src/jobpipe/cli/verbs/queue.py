@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 COLUMNS: list[Column[QueueView]] = [
     Column("QUEUE", lambda queue: queue.name),
     Column("TAKEN", lambda queue: "paused" if queue.paused else "ok", "state"),
+    Column("BLOCKED", lambda queue: queue.blocked, "number"),
     Column("QUEUED", lambda queue: queue.queued, "number"),
     Column("RUNNING", lambda queue: queue.running, "number"),
     Column("SCHEDULED", lambda queue: queue.scheduled, "number"),
