@@ -56,10 +56,11 @@ WHERE j.id = ANY (CAST(:ids AS bigint[])) AND {matches}
 ORDER BY j.id
 
 -- name: hold_matching
--- Locked in the order of their ids; what changed before that is judged anew.
+-- Locked in the order of their ids; what changed before that is judged anew. Hence the SELECT around
+-- the filter: as a join of its own it would not be.
 SELECT j.id, j.state, j.queue, j.marks
 FROM {p}job AS j
-WHERE j.id = ANY (CAST(:ids AS bigint[])) AND {matches}
+WHERE j.id = ANY (CAST(:ids AS bigint[])) AND (SELECT {matches})
 ORDER BY j.id
 FOR UPDATE OF j
 
