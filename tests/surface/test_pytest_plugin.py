@@ -66,6 +66,21 @@ def test_the_fixture_holds_the_application_of_the_ini_file(suite: pytest.Pyteste
     suite.runpytest_subprocess("-W", "error").assert_outcomes(passed=2)
 
 
+@pytest.mark.parametrize(
+    "place, why",
+    [("shpo:jp", "No module named 'shpo'"), ("shop:pj", "has no attribute 'pj'"), ("?", "'[?]'")],
+)
+def test_a_place_without_an_application_is_named(
+    alone: pytest.Pytester, suite: pytest.Pytester, place: str, why: str
+) -> None:
+    suite.makepyfile("def test_it(jobpipe): ...")
+    result = suite.runpytest_subprocess("-o", f"jobpipe_app={place}")
+    result.assert_outcomes(errors=1)
+    assert re.search(
+        f"ConfigError: the ini option jobpipe_app = {re.escape(place)}: .*{why}", str(result.stdout)
+    )
+
+
 def test_the_mode_may_stand_in_the_ini_file(alone: pytest.Pytester, suite: pytest.Pytester) -> None:
     suite.makepyfile(
         """

@@ -20,11 +20,23 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 @pytest.fixture
 def jobpipe_app(pytestconfig: pytest.Config) -> Jobpipe | None:
-    """Return the application under test: override it, or name it in the ini file."""
+    """Return the application under test: override it, or name it in the ini file.
+
+    Raises ConfigError when there is none at the place that is named.
+    """
     from pkgutil import resolve_name
 
+    from jobpipe.errors import ConfigError
+
     place = pytestconfig.getini("jobpipe_app")
-    app: Jobpipe | None = resolve_name(place) if place else None
+    try:
+        app: Jobpipe | None = resolve_name(place) if place else None
+    except (ImportError, AttributeError, ValueError) as error:
+        raise ConfigError(
+            f"the ini option jobpipe_app = {place}: {error}",
+            help="Name the application as module:attribute; the ini option pythonpath says where"
+            " pytest looks for modules.",
+        ) from error
     return app
 
 
