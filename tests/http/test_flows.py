@@ -52,6 +52,31 @@ def test_the_links_of_a_chain_come_after_each_other(client: TestClient) -> None:
     assert states == ["queued", "blocked", "blocked"]
 
 
+def test_a_link_that_is_handed_an_earlier_result_still_waits_for_its_turn(
+    client: TestClient,
+) -> None:
+    links = [
+        node("add", 1, name="first"),
+        node("add", 2),
+        {"job": {"task": "add", "args": {}}, "results": {"/a": "first"}},
+        node("add", 4, after=["first"]),
+    ]
+    ids = client.post(FLOWS, json={"kind": "chain", "nodes": links}).json()["jobs"]
+    told = [client.get(f"/api/v1/jobs/{id}/explain").json()["reasons"][0] for id in ids]
+    assert [[other["id"] for other in each["others"]] for each in told[1:]] == [
+        [ids[0]],
+        [ids[0], ids[1]],
+        [ids[0], ids[2]],
+    ]
+
+
+def test_a_wrong_deadline_is_told_by_its_name(client: TestClient) -> None:
+    answer = client.post(FLOWS, json={"nodes": [node("add", 1)], "deadline_seconds": 0})
+    assert answer.json()["detail"] == (
+        "field deadline_seconds=0.0 is refused; allowed: seconds above 0 (at most 100 years)"
+    )
+
+
 def test_a_parameter_that_says_null_is_refused(client: TestClient) -> None:
     assert client.get("/api/v1/jobs?state=null").status_code == 422
 

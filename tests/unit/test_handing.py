@@ -221,6 +221,9 @@ def test_a_flow_is_bounded_with_those_inside_of_it(
     flow.add(jp.batch([work.call(), work.call()]))
     monkeypatch.setattr(planning, "MAX_NODES", 3)
     assert len(plan_of(flow, Defaults()).nodes) == 3
+    called = jp.flow(on_success=work.call(), on_done=work.call())
+    called.add(jp.batch([work.call(), work.call(), work.call()], on_done=work.call()))
+    assert len(plan_of(called, Defaults()).nodes) == 6  # whom it calls back does not count
     monkeypatch.setattr(planning, "MAX_NODES", 2)
     with pytest.raises(InvalidArguments, match="has 3 jobs; at most 2"):
         plan_of(flow, Defaults())

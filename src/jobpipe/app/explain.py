@@ -230,11 +230,17 @@ def _in_line(
 
 
 def _may_start_at(job: JobRecord, reasons: Sequence[ReasonView], around: Around) -> int | None:
-    codes, now = {reason.code for reason in reasons}, around.now
-    if codes == {"next"}:
-        return now
-    if codes <= {"scheduled", "retrying"}:
-        return max(now, job.due_at or now)
-    if codes == {"rate"} and around.starts_at is not None:
-        return max(now, around.starts_at)
-    return None
+    due_at = job.due_at or around.now
+    opens = {
+        "next": around.now,
+        "scheduled": due_at,
+        "retrying": due_at,
+        "queue_paused": around.queue.paused_until,
+        "task_paused": around.task.paused_until,
+        "gate_paused": around.starts_at,
+        "rate": around.starts_at,
+        "slowed": around.starts_at,
+    }
+    known = [opens.get(reason.code) for reason in reasons]
+    times = [each for each in known if each is not None]
+    return max(around.now, *times) if len(times) == len(known) else None

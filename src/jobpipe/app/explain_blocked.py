@@ -25,7 +25,8 @@ NEXT = ReasonView(
 def blocked_reasons(job: JobRecord) -> Op[tuple[list[ReasonView], int | None]]:
     """Tell what a blocked job waits for, the first thing first, and when it may start.
 
-    That is known of who waits at a rate alone, if nobody comes before him who is not there yet.
+    That is known of who waits at a rate, or for the end of a pause, and for nothing else, if
+    nobody comes before him who is not there yet.
     """
     reasons: list[ReasonView] = []
     if (job.marks or 0) & DEPENDENT:
@@ -56,13 +57,17 @@ def paused_task(pause: TaskPause) -> Iterator[ReasonView]:
 
 def _may_start_at(at: AtGate) -> int | None:
     terms, opens = at.facts.terms, at.room.opens_at
-    if not isinstance(terms, RateTerms) or opens is None or at.pause or at.before >= BEFORE_MAX:
+    if opens is None or at.before >= BEFORE_MAX:
         return None
-    return opens + at.before * terms.per_us // terms.n
+    if isinstance(terms, RateTerms):
+        return opens + at.before * terms.per_us // terms.n
+    return None if at.before or at.holders else opens
 
 
 def _after(parents: Sequence[Other]) -> ReasonView:
-    named = ", ".join(str(parent.id) for parent in parents)
+    named = ", ".join(
+        f"flow {parent.id}" if parent.state is None else str(parent.id) for parent in parents
+    )
     more = " and others" if len(parents) == NAMED_MAX else ""
     return ReasonView(
         code="waits_for",

@@ -26,16 +26,17 @@ from jobpipe.tasks.flow import Flow, Node
 from jobpipe.tasks.task import Call, Defaults
 
 MAX_NODES = 100_000
-"""Most jobs of one enqueue of a flow, those of flows inside of it included."""
+"""Most jobs of one enqueue of a flow, those of flows inside of it included, without callbacks."""
 
 
 def plan_of(flow: Flow, defaults: Defaults) -> Plan:
     """Return what is stored of a flow; raises InvalidArguments, PayloadTooLarge."""
     planner = _Planner(defaults)
     planner.put(flow, None, {})
-    if len(planner.plan.nodes) > MAX_NODES:
+    jobs = sum(node.role is Role.NODE for node in planner.plan.nodes)
+    if jobs > MAX_NODES:
         raise InvalidArguments(
-            f"{flow!r} has {len(planner.plan.nodes)} jobs; at most {MAX_NODES} are allowed",
+            f"{flow!r} has {jobs} jobs; at most {MAX_NODES} are allowed",
             help="Split it, or let its jobs add others while they run.",
         )
     return planner.plan

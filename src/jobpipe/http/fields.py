@@ -7,6 +7,7 @@ import re
 FIELDS = {
     "after": "cursor",
     "before": "cursor",
+    "deadline": "deadline_seconds",
     "expires_in": "expires_in_seconds",
     "queue_name": "queue",
     "run_after": "run_at",  # a delay_seconds that is not allowed is refused as part of the body

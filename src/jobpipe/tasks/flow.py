@@ -172,8 +172,8 @@ class Flow:
         usual = Need.ANY if self.policy is Policy.CONTINUE else Need.SUCCESS
         handed: Places = () if isinstance(what, Flow) else what.handed
         needs = {self._own(place.node): usual for _, place in handed}
-        needs |= {self._own(node): usual for node in after}
-        needs |= {self._own(node): Need.ANY for node in after_any}
+        needs |= {self._own(node): usual for node in listed("after", after)}
+        needs |= {self._own(node): Need.ANY for node in listed("after_any", after_any)}
         node: Node[R] = Node(what, needs)
         node.places = [(pointer, self._own(place.node)) for pointer, place in handed]
         if isinstance(what, Flow):
@@ -185,8 +185,7 @@ class Flow:
     def _own(self, node: object) -> Node[Any]:
         if node is None:
             raise InvalidArguments("`previous` stands only in the links of a chain but the first")
-        if not isinstance(node, Node):
-            raise InvalidArguments(f"{show(node)} is no node: pass what `add` has returned")
+        node = as_node(node)
         if node not in self._own_nodes:
             raise InvalidArguments(
                 f"{node!r} belongs to another flow",
@@ -274,6 +273,20 @@ class Flow:
         """Remember what was read (for the application)."""
         self._state = record.state
         return record
+
+
+def listed(option: str, nodes: Iterable[object]) -> Iterable[object]:
+    """Return what an option lists; raises InvalidArguments when it is no list."""
+    if not isinstance(nodes, Iterable):
+        raise refusal(option, nodes, "a list of nodes, which `add` has returned")
+    return nodes
+
+
+def as_node(node: object) -> Node[Any]:
+    """Return a node; raises InvalidArguments for anything else."""
+    if not isinstance(node, Node):
+        raise InvalidArguments(f"{show(node)} is no node", help="Pass what `add` has returned.")
+    return node
 
 
 def counts(record: FlowRecord) -> dict[str, int]:

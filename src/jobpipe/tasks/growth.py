@@ -8,7 +8,7 @@ from typing import Any, Protocol, TypeVar
 from jobpipe.errors import InvalidArguments
 from jobpipe.model.flow import Need
 from jobpipe.tasks.codec import show
-from jobpipe.tasks.flow import Node
+from jobpipe.tasks.flow import Node, as_node, listed
 from jobpipe.tasks.task import Call
 
 R = TypeVar("R")
@@ -92,8 +92,8 @@ def _new_node(call: Call[R], after: Iterable[Node[Any]], after_any: Iterable[Nod
             raise InvalidArguments("`previous` stands only in the links of a chain")
         places.append((pointer, handed.node))
         needs[handed.node] = Need.SUCCESS
-    needs |= dict.fromkeys(after, Need.SUCCESS)
-    needs |= dict.fromkeys(after_any, Need.ANY)
+    needs |= dict.fromkeys(map(as_node, listed("after", after)), Need.SUCCESS)
+    needs |= dict.fromkeys(map(as_node, listed("after_any", after_any)), Need.ANY)
     node: Node[R] = Node(call, needs)
     node.places = places
     return node

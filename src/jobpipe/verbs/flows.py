@@ -17,6 +17,7 @@ from jobpipe.runtime.context import current_job
 from jobpipe.tasks.codec import decode_result
 from jobpipe.tasks.flow import Flow, Node, add_links
 from jobpipe.tasks.growth import RunningFlow
+from jobpipe.tasks.options import refusal
 from jobpipe.tasks.registry import DeclaredTask
 from jobpipe.tasks.task import AnyTask, Call
 from jobpipe.verbs.asking import Asking
@@ -53,6 +54,8 @@ class Flows(Asking):
         batch = Flow(
             self, FlowKind.BATCH, name, policy=policy, deadline=deadline, callbacks=callbacks
         )
+        if not isinstance(calls, Iterable):
+            raise refusal("calls", calls, "a list of calls: [task.call(...), ...]")
         for call in calls:
             batch.add(call)
         return batch
@@ -233,7 +236,10 @@ def _check(flow: Flow, record: FlowRecord) -> None:
     harm = f"{record.failed} failed, {record.cancelled} cancelled of {record.total}"
     if record.state is FlowState.CANCELLED:
         raise JobCancelled(f"{flow!r} was cancelled: {record.ending or 'a node was'} ({harm})")
-    raise JobFailed(f"{flow!r} failed: {harm}")
+    raise JobFailed(
+        f"{flow!r} failed: {harm}",
+        help=f"`jobpipe flow show {flow.id}` tells which; mend the cause, then re-run the flow.",
+    )
 
 
 def _wanted(flow: Flow) -> list[Node[Any]]:

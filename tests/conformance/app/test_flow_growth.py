@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
 from jobpipe import current_job
@@ -52,6 +54,19 @@ def test_only_a_node_that_runs_adds_to_its_flow(bench: Bench) -> None:
     bench.drain()
     with pytest.raises(JobFailed, match="no node of a flow"):
         bench.site.result(job)
+
+
+@pytest.mark.parametrize("wrong", [3, [3]])
+def test_a_running_node_is_told_what_is_no_node(bench: Bench, wrong: Any) -> None:
+    @bench.jp.task(name="grow wrongly", max_attempts=1)
+    def grow() -> None:
+        bench.jp.current_flow().add(bench.add.call(1), after=wrong)
+
+    batch = bench.enqueue(bench.jp.batch([grow.call()]))
+    bench.drain()
+    (member,) = bench.site.do(bench.jp, "flow_members", batch.id)
+    with pytest.raises(JobFailed, match="InvalidArguments"):
+        bench.site.result(bench.site.do(bench.jp, "job", member.id))
 
 
 def test_what_was_added_stays_when_the_attempt_fails(bench: Bench) -> None:

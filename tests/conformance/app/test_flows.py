@@ -43,8 +43,9 @@ def test_a_batch_with_a_failed_job_calls_so_when_the_others_have_ended(bench: Be
     bench.enqueue(batch)
     assert bench.drain()[:2] == ["a", "c"]
     assert sorted(bench.done[2:]) == ["done", "failure"]
-    with pytest.raises(JobFailed, match="1 failed, 0 cancelled of 3"):
+    with pytest.raises(JobFailed, match="1 failed, 0 cancelled of 3") as told:
         bench.result(batch)
+    assert f"`jobpipe flow show {batch.id}`" in told.value.help
     roles = {role: (state, reason) for role, state, reason in bench.members(batch)[3:]}
     assert roles == {
         Role.ON_SUCCESS: (State.CANCELLED, Reason.BY_FLOW),
@@ -223,6 +224,9 @@ def test_flows_are_nodes_of_flows(bench: Bench) -> None:
     deep.add(bench.jp.chain(bench.step.call("d"), bench.step.call("e")))
     flow.add(deep, after=[many])
     bench.enqueue(flow)
+    *_, done = bench.site.do(bench.jp, "flow_members", flow.id)
+    told = bench.site.do(bench.jp, "explain", done.id)
+    assert told.summary == f"It comes after flow {flow.id}, which have not ended."
     ran = bench.drain()
     assert ran[:4] == ["begin", "a", "b", "c"]
     assert ran.index("d") < ran.index("e") < ran.index("success")
@@ -298,6 +302,16 @@ def test_what_makes_no_sense_is_refused_before_anything_is_stored(bench: Bench) 
         bench.enqueue(jp.batch([add.using(idempotency_key="k").call(1)]))
     with pytest.raises(InvalidArguments, match="has no node"):
         jp.flow().add(jp.batch())
+    for alone in (3, None, other):
+        wrong = alone
+        with pytest.raises(InvalidArguments, match=r"option after=.* allowed: a list of nodes"):
+            jp.flow().add(add.call(1), after=wrong)
+    wrong = [3]
+    with pytest.raises(InvalidArguments, match="3 is no node"):
+        jp.flow().add(add.call(1), after_any=wrong)
+    wrong = add.call(1)
+    with pytest.raises(InvalidArguments, match=r"option calls=.* allowed: a list of calls"):
+        jp.batch(wrong)
     assert bench.site.do(jp, "counts")["queued"] == 0
     stored = bench.enqueue(jp.batch([add.call(1)]))
     with pytest.raises(InvalidArguments, match="stored already"):

@@ -8,7 +8,7 @@ from jobpipe.app.explain import ExplainView, explain
 from jobpipe.app.views import time_text
 from jobpipe.model.state import Reason, State
 from jobpipe.model.worker import NewWorker
-from jobpipe.store.ops import inspect, steer, worker
+from jobpipe.store.ops import aside, inspect, steer, worker
 from tests.conformance.clock import MINUTE, SECOND
 from tests.conformance.lab import Lab
 
@@ -78,6 +78,21 @@ def test_a_paused_queue_names_who_paused_it_and_why(lab: Lab) -> None:
     assert view.reasons[0].help == "jobpipe queue resume default"
     lab.run(steer.resume_queue("default"))
     assert codes(told(lab, id)) == ["next"]
+
+
+def test_a_pause_with_an_end_tells_when_a_job_may_start(lab: Lab) -> None:
+    start_worker(lab, ["*"])
+    id, later = lab.new(), lab.new(delay_us=3 * MINUTE)
+    until = lab.now() + 2 * MINUTE
+    lab.run(steer.pause_queue("default", None, until=until))
+    assert told(lab, id).may_start_at == time_text(until)
+    assert told(lab, later).may_start_at == time_text(lab.job(later).due_at)
+    lab.run(aside.pause_task("t", None, None, until + MINUTE))
+    view = told(lab, id)
+    assert codes(view) == ["task_paused", "queue_paused"]
+    assert view.may_start_at == time_text(until + MINUTE)
+    lab.run(steer.pause_queue("default", None))
+    assert told(lab, id).may_start_at is None
 
 
 def test_jobs_before_it_and_busy_slots_are_counted(lab: Lab) -> None:

@@ -80,9 +80,12 @@ def test_a_group_names_the_job_whose_turn_it_is(lab: Lab) -> None:
 def test_a_paused_key_tells_by_whom_and_until_when(lab: Lab) -> None:
     until = lab.now() + 60 * SECOND
     lab.run(gate_settings.pause_gate(MAIL, "flood", "ada", until))
-    (id,) = gated(lab, "concurrency", ONE)
-    (reason,) = why(lab, id).reasons
+    id, behind = gated(lab, "concurrency", ONE, 2)
+    view = why(lab, id)
+    (reason,) = view.reasons
     assert reason.code == "gate_paused"
+    assert view.may_start_at == time_text(until)
+    assert why(lab, behind).may_start_at is None
     assert reason.message == "The key mail (concurrency) is paused by ada: flood."
     assert reason.until == time_text(until)
     assert reason.help == "jobpipe gate resume concurrency mail"
@@ -154,3 +157,4 @@ def test_a_key_that_a_job_slowed_tells_until_when(lab: Lab) -> None:
     lab.place.sql(f"UPDATE {{p}}gate SET shut_until = {until}, next_at = 0")
     (reason,) = why(lab, _rest[0]).reasons
     assert (reason.code, reason.until) == ("slowed", time_text(until))
+    assert why(lab, _rest[0]).may_start_at == time_text(until)

@@ -121,7 +121,7 @@ async def _put_together(call: Call, body: NewFlowBody, depth: int) -> Flow:
         )
         node: Node[Any] = flow.add(
             what,
-            after=[_named(nodes, name) for name in each.after] or _link(body, flow, results),
+            after=[*_link_before(flow), *(_named(nodes, name) for name in each.after)],
             after_any=[_named(nodes, name) for name in each.after_any],
         )
         if each.name is not None and nodes.setdefault(each.name, node) is not node:
@@ -129,9 +129,9 @@ async def _put_together(call: Call, body: NewFlowBody, depth: int) -> Flow:
     return flow
 
 
-def _link(body: NewFlowBody, flow: Flow, results: dict[str, Node[Any]]) -> list[Node[Any]]:
-    """Return what the next link of a chain comes after, if it does not say so itself."""
-    return flow.nodes[-1:] if body.kind is FlowKind.CHAIN and not results else []
+def _link_before(flow: Flow) -> list[Node[Any]]:
+    """Return what the next link of a chain comes after, whatever else it names."""
+    return flow.nodes[-1:] if flow.kind is FlowKind.CHAIN else []
 
 
 def _called(call: Call, wanted: NewJobBody | None, results: dict[str, Node[Any]]) -> Any:
