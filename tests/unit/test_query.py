@@ -103,6 +103,12 @@ def test_the_first_wrong_character_is_pointed_at(text: str, what: str) -> None:
     assert (said, f"position {at + 1}:") == (text, what[: what.index(":") + 1])
 
 
+@pytest.mark.parametrize("wrong", [3, b"state:failed", ["state:failed"], {"state": "failed"}])
+def test_what_is_no_text_is_named(wrong: Any) -> None:
+    with pytest.raises(InvalidArguments, match=re.escape(f"a filter is a text, not {wrong!r}")):
+        parse(wrong)
+
+
 def test_a_long_query_is_refused() -> None:
     with pytest.raises(InvalidArguments, match="longer than 4,000 characters"):
         parse("tag:" + "a" * 4_000)

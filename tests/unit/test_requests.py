@@ -118,8 +118,9 @@ def test_words_and_options_make_one_filter() -> None:
 
 
 def test_words_and_options_that_differ_are_refused() -> None:
-    with pytest.raises(InvalidArguments, match="no job has both"):
+    with pytest.raises(InvalidArguments, match="no job has both") as told:
         job_filter(state="queued", q="state:failed")
+    assert told.value.help.startswith("Say it in one place")
     with pytest.raises(InvalidArguments, match="position 7: 'done' is no state"):
         job_filter(q="state:done")
 

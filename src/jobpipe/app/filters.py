@@ -75,7 +75,8 @@ def _joined(named: list[Term], text: str | None) -> tuple[Term, ...]:
     terms = [*named, *query.parse(text or "")]
     if (word := query.asked_twice(terms)) is not None:
         raise InvalidArguments(
-            f"the query asks for one {word}, and an option beside it for another: no job has both"
+            f"the query asks for one {word}, and an option beside it for another: no job has both",
+            help=f"Say it in one place; of several, {word}:a,b in the query means any.",
         )
     return tuple(dict.fromkeys(terms))
 

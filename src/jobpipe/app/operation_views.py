@@ -43,9 +43,9 @@ class OperationView(Struct, frozen=True, kw_only=True):
     refused: int
     """Those whose state, key or flow forbade it."""
     position: int
-    """Jobs up to this id are done."""
+    """Jobs up to this id are done; 0 of a preview, which does none."""
     last_id: int
-    """Jobs beyond it are not touched."""
+    """Jobs beyond it are not touched; 0 of a preview."""
     created_at: str | None
     finished_at: str | None
     error: str | None

@@ -83,7 +83,7 @@ class Value(NamedTuple):
 def parse(text: str) -> tuple[Term, ...]:
     """Return the terms; raises InvalidArguments that points at the first wrong character."""
     if not isinstance(text, str):
-        raise InvalidArguments("a filter is a text", help=ALLOWED)
+        raise InvalidArguments(f"a filter is a text, not {text!r:.80}", help=ALLOWED)
     if len(text) > MAX_LENGTH:
         raise InvalidArguments(f"the filter is longer than {MAX_LENGTH:,} characters")
     terms: list[Term] = []

@@ -224,6 +224,7 @@ def test_a_preview_changes_nothing(lab: Lab, monkeypatch: pytest.MonkeyPatch) ->
     seen = preview(lab, "cancel", "state:queued,failed")
     assert sums(seen) == (13, 12, 1)
     assert (seen.first_ids, seen.more, seen.id) == (tuple(ids[:10]), False, None)
+    assert (seen.position, seen.last_id) == (0, 0)
     assert lab.job(failed).state is State.FAILED
     assert lab.counts() == lab.recount()
     assert lab.place.sql("SELECT count(*) AS n FROM {p}operation") == [{"n": 0}]

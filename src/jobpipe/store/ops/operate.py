@@ -127,7 +127,7 @@ def unseen(action: OperationAction, q: str, given: OperationParams, by: Actor) -
         changed=0,
         refused=0,
         position=0,
-        last_id=NO_ID,
+        last_id=0,
     )
 
 
@@ -137,21 +137,21 @@ def preview(
 ) -> Op[OperationRecord]:
     """Count what an operation would do, up to a bound; stops when ``keep_looking`` says so."""
     now: int = (yield Statement("ping"))[0]["now"]
-    seen = replace(seen, created_at=now)
+    seen, position = replace(seen, created_at=now), 0
     while True:
-        slice_ = yield from _slice(wanted, seen.position, NO_ID)
+        slice_ = yield from _slice(wanted, position, NO_ID)
         rows = yield from _meant("matching", slice_, wanted, now)
         taken = sum(State(row["state"]) in TAKES[seen.action] for row in rows)
         ids = (*seen.first_ids, *(row["id"] for row in rows))
         seen = replace(
             seen,
-            position=slice_.end,
             matched=seen.matched + len(rows),
             changed=seen.changed + taken,
             refused=seen.refused + len(rows) - taken,
             first_ids=ids[:PREVIEW_IDS],
         )
-        if slice_.end == NO_ID:
+        position = slice_.end
+        if position == NO_ID:
             return seen
         if seen.matched >= PREVIEW_MAX or not keep_looking():
             return replace(seen, more=True)
