@@ -85,6 +85,7 @@ def test_a_store_that_is_away_or_not_ready(cli: Cli) -> None:
     ended = cli("check", "--against", "sqlite:///new.db")
     assert ended.code == 2
     assert "the store's schema has version 0" in ended.err
+    assert "There is nothing of Jobpipe at this URL: is it the right one?" in ended.err
     assert not cli.folder.joinpath("new.db").exists()
     assert cli("check", "--against", "http://127.0.0.1:1").code == 2
     assert cli("check", "--app", "none").code == 2

@@ -80,7 +80,9 @@ def check_jobs(store: Checked, registry: Registry) -> CheckView:
     if status.current != status.known:
         raise ConfigError(
             f"the store's schema has version {status.current}, this Jobpipe knows {status.known}",
-            help="Run `jobpipe db migrate` on the store, or check with the Jobpipe that made it.",
+            help="Run `jobpipe db migrate` on the store, or check with the Jobpipe that made it."
+            if status.current
+            else "There is nothing of Jobpipe at this URL: is it the right one?",
         )
     checked = refused = 0
     findings: dict[tuple[str, str], CheckFinding] = {}
