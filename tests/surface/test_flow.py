@@ -33,6 +33,7 @@ def test_flows_are_listed_and_shown(cli: Cli) -> None:
         "blocked",
     ]
     assert cli("flow", "show", "999").code == 4
+    assert "'x' is no id: a whole number from 1 on." in cli("flow", "show", "x").err
 
 
 def test_a_flow_is_cancelled_and_run_once_more(cli: Cli) -> None:

@@ -48,6 +48,11 @@ class Operation:
         return self.record.state
 
     @property
+    def who(self) -> str:
+        """Who gave the order."""
+        return self.record.who
+
+    @property
     def matched(self) -> int:
         """How many jobs the filter means, as far as it has looked."""
         return self.record.matched

@@ -77,7 +77,7 @@ class JobId(click.ParamType[int]):
             return value
         if value.isascii() and value.isdecimal() and 0 < int(value[:20]) < 2**63:
             return int(value)
-        wanted = f"{escape(value)!r} is no id of a job: a whole number from 1 on."
+        wanted = f"{escape(value)!r} is no id: a whole number from 1 on."
         raise click.BadParameter(wanted, ctx, param)
 
     def shell_complete(

@@ -102,7 +102,7 @@ def test_the_audit_tells_once_who_gave_the_order(site: Site, jp: Jobpipe) -> Non
     told = [each for each in site.do(jp, "audit") if each.action == "cancel_jobs"]
     assert len(told) == 1
     assert (told[0].after["operation"], told[0].after["changed"]) == (op.id, 3)
-    assert told[0].who == op.record.who
+    assert told[0].who == op.who
     assert jp.is_service or told[0].who == "ada"
 
 
