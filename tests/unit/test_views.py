@@ -173,6 +173,22 @@ def test_a_duration_needs_both_ends_and_is_never_negative(
     assert view.duration_seconds == seconds
 
 
+@pytest.mark.parametrize(
+    "state, reason, asked_at, seconds",
+    [
+        (State.CANCELLED, Reason.BY_USER, T0 + 2_000_000, 1.5),
+        (State.CANCELLED, Reason.BY_USER, None, None),
+        (State.FAILED, Reason.EXPIRED, None, None),
+        (State.FAILED, Reason.TIMED_OUT, None, 1.5),
+    ],
+)
+def test_who_may_have_ended_while_it_waited_has_no_duration(
+    state: State, reason: Reason, asked_at: int | None, seconds: float | None
+) -> None:
+    view = changed(state=state, reason=reason, cancel_requested_at=asked_at)
+    assert view.duration_seconds == seconds
+
+
 LOST = AttemptRecord(
     job_id=42,
     token=3,

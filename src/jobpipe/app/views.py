@@ -44,6 +44,7 @@ class JobView(Struct, frozen=True, kw_only=True, omit_defaults=True):
     started_at: str | None
     finished_at: str | None
     duration_seconds: float | None
+    """How long the last attempt ran; None also where the job ended while it waited."""
     result: Any
     error: Any
     """An object of ``type``, ``message`` and ``traceback``, or None."""
@@ -176,7 +177,7 @@ def job_view(record: JobRecord) -> JobView:
         queued_at=time_text(record.queued_at),
         started_at=time_text(record.started_at),
         finished_at=time_text(record.finished_at),
-        duration_seconds=_duration(record.started_at, record.finished_at),
+        duration_seconds=_took(record),
         result=plain(record.result),
         error=plain(record.error),
         progress=_progress(record.progress),
@@ -341,6 +342,17 @@ def _duration(started: int | None, finished: int | None) -> float | None:
     if started is None or finished is None:
         return None
     return max(0, finished - started) / SECOND_US
+
+
+def _took(record: JobRecord) -> float | None:
+    """Return how long the last attempt ran, or None: the job may have ended long after it.
+
+    One that is cancelled while it runs was asked to end first.
+    """
+    is_asked = record.cancel_requested_at is not None
+    if record.reason is Reason.EXPIRED or (record.state is State.CANCELLED and not is_asked):
+        return None
+    return _duration(record.started_at, record.finished_at)
 
 
 def _progress(record: ProgressRecord | None) -> dict[str, Any] | None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from jobpipe.model.condition import Head, Parked, TaskFailures
 from jobpipe.model.state import Reason, State
-from jobpipe.store.ops import inspect
+from jobpipe.store.ops import inspect, steer, upkeep
 from tests.conformance.clock import MINUTE, SECOND
 from tests.conformance.lab import Lab
 
@@ -63,6 +63,18 @@ def test_runs_of_late_are_told_by_task(lab: Lab) -> None:
     assert (fast.task, fast.runs, fast.running) == ("quick", 1, 0)
     lab.clock.advance(20 * MINUTE)
     assert [each.task for each in lab.run(inspect.task_runs())] == ["slow"]
+
+
+def test_time_spent_waiting_counts_as_no_run(lab: Lab) -> None:
+    again = lab.claimed(task="again")
+    lab.finish(again, State.RETRYING, delay_us=60 * MINUTE)
+    late = lab.claimed(task="late", expires_in_us=2 * MINUTE)
+    lab.finish(late, State.RETRYING, delay_us=60 * MINUTE)
+    lab.clock.advance(5 * MINUTE)
+    lab.run(steer.cancel(again.id, Reason.BY_USER))
+    lab.run(upkeep.promote(100))
+    assert lab.job(late.id).reason is Reason.EXPIRED
+    assert lab.run(inspect.task_runs()) == []
 
 
 def test_failures_of_late_are_told_by_task(lab: Lab) -> None:

@@ -28,17 +28,18 @@ WHERE found.token = held.token AND found.state = 'running'
 GROUP BY c.worker_id
 
 -- name: task_runs
--- A sample: the newest jobs, and what the workers hold or have just ended.
+-- A sample: the newest jobs, and what the workers hold or have just ended. Whom a cancel or its time
+-- ended may have waited for long.
 SELECT
     task, count(*) AS runs, count(*) FILTER (WHERE state = 'running') AS running,
     CAST(avg(took_us) AS bigint) AS mean_us, max(took_us) AS longest_us
 FROM (
     SELECT id, task, state, coalesce(finished_at, :now) - started_at AS took_us
     FROM (
-        SELECT id, task, state, started_at, finished_at FROM {p}job
+        SELECT id, task, state, reason, started_at, finished_at FROM {p}job
         ORDER BY id DESC LIMIT CAST(:scan AS bigint)
     ) AS newest
-    WHERE started_at IS NOT NULL
+    WHERE started_at IS NOT NULL AND state <> 'cancelled' AND reason IS DISTINCT FROM 'expired'
         AND (state = 'running' OR finished_at >= :now - CAST(:span_us AS bigint))
     UNION
     SELECT found.id, found.task, found.state, coalesce(found.finished_at, :now) - found.started_at
@@ -46,10 +47,11 @@ FROM (
         SELECT unnest(job_ids) AS id FROM {p}claim LIMIT CAST(:scan AS bigint)
     ) AS held
     CROSS JOIN LATERAL (
-        SELECT j.id, j.task, j.state, j.started_at, j.finished_at
+        SELECT j.id, j.task, j.state, j.reason, j.started_at, j.finished_at
         FROM {p}job AS j WHERE j.id = held.id LIMIT 1
     ) AS found
     WHERE found.started_at IS NOT NULL
+        AND found.state <> 'cancelled' AND found.reason IS DISTINCT FROM 'expired'
         AND (found.state = 'running' OR found.finished_at >= :now - CAST(:span_us AS bigint))
 ) AS sample
 GROUP BY task

@@ -34,16 +34,19 @@ WHERE j.token = c.tokens ->> held.key AND j.state = 'running'
 GROUP BY c.worker_id
 
 -- name: task_runs
--- A sample: the newest jobs, and what the workers hold or have just ended.
+-- A sample: the newest jobs, and what the workers hold or have just ended. Whom a cancel or its time
+-- ended may have waited for long.
 SELECT
     task, count(*) AS runs, count(*) FILTER (WHERE state = 'running') AS running,
     CAST(avg(took_us) AS INTEGER) AS mean_us, max(took_us) AS longest_us
 FROM (
     SELECT id, task, state, coalesce(finished_at, :now) - started_at AS took_us
     FROM (
-        SELECT id, task, state, started_at, finished_at FROM {p}job ORDER BY id DESC LIMIT :scan
+        SELECT id, task, state, reason, started_at, finished_at FROM {p}job
+        ORDER BY id DESC LIMIT :scan
     )
-    WHERE started_at IS NOT NULL AND (state = 'running' OR finished_at >= :now - :span_us)
+    WHERE started_at IS NOT NULL AND state <> 'cancelled' AND reason IS NOT 'expired'
+        AND (state = 'running' OR finished_at >= :now - :span_us)
     UNION
     SELECT j.id, j.task, j.state, coalesce(j.finished_at, :now) - j.started_at
     FROM (
@@ -51,7 +54,8 @@ FROM (
         FROM {p}claim AS c, json_each(c.job_ids) AS held LIMIT :scan
     ) AS held
     CROSS JOIN {p}job AS j ON j.id = held.id
-    WHERE j.started_at IS NOT NULL AND (j.state = 'running' OR j.finished_at >= :now - :span_us)
+    WHERE j.started_at IS NOT NULL AND j.state <> 'cancelled' AND j.reason IS NOT 'expired'
+        AND (j.state = 'running' OR j.finished_at >= :now - :span_us)
 )
 GROUP BY task
 
