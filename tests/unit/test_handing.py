@@ -10,7 +10,7 @@ import pytest
 from jobpipe import Jobpipe, previous
 from jobpipe.app import planning
 from jobpipe.app.handing import call_handing
-from jobpipe.app.planning import plan_of
+from jobpipe.app.planning import growth_of, plan_of
 from jobpipe.errors import InvalidArguments
 from jobpipe.model import marks
 from jobpipe.model.change import Change
@@ -20,6 +20,7 @@ from jobpipe.store.ops import handing
 from jobpipe.store.ops.handing import hand_on
 from jobpipe.store.port import Mode, Operation
 from jobpipe.store.stepping import step
+from jobpipe.tasks.flow import Node
 from jobpipe.tasks.handing import Handed
 from jobpipe.tasks.task import Defaults
 from tests.unit.test_ops import Script
@@ -227,3 +228,16 @@ def test_a_flow_is_bounded_with_those_inside_of_it(
     monkeypatch.setattr(planning, "MAX_NODES", 2)
     with pytest.raises(InvalidArguments, match="has 3 jobs; at most 2"):
         plan_of(flow, Defaults())
+
+
+def test_what_is_added_at_once_is_bounded(jp: Jobpipe, monkeypatch: pytest.MonkeyPatch) -> None:
+    @jp.task
+    def work() -> None:
+        return None
+
+    nodes: list[Node[Any]] = [Node(work.call(), {}) for _ in range(3)]
+    monkeypatch.setattr(planning, "MAX_NODES", 3)
+    assert len(growth_of(7, 1, nodes, Defaults()).jobs) == 3
+    monkeypatch.setattr(planning, "MAX_NODES", 2)
+    with pytest.raises(InvalidArguments, match="3 jobs are added at once; at most 2"):
+        growth_of(7, 1, nodes, Defaults())

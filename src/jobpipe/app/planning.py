@@ -61,6 +61,11 @@ def new_job(call: Call[Any], defaults: Defaults, mark: int) -> NewJob:
 
 def growth_of(job_id: int, token: int, nodes: Sequence[Node[Any]], defaults: Defaults) -> Growth:
     """Return what a running job adds to its flow; raises InvalidArguments, PayloadTooLarge."""
+    if len(nodes) > MAX_NODES:
+        raise InvalidArguments(
+            f"{len(nodes)} jobs are added at once; at most {MAX_NODES} are allowed",
+            help="Add them in several steps.",
+        )
     growth = Growth(job_id=job_id, token=token, jobs=[], edges=[], places=[])
     for child, node in enumerate(nodes):
         if isinstance(node.what, Flow):

@@ -8,7 +8,7 @@ import pytest
 
 from jobpipe import current_job
 from jobpipe.errors import JobFailed
-from jobpipe.model.flow import Role
+from jobpipe.model.flow import FlowState, Role
 from jobpipe.model.state import State
 from tests.conformance.app.flow_bench import Bench, called
 from tests.conformance.app.site import Site
@@ -97,3 +97,25 @@ def test_a_flow_that_is_being_cancelled_takes_in_nothing_that_runs(bench: Bench)
         State.SUCCEEDED,
         State.CANCELLED,
     ]
+
+
+def test_what_is_added_to_a_flow_that_is_being_cancelled_can_be_taken_by_nobody(
+    bench: Bench,
+) -> None:
+    stood: list[str] = []
+
+    @bench.jp.task(name="cancel, grow and look")
+    def grow() -> None:
+        flow = bench.jp.current_flow()
+        bench.jp.cancel_flow(batch.id)
+        (node,) = flow.add_many([bench.step.using(queue_name="later").call("too late")])
+        stood.append(bench.jp.job(node.id).state)
+
+    batch = bench.jp.batch([grow.call()], on_done=bench.step.call("done"))
+    bench.enqueue(batch)
+    assert bench.drain(queues="default") == ["done"]
+    assert stood in (["blocked"], ["cancelled"])  # as soon as a round has come by
+    assert bench.state(batch) is FlowState.CANCELLED
+    bench.site.do(batch, "rerun")
+    assert bench.drain() == ["too late"]
+    assert bench.state(batch) is FlowState.SUCCEEDED

@@ -7,7 +7,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
+from msgspec.structs import replace
+
 from jobpipe.errors import FlowNotFound, InvalidTransition, LeaseLost
+from jobpipe.model import marks
 from jobpipe.model.flow import (
     Ending,
     FlowKind,
@@ -81,6 +84,9 @@ def compose(plan: Plan, enqueuing: Enqueuing) -> Op[PlanStored]:
 def grow(growth: Growth, enqueuing: Enqueuing) -> Op[PlanStored]:
     """Add jobs to the flow of a running job, which cannot end before them.
 
+    Where it is being cancelled they are stored as ones that wait, so that nobody takes them before
+    the next round cancels them.
+
     Raises LeaseLost when the attempt is no longer current, InvalidTransition when its job is no
     node of a flow.
     """
@@ -96,8 +102,10 @@ def grow(growth: Growth, enqueuing: Enqueuing) -> Op[PlanStored]:
             help="Only a running node adds to its flow; elsewhere enqueue a flow of its own.",
         )
     flow: int = found[0]["flow_id"]
-    edges = yield from _edges_in(flow, growth.edges)
-    stored = yield from _enqueue(growth.jobs, enqueuing)
+    (standing,) = yield Statement("flow", {"id": flow})
+    edges = yield from _edges_in(standing, growth.edges)
+    jobs = growth.jobs if standing["ending"] is None else [_held_up(job) for job in growth.jobs]
+    stored = yield from _enqueue(jobs, enqueuing)
     waits = _waits(edges, len(stored))
     members = [(job.id, flow, Role.NODE, n) for job, n in zip(stored, waits, strict=True)]
     yield from _append("add_members", MEMBER_COLUMNS, members)
@@ -109,19 +117,23 @@ def grow(growth: Growth, enqueuing: Enqueuing) -> Op[PlanStored]:
     return PlanStored([flow], stored)
 
 
-def _edges_in(flow: int, edges: Sequence[NewEdge]) -> Op[list[NewEdge]]:
+def _held_up(job: NewJob) -> NewJob:
+    return replace(job, marks=(job.marks or 0) | marks.DEPENDENT)
+
+
+def _edges_in(standing: Row, edges: Sequence[NewEdge]) -> Op[list[NewEdge]]:
     """Check that the edges stay in the flow; what they need is as its policy says."""
     earlier = sorted({-edge.parent for edge in edges})
     if not earlier:
         return []
     found = yield Statement("read_nodes", {"ids": earlier})
+    flow = standing["id"]
     inside = {row["node_id"] for row in found if row["flow_id"] == flow}
     for id in earlier:
         if id not in inside:
             raise InvalidTransition(
                 f"{id} is no node of flow {flow}, so nothing of it can come after that"
             )
-    (standing,) = yield Statement("flow", {"id": flow})
     if standing["policy"] != Policy.CONTINUE:
         return list(edges)
     return [NewEdge(edge.child, edge.parent, Need.ANY) for edge in edges]
