@@ -118,7 +118,7 @@ def queued(row: Row) -> Queued:
 
 
 def moved(found: Rows) -> Moved:
-    """Tell those that are queued now from those that have ended, or came to a gate."""
+    """Tell those that are queued now, by rank, from those that have ended, or came to a gate."""
     states = [State(row["state"]) for row in found]
     ended = [
         Change(row["id"], state, row["queue"])
@@ -126,6 +126,7 @@ def moved(found: Rows) -> Moved:
         if state in FINAL
     ]
     queue = [queued(row) for row in found if row["rank"] is not None]
+    queue.sort(key=attrgetter("rank"))
     return Moved(queue, ended, states.count(State.BLOCKED))
 
 
