@@ -39,6 +39,8 @@ class Promoter:
         self._telling = telling
         self._look_in = look_in
         self._due_at = float("inf")
+        self._told_at = float("inf")
+        """The same of what was told since a look was last asked for."""
         self._turn = asyncio.Lock()
         self._since = 0
         self._full_at = float("-inf")
@@ -48,15 +50,21 @@ class Promoter:
         at = time.monotonic() + due_in_us / 1e6
         earlier = at < self._due_at
         self._due_at = min(at, self._due_at)
+        self._told_at = min(at, self._told_at)
         return earlier
 
     def ask(self) -> int:
-        """Return from which time on a look is to tell what falls due."""
-        self._due_at = float("inf")
+        """Return from which time on a look is to tell what falls due.
+
+        What is known stays known until the answer comes, which may be older than what is told
+        meanwhile.
+        """
+        self._told_at = float("inf")
         return 0 if time.monotonic() >= self._full_at else self._since
 
     def answered(self, since: int, due: Due, took_seconds: float) -> bool:
         """Take over what a look has told; tell whether something falls due."""
+        self._due_at = self._told_at
         if due.in_us is not None and due.in_us <= 0:
             self._since = since  # to be moved from where it was seen
         else:
@@ -81,7 +89,7 @@ class Promoter:
                 raise
 
     async def _move(self) -> float | None:
-        self._due_at = float("inf")
+        self._due_at = self._told_at = float("inf")
         failpoint("promote.before")
         moved = await self._store.run(upkeep.promote(PROMOTE_MAX, self._since))
         expired = await self._store.run(upkeep.expire(PROMOTE_MAX, self._since))
