@@ -20,6 +20,7 @@ from bench.harness.servers import Servers
 from bench.harness.stage import Stage
 from bench.harness.system import System, Unusable
 
+PILOTS = 2
 PILOT_JOBS = 500
 GIVE_UP_AFTER = 2
 """Failures of one system in one case after which it is not asked again."""
@@ -100,13 +101,17 @@ class Runner:
         return measured
 
     def _jobs_of(self, turn: Turn, size: Size) -> int:
-        """Return the size of all samples of this run, after a pilot where nothing is known."""
+        """Return the size of all samples of this run, after two pilots where nothing is known: so
+        few jobs as in the first are over before a fast system is at its speed."""
         jobs = self._rates.jobs(size, turn.system, quick=self._quick)
-        if jobs is None:
-            pilot = self._sample(turn, PILOT_JOBS, pilot=True)
+        if jobs is not None:
+            return jobs
+        jobs = PILOT_JOBS
+        for _ in range(PILOTS):
+            pilot = self._sample(turn, jobs, pilot=True)
             self._rates.note(size, turn.system, pilot.figures["rate"])
-            jobs = self._rates.jobs(size, turn.system, quick=self._quick)
-        return jobs or PILOT_JOBS
+            jobs = self._rates.jobs(size, turn.system, quick=self._quick) or jobs
+        return jobs
 
     def _sample(self, turn: Turn, jobs: int, *, pilot: bool = False) -> Measured:
         system = turn.system
