@@ -14,6 +14,7 @@ from functools import update_wrapper
 from typing import Any, Generic, ParamSpec, Protocol, Self, TypeVar, cast
 
 from msgspec import Struct
+from msgspec.structs import replace
 
 from jobpipe.errors import ConfigError, InvalidArguments
 from jobpipe.model.gate import GateKind, Wish
@@ -201,7 +202,8 @@ class Call(Struct, Generic[R], frozen=True, gc=False):
 
     def new_job(self, defaults: Defaults) -> NewJob:
         """Return what is to be stored; raises PayloadTooLarge, InvalidArguments."""
-        self.check_alone()
+        if self.handed:
+            self.check_alone()
         spec, options, version = self.spec, self.options, self.spec.version
         check_size(spec.name, "arguments", self.args, defaults.max_payload)
         if options.meta is not None:
@@ -211,9 +213,7 @@ class Call(Struct, Generic[R], frozen=True, gc=False):
             own = spec.timeout_seconds
             timeout = defaults.timeout_seconds if own is None else own
             timeout_us = None if timeout is None else round(timeout * 1_000_000)
-        tenant, wished = self._tenant(), self._wishes()
-        unique_key, unique = settled(spec.unique, options.unique, self.signature, self.args)
-        return NewJob(
+        job = NewJob(
             task=spec.name,
             args=self.args if version == 1 else stamp(version, self.args),
             queue=options.queue or spec.queue,
@@ -228,6 +228,31 @@ class Call(Struct, Generic[R], frozen=True, gc=False):
             tags=options.tags,
             meta=options.meta,
             version=None if version == 1 else version,
+        )
+        return self._named(job) if self._has_names() else job
+
+    def _has_names(self) -> bool:
+        """Tell whether a gate, a tenant or a key may be named: of most jobs none is, and to find
+        that out for each would double what an enqueue of many costs."""
+        spec, options = self.spec, self.options
+        return bool(
+            spec.gates
+            or spec.tenant is not None
+            or spec.unique is not None
+            or options.tenant is not None
+            or options.unique is not None
+            or options.group is not None
+            or options.concurrency is not None
+            or options.rate is not None
+        )
+
+    def _named(self, job: NewJob) -> NewJob:
+        tenant, wished = self._tenant(), self._wishes()
+        unique_key, unique = settled(
+            self.spec.unique, self.options.unique, self.signature, self.args
+        )
+        return replace(
+            job,
             marks=_marks(tenant, wished),
             group_key=group_of(wished),
             tenant=tenant,

@@ -24,6 +24,7 @@ from jobpipe.store.port import Batch, Mode, Op, Operation, Statement, operation
 
 FIELDS = NewJob.__struct_fields__[: NewJob.__struct_fields__.index("unique_key") + 1]
 """The columns; what follows them, such as who asks, is none."""
+WIDTH = len(FIELDS)
 COLUMNS = ("id", *FIELDS, "waiting_key")
 TASK, ARGS, TERMS = 0, 1, 2
 """Where a job's fields stand: its terms are all that follow the arguments."""
@@ -218,7 +219,7 @@ def _insert(jobs: Sequence[NewJob], ids: Sequence[int] | None = None) -> Op[list
         if len(some) == 1:
             answers += yield from _insert_one(some[0], given[0])
             continue
-        rows = [_fields(job) for job in some]
+        rows = [astuple(job)[:WIDTH] for job in some]
         if ids is None and _are_alike(rows):
             answers += yield from _insert_alike(rows)
         else:
@@ -243,7 +244,7 @@ def _add_wishes(jobs: Sequence[NewJob], answers: Sequence[Enqueued]) -> Op[None]
 
 def _insert_unheld(requests: Sequence[unique.Request]) -> Op[dict[int, Enqueued]]:
     """Store jobs in the order of their waiting keys; those are missing whose key is held."""
-    rows = [(id, *_fields(job), unique.waiting_key(job)) for id, job in requests]
+    rows = [(id, *astuple(job)[:WIDTH], unique.waiting_key(job)) for id, job in requests]
     rows.sort(key=lambda row: (row[-1] or "", row[0]))
     answers: dict[int, Enqueued] = {}
     for start in range(0, len(rows), CHUNK):
@@ -254,16 +255,12 @@ def _insert_unheld(requests: Sequence[unique.Request]) -> Op[dict[int, Enqueued]
     return answers
 
 
-def _fields(job: NewJob) -> tuple[Any, ...]:
-    return astuple(job)[: len(FIELDS)]
-
-
 def _insert_one(job: NewJob, id: int | None) -> Op[list[Enqueued]]:
     if id is None and RARE(job) == NONE_OF_THEM:
         params = dict(zip(ALWAYS, PLAIN(job), strict=True))
         (found,) = yield Statement("enqueue_now", params)
         return [Enqueued(found["id"], State.QUEUED, True, found["created_at"])]
-    params = dict(zip(FIELDS, _fields(job), strict=True), id=id)
+    params = dict(zip(FIELDS, astuple(job)[:WIDTH], strict=True), id=id)
     (found,) = yield Statement("enqueue_one", params)
     return [Enqueued(found["id"], State(found["state"]), True, found["created_at"])]
 
