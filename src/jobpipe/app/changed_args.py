@@ -2,21 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from typing import Any
 
 from jobpipe.app.requests import call_by_json
 from jobpipe.errors import InvalidArguments, PayloadTooLarge, UnknownTask
-from jobpipe.model.job import NewJob
+from jobpipe.model.gate import GateKind
+from jobpipe.model.job import JobRecord, NewJob
+from jobpipe.model.marks import GATED
 from jobpipe.store.ops.steer import Arguments
 from jobpipe.tasks import wire
 from jobpipe.tasks.codec import show
+from jobpipe.tasks.gates import group_of
 from jobpipe.tasks.registry import DeclaredTask, Registry
 from jobpipe.tasks.task import Defaults
 from jobpipe.tasks.versions import Incompatible
 
-Change = Callable[[str, str], Arguments]
-"""Turns the arguments of a job, by its task and as they are stored, into those that it gets."""
+Change = Callable[[JobRecord], Arguments]
+"""Turns the arguments of a job into those that it gets."""
 
 
 def change_of(given: Mapping[str, Any], registry: Registry, max_payload: int) -> Change:
@@ -32,38 +35,51 @@ def change_of(given: Mapping[str, Any], registry: Registry, max_payload: int) ->
             help="Pass those that are to change as a mapping; the others stay.",
         )
 
-    def change(name: str, stored: str) -> Arguments:
-        if name not in registry:
+    def change(record: JobRecord) -> Arguments:
+        if record.task not in registry:
             raise UnknownTask(
-                f"task {name} is not declared here, and so nobody can check its arguments",
+                f"task {record.task} is not declared here, and so nobody can check its arguments",
                 help="Ask an application that declares it (--app), or the service that runs it.",
             )
-        task = registry.get(name)
+        task = registry.get(record.task)
         try:
-            upgraded = task.versions.upgraded(stored)
+            upgraded = task.versions.upgraded(record.args)
         except Incompatible as error:
             raise InvalidArguments(str(error)) from error
         plain = wire.read(upgraded)
         job = call_by_json(task, {**plain, **given}, {}).new_job(Defaults(max_payload=max_payload))
-        _check_names(task, plain, job, max_payload)
+        _check_names(record, _before(task, plain, max_payload), job)
         return Arguments(job.args, job.version)
 
     return change
 
 
-def _check_names(
-    task: DeclaredTask, stored: Mapping[str, Any], job: NewJob, max_payload: int
-) -> None:
-    """Refuse arguments that would make another group, key or tenant: a job keeps those."""
+def _before(task: DeclaredTask, stored: Mapping[str, Any], max_payload: int) -> NewJob | None:
+    """Return the job that the task makes of its arguments; None: they fit no longer."""
     try:
-        before = call_by_json(task, stored, {}).new_job(Defaults(max_payload=max_payload))
-    except (InvalidArguments, PayloadTooLarge):  # what stands there fits no longer
+        return call_by_json(task, stored, {}).new_job(Defaults(max_payload=max_payload))
+    except (InvalidArguments, PayloadTooLarge):
+        return None
+
+
+def _check_names(record: JobRecord, before: NewJob | None, job: NewJob) -> None:
+    """Refuse arguments that would make another group, key or tenant: a job keeps those.
+
+    What it was enqueued with in place of what the task makes, or without, stays as it is.
+    """
+    if before is None:
         return
-    for what, was, now in (
-        ("tenant", before.tenant, job.tenant),
-        ("unique key", before.unique_key, job.unique_key),
-        ("gates", _gates(before), _gates(job)),
-    ):
+    names: list[tuple[str, object, object]] = []
+    if record.tenant == before.tenant:
+        names.append(("tenant", before.tenant, job.tenant))
+    if record.unique_key == before.unique_key:
+        names.append(("unique key", before.unique_key, job.unique_key))
+    if (record.marks or 0) & GATED:
+        kinds = set(GateKind)
+        if record.group != group_of(before.wishes):
+            kinds.remove(GateKind.GROUP)
+        names.append(("gates", _gates(before, kinds), _gates(job, kinds)))
+    for what, was, now in names:
         if was != now:
             raise InvalidArguments(
                 f"task {job.task}: with these arguments the {what} would be {show(now)}, not"
@@ -72,8 +88,8 @@ def _check_names(
             )
 
 
-def _gates(job: NewJob) -> str:
-    return ", ".join(f"{wish.kind}:{wish.key}" for wish in job.wishes)
+def _gates(job: NewJob, kinds: Collection[GateKind]) -> str:
+    return ", ".join(f"{wish.kind}:{wish.key}" for wish in job.wishes if wish.kind in kinds)
 
 
 def _is_named(given: object) -> bool:

@@ -11,7 +11,7 @@ import msgspec
 
 from jobpipe.errors import InvalidArguments, JobNotFound
 from jobpipe.model.audit import AuditRecord
-from jobpipe.model.job import MAX_PRIORITY, MIN_PRIORITY
+from jobpipe.model.job import MAX_PRIORITY, MIN_PRIORITY, JobRecord
 from jobpipe.model.report import LogRecord
 from jobpipe.model.state import Reason
 from jobpipe.store.ops import audit, report
@@ -116,7 +116,7 @@ def patch(
     priority: int | None,
     queue_name: str | None,
     run_at: datetime | None,
-    args: Callable[[str, str], Arguments] | None = None,
+    args: Callable[[JobRecord], Arguments] | None = None,
 ) -> Patch:
     """Return what is to change of a job; raises InvalidArguments naming the first wrong word."""
     if priority is None and queue_name is None and run_at is None and args is None:

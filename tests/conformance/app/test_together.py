@@ -190,3 +190,35 @@ def test_arguments_that_would_change_a_name_are_refused(site: Site) -> None:
     with pytest.raises(InvalidArguments, match=told):
         site.do(jp, "patch", job.id, args={"user": "bob"})
     site.do(jp, "patch", job.id, args={"text": "hello"})
+
+
+@pytest.mark.parametrize(
+    "options",
+    [{"group": False, "unique": False}, {"group": "all", "unique": "once"}],
+)
+def test_names_of_its_own_do_not_hang_on_a_jobs_arguments(
+    site: Site, options: dict[str, Any]
+) -> None:
+    jp = site.jobpipe()
+
+    @jp.task(group="user-{user}", unique="mail-{user}")
+    def mail(user: str) -> None: ...
+
+    job = site.do(mail.using(**options), "enqueue", "ann")
+    site.do(jp, "patch", job.id, args={"user": "bob"})
+    assert site.seen(job).args == '{"user":"bob"}'
+    with pytest.raises(InvalidArguments, match="'mail-bob', not 'mail-ann'"):
+        site.do(jp, "patch", site.do(mail, "enqueue", "ann").id, args={"user": "bob"})
+
+
+def test_a_tenant_of_its_own_does_not_hang_on_a_jobs_arguments(site: Site) -> None:
+    jp = site.jobpipe()
+
+    @jp.task(tenant="of-{user}")
+    def mail(user: str) -> None: ...
+
+    own = site.do(mail.using(tenant="all"), "enqueue", "ann")
+    site.do(jp, "patch", own.id, args={"user": "bob"})
+    made = site.do(mail, "enqueue", "ann")
+    with pytest.raises(InvalidArguments, match="'of-bob', not 'of-ann'"):
+        site.do(jp, "patch", made.id, args={"user": "bob"})

@@ -85,8 +85,8 @@ class Patch(Struct, frozen=True, kw_only=True):
     queue: str | None = None
     run_at: int | None = None
     """Earliest start; one that has passed means now."""
-    args: Callable[[str, str], Arguments] | None = None
-    """Tells the arguments that it gets, by its task and those that it has; may refuse."""
+    args: Callable[[JobRecord], Arguments] | None = None
+    """Tells the arguments that it gets; may refuse."""
 
 
 class Patched(Struct, frozen=True):
@@ -117,7 +117,7 @@ def patch(id: int, wanted: Patch) -> Op[Patched]:
     run_at = job.run_at if wanted.run_at is None else wanted.run_at
     due_at = job.due_at if wanted.run_at is None else _due(run_at, job.expires_at)
     yield Statement("note_lanes", batch=Batch(("queue", "priority"), [(lane.queue, lane.priority)]))
-    args = wanted.args(job.task, job.args) if wanted.args else Arguments(None, None)
+    args = wanted.args(job) if wanted.args else Arguments(None, None)
     keeps_rank = job.state is State.QUEUED and lane == Lane(job.queue, job.priority)
     (row,) = yield Statement(
         "patch_job",
