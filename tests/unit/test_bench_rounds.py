@@ -151,11 +151,12 @@ def faked(tmp_path: Path) -> Iterable[Faked]:
         yield Faked(stack, Rates(tmp_path / "rates.json"))
 
 
-def test_a_pilot_finds_the_size_and_the_run_keeps_it(faked: Faked) -> None:
+def test_two_pilots_find_the_size_and_the_run_keeps_it(faked: Faked) -> None:
     sized = case("x", size=SIZE)
     faked.run([sized], [system("A")], 2, ends=time.monotonic() + 60, keep=lambda: None)
     assert faked.asked == [
         ("x", "A", running.PILOT_JOBS),
+        ("x", "A", 4_000),
         ("x", "A", 4_000),
         ("x", "A", 4_000),
     ]
