@@ -157,10 +157,10 @@ def test_two_pilots_find_the_size_and_the_run_keeps_it(faked: Faked) -> None:
     assert faked.asked == [
         ("x", "A", running.PILOT_JOBS),
         ("x", "A", 4_000),
-        ("x", "A", 4_000),
-        ("x", "A", 4_000),
+        ("x", "A", 8_000),
+        ("x", "A", 8_000),
     ]
-    assert [sample.jobs for sample in faked.samples] == [4_000, 4_000]
+    assert [sample.jobs for sample in faked.samples] == [8_000, 8_000]
 
 
 def test_who_failed_twice_is_not_asked_again(faked: Faked) -> None:
