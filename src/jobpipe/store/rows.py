@@ -3,25 +3,30 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from itertools import starmap
 from typing import Any
 
 from jobpipe.model.job import AttemptRecord, Claimed, JobRecord
 from jobpipe.model.report import LogRecord, ProgressRecord
 from jobpipe.model.state import Reason, State
-from jobpipe.store.port import Row
+from jobpipe.store.port import Row, Rows
 
 
-def claimed(row: Row) -> Claimed:
+def claimed(found: Rows) -> list[Claimed]:
     """The columns stand in the order of the fields."""
-    return Claimed(*values(row))
+    return list(starmap(Claimed, values(found)))
 
 
-def values(row: Row) -> Iterable[Any]:
-    """Return what stands in the columns, in their order: to ask for many by name takes long.
+def values(found: Rows) -> Iterable[Iterable[Any]]:
+    """Return what stands in the columns of each row, in their order: to ask for many by name takes
+    long.
 
-    psycopg alone gives them as a dict.
+    psycopg alone gives them as dicts.
     """
-    return row.values() if isinstance(row, dict) else row
+    if not (found and isinstance(found[0], dict)):
+        return found
+    dicts: Any = found
+    return [row.values() for row in dicts]
 
 
 def job(row: Row) -> JobRecord:

@@ -76,7 +76,7 @@ def claim(
     }
     found = yield Statement("claim", params, batch=lane_batch(lanes, after))
     assert len(found) <= limit, f"claimed {len(found)} jobs, asked for {limit}"
-    jobs = sorted([rows.claimed(row) for row in found], key=attrgetter("rank"))
+    jobs = sorted(rows.claimed(found), key=attrgetter("rank"))
     if len(lanes) > 1:
         place = {(lane.queue, lane.priority): index for index, lane in enumerate(lanes)}
         jobs.sort(key=lambda job: place[job.queue, job.priority])

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable
+from collections.abc import Collection
 
 from msgspec import Struct
 
 from jobpipe.model.gate import GateKind, GateName
 from jobpipe.model.state import State
 from jobpipe.store.ops.finish import STATES
-from jobpipe.store.port import Op, Row, Statement
+from jobpipe.store.port import Op, Rows, Statement
 from jobpipe.store.rows import values
 
 COLUMNS = 17
@@ -81,15 +81,15 @@ def look_at(ids: Collection[int]) -> Op[list[Looked]]:
     return looked((yield Statement("look_at", {"ids": sorted(ids)})))
 
 
-def looked(rows: Iterable[Row]) -> list[Looked]:
+def looked(rows: Rows) -> list[Looked]:
     """Return the jobs that rows show, each of which shows a gate of one, or none."""
     jobs: dict[int, Looked] = {}
-    for row in rows:
+    for row in values(rows):
         # fmt: off
         (
             id, state, marks, token, queue, priority, task, group, tenant, started_at, is_aside,
             kind, key, terms, place, line, let_through,
-        ) = tuple(values(row))[-COLUMNS:]
+        ) = tuple(row)[-COLUMNS:]
         # fmt: on
         if id is None:
             continue
