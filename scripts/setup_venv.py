@@ -77,7 +77,10 @@ def _pip_install(requirements: list[str]) -> None:
 
 
 if __name__ == "__main__":
+    asked = [name.removeprefix("--") for name in sys.argv[1:]] or ["server"]
+    if len(asked) > 1 or asked[0] not in WANTED:
+        sys.exit(f"setup_venv.py takes --postgres or --dev, or nothing, not {sys.argv[1:]}")
     try:
-        set_up(sys.argv[1].removeprefix("--") if sys.argv[1:] else "server")
+        set_up(asked[0])
     except subprocess.CalledProcessError as error:
         sys.exit(f"Setting up .venv failed: {' '.join(map(str, error.cmd))}")

@@ -62,3 +62,26 @@ def test_one_command_starts_it(home: Path, example: str, variable: str, path: st
             os.killpg(make.pid, signal.SIGTERM)
     asked = home.joinpath("asked").read_text(encoding="utf-8")
     assert asked == "--postgres"  # either takes the URL of one
+
+
+@pytest.mark.parametrize(
+    "example, goal, wanted",
+    [
+        ("queue_service", "test", "--dev"),
+        ("queue_service", "build", "--postgres"),
+        ("task_scheduler", "test", "--dev"),
+        ("task_scheduler", "worker", "--postgres"),
+    ],
+)
+def test_each_goal_asks_for_one_thing_to_be_installed(
+    home: Path, example: str, goal: str, wanted: str
+) -> None:
+    told = subprocess.run(
+        ["make", "-n", goal],
+        cwd=home / "examples" / example,
+        capture_output=True,
+        text=True,
+        check=True,
+    ).stdout
+    (line,) = [line for line in told.splitlines() if "setup_venv.py" in line]
+    assert line.rpartition("setup_venv.py ")[2] == wanted

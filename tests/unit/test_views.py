@@ -174,18 +174,21 @@ def test_a_duration_needs_both_ends_and_is_never_negative(
 
 
 @pytest.mark.parametrize(
-    "state, reason, asked_at, seconds",
+    "state, reason, asked_at, error, seconds",
     [
-        (State.CANCELLED, Reason.BY_USER, T0 + 2_000_000, 1.5),
-        (State.CANCELLED, Reason.BY_USER, None, None),
-        (State.FAILED, Reason.EXPIRED, None, None),
-        (State.FAILED, Reason.TIMED_OUT, None, 1.5),
+        (State.CANCELLED, Reason.BY_USER, T0 + 2_000_000, None, 1.5),
+        (State.CANCELLED, Reason.BY_USER, None, None, None),
+        (State.CANCELLED, Reason.BY_USER, None, "ValueError", None),
+        (State.CANCELLED, Reason.BY_USER, None, "Cancel", 1.5),
+        (State.FAILED, Reason.EXPIRED, None, "ValueError", None),
+        (State.FAILED, Reason.TIMED_OUT, None, "ValueError", 1.5),
     ],
 )
 def test_who_may_have_ended_while_it_waited_has_no_duration(
-    state: State, reason: Reason, asked_at: int | None, seconds: float | None
+    state: State, reason: Reason, asked_at: int | None, error: str | None, seconds: float | None
 ) -> None:
-    view = changed(state=state, reason=reason, cancel_requested_at=asked_at)
+    text = error and f'{{"type":"{error}","message":"","traceback":""}}'
+    view = changed(state=state, reason=reason, cancel_requested_at=asked_at, error=text)
     assert view.duration_seconds == seconds
 
 

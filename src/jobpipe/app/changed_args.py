@@ -48,7 +48,8 @@ def change_of(given: Mapping[str, Any], registry: Registry, max_payload: int) ->
             raise InvalidArguments(str(error)) from error
         plain = wire.read(upgraded)
         job = call_by_json(task, {**plain, **given}, {}).new_job(Defaults(max_payload=max_payload))
-        _check_names(record, _before(task, plain, max_payload), job)
+        is_older = (record.version or 1) < task.spec.version
+        _check_names(record, _before(task, plain, max_payload), job, is_older=is_older)
         return Arguments(job.args, job.version)
 
     return change
@@ -62,21 +63,22 @@ def _before(task: DeclaredTask, stored: Mapping[str, Any], max_payload: int) -> 
         return None
 
 
-def _check_names(record: JobRecord, before: NewJob | None, job: NewJob) -> None:
+def _check_names(record: JobRecord, before: NewJob | None, job: NewJob, *, is_older: bool) -> None:
     """Refuse arguments that would make another group, key or tenant: a job keeps those.
 
-    What it was enqueued with in place of what the task makes, or without, stays as it is.
+    What it was enqueued with in place of what the task makes, or without, stays as it is; of
+    arguments of an older version nobody can tell.
     """
     if before is None:
         return
     names: list[tuple[str, object, object]] = []
-    if record.tenant == before.tenant:
+    if is_older or record.tenant == before.tenant:
         names.append(("tenant", before.tenant, job.tenant))
-    if record.unique_key == before.unique_key:
+    if is_older or record.unique_key == before.unique_key:
         names.append(("unique key", before.unique_key, job.unique_key))
     if (record.marks or 0) & GATED:
         kinds = set(GateKind)
-        if record.group != group_of(before.wishes):
+        if not is_older and record.group != group_of(before.wishes):
             kinds.remove(GateKind.GROUP)
         names.append(("gates", _gates(before, kinds), _gates(job, kinds)))
     for what, was, now in names:

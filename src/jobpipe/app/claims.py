@@ -96,7 +96,7 @@ class FailedItem(Item):
     retry_after_seconds: Seconds | None = None
     """Left out: the delays of the task decide."""
     slow_key: bool = False
-    """No other job of its rates' keys starts for as long."""
+    """With a retry: no other job of its rates' keys starts for as long."""
     cancelled: bool = False
 
 

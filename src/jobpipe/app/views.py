@@ -14,6 +14,7 @@ from msgspec import Struct
 
 from jobpipe.model.job import AttemptRecord, JobRecord
 from jobpipe.model.report import ProgressRecord
+from jobpipe.model.signals import Cancel
 from jobpipe.model.state import Reason, State
 from jobpipe.model.worker import WorkerRecord
 from jobpipe.store.migrations import SchemaStatus
@@ -44,7 +45,7 @@ class JobView(Struct, frozen=True, kw_only=True, omit_defaults=True):
     started_at: str | None
     finished_at: str | None
     duration_seconds: float | None
-    """How long the last attempt ran; None also where the job ended while it waited."""
+    """How long the last attempt ran; None also where the job may have ended while it waited."""
     result: Any
     error: Any
     """An object of ``type``, ``message`` and ``traceback``, or None."""
@@ -347,11 +348,14 @@ def _duration(started: int | None, finished: int | None) -> float | None:
 def _took(record: JobRecord) -> float | None:
     """Return how long the last attempt ran, or None: the job may have ended long after it.
 
-    One that is cancelled while it runs was asked to end first.
+    One that is cancelled while it runs was asked to end first, or has said so itself.
     """
-    is_asked = record.cancel_requested_at is not None
-    if record.reason is Reason.EXPIRED or (record.state is State.CANCELLED and not is_asked):
+    if record.reason is Reason.EXPIRED:
         return None
+    if record.state is State.CANCELLED and record.cancel_requested_at is None:
+        error = plain(record.error) if record.error is not None else {}
+        if error.get("type") != Cancel.__name__:
+            return None
     return _duration(record.started_at, record.finished_at)
 
 

@@ -14,6 +14,8 @@ from dataclasses import dataclass
 from jobpipe.errors import ConfigError
 from jobpipe.store.statements import PARAMETER, sql_files
 
+# Migrations make tables, indexes and triggers, and drop the latter two, by these words alone, at
+# the beginning of a line; and no two have one name.
 MAKES = re.compile(
     r"^CREATE (?:UNIQUE )?(TABLE|INDEX|TRIGGER) (\S+)(?:[^;(]*? ON (\S+))?"
     r"|^DROP (?:INDEX|TRIGGER) ([^\s;]+)",

@@ -85,7 +85,7 @@ def grow(growth: Growth, enqueuing: Enqueuing) -> Op[PlanStored]:
     """Add jobs to the flow of a running job, which cannot end before them.
 
     Where it is being cancelled they are stored as ones that wait, so that nobody takes them before
-    the next round cancels them.
+    the rounds come to cancel them.
 
     Raises LeaseLost when the attempt is no longer current, InvalidTransition when its job is no
     node of a flow.

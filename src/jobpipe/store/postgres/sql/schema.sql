@@ -64,7 +64,7 @@ SELECT 'trigger', t.tgname
 FROM pg_catalog.pg_trigger AS t
 JOIN pg_catalog.pg_class AS c ON c.oid = t.tgrelid
 JOIN pg_catalog.pg_namespace AS s ON s.oid = c.relnamespace
-WHERE s.nspname = CAST(:schema AS text) AND t.tgenabled <> 'D'
+WHERE s.nspname = CAST(:schema AS text) AND t.tgenabled IN ('O', 'A')
 
 -- name: edges
 -- The condition of the trigger that refuses illegal steps, as the server shows it.
