@@ -454,6 +454,20 @@ def test_an_async_store_serves_one_loop_after_the_other(postgres_url: str) -> No
     gc.collect()
 
 
+def test_a_close_that_is_cut_short_leaves_no_connection_open(postgres_url: str) -> None:
+    async def main() -> None:
+        store = PostgresAsyncStore(postgres_url, shelf())
+        await asyncio.gather(*(store.run(one("pid")) for _ in range(3)))
+        closing = asyncio.create_task(store.close())
+        await asyncio.sleep(0)
+        closing.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await closing
+
+    asyncio.run(main())
+    gc.collect()  # who was left would say so
+
+
 def test_a_cancelled_run_leaves_no_broken_connection(postgres_url: str) -> None:
     async def work(store: PostgresAsyncStore) -> int:
         for _ in range(3):

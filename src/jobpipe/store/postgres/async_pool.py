@@ -118,9 +118,13 @@ class AsyncPool:
         finally:
             self._generation += 1
             idle, self._idle = self._idle, []
-            for held in idle:
-                with suppress(OSError, asyncpg.PostgresError, asyncpg.InterfaceError):
-                    await held.connection.close(timeout=CLOSE_SECONDS)
+            try:
+                for held in idle:
+                    with suppress(OSError, asyncpg.PostgresError, asyncpg.InterfaceError):
+                        await held.connection.close(timeout=CLOSE_SECONDS)
+            finally:  # a loop that ends cancels this, too
+                for held in idle:
+                    hang_up(held.connection)
 
     async def _wait_for_room(self) -> None:
         try:
