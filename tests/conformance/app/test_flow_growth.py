@@ -10,6 +10,7 @@ from jobpipe import current_job
 from jobpipe.errors import JobFailed
 from jobpipe.model.flow import FlowState, Role
 from jobpipe.model.state import State
+from jobpipe.store.ops import admit, flows
 from tests.conformance.app.flow_bench import Bench, called
 from tests.conformance.app.site import Site
 
@@ -118,4 +119,28 @@ def test_what_is_added_to_a_flow_that_is_being_cancelled_can_be_taken_by_nobody(
     assert bench.state(batch) is FlowState.CANCELLED
     bench.site.do(batch, "rerun")
     assert bench.drain() == ["too late"]
+    assert bench.state(batch) is FlowState.SUCCEEDED
+
+
+def test_however_much_is_added_to_such_a_flow_none_of_it_is_let_go(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(admit, "LOOKS_MAX", 2)
+    monkeypatch.setattr(flows, "SLICE", 2)
+    added: list[int] = []
+
+    @bench.jp.task(name="cancel and grow much")
+    def grow() -> None:
+        flow = bench.jp.current_flow()
+        bench.jp.cancel_flow(batch.id)
+        calls = [bench.step.using(queue_name="later").call(str(n)) for n in range(5)]
+        added.extend(node.id for node in flow.add_many(calls))
+
+    batch = bench.jp.batch([grow.call()], on_done=bench.step.call("done"))
+    bench.enqueue(batch)
+    assert bench.drain(queues="default") == ["done"]
+    seen = [bench.site.do(bench.jp, "job", id).record for id in added]
+    assert [(job.state, job.queued_at) for job in seen] == [(State.CANCELLED, None)] * 5
+    bench.site.do(batch, "rerun")
+    assert sorted(bench.drain()) == ["0", "1", "2", "3", "4"]
     assert bench.state(batch) is FlowState.SUCCEEDED

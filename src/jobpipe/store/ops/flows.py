@@ -66,6 +66,11 @@ class Standing(Struct, frozen=True):
         return self.state is FlowState.RUNNING and self.sweep is not None
 
     @property
+    def is_cancelled(self) -> bool:
+        """Tell whether its nodes are being cancelled, those up to ``position`` already."""
+        return self.is_swept and self.sweep == "cancel"
+
+    @property
     def is_over(self) -> bool:
         counted = self.succeeded + self.failed + self.cancelled
         return self.state is FlowState.RUNNING and self.sweep != "rerun" and counted >= self.total
@@ -323,10 +328,12 @@ def _free(
         for job in others
         if job.marks & marks.DEPENDENT and job.id in nodes
     }
+    unswept = yield from _unswept([nodes[id] for id, n in waits.items() if n == 0], work)
     free = {
         job.id: job
         for job in (*freed, *others)
         if job.state is State.BLOCKED and waits.get(job.id, 0) in (0, OWED)
+        if job.id not in unswept
     }
     owed = {id for id in free if waits.get(id) == OWED}
     handed = yield from hand_on((free.keys() & let_go) | owed, max_payload)
@@ -338,6 +345,18 @@ def _free(
     if turned:
         yield Statement("lower_waits", batch=Batch(("id", "n"), sorted(turned)))
     return sorted((job for id, job in free.items() if id not in back), key=lambda job: job.id)
+
+
+def _unswept(nodes: Sequence[Node], work: _Work) -> Op[set[int]]:
+    """Return those that the cancel of their flow has yet to reach, such as what was added to it
+    meanwhile: nobody is to take them before."""
+    nodes = [node for node in nodes if node.flow is not None and node.role is Role.NODE]
+    flows = dict(work.standing)
+    unread = {node.flow for node in nodes if node.flow is not None} - flows.keys()
+    if unread:
+        flows |= {flow.id: flow for flow in (yield from _read_flows(unread))}
+    ends = {flow.id: flow.position for flow in flows.values() if flow.is_cancelled}
+    return {node.id for node in nodes if node.id > ends.get(node.flow or 0, node.id)}
 
 
 def _read_nodes(ids: Collection[int]) -> Op[list[Node]]:
