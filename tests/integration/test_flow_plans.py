@@ -57,6 +57,7 @@ CASES: Cases = {
     "reopen_flows": ({"ids": BATCH}, {"flow_pkey"}),
     "note_sweep": ({"id": 7, "sweep": None, "position": 7}, {"flow_pkey"}),
     "flow_slice": ({"id": 7, "after": 0, "limit": 1000}, {"member_flow"}),
+    "flow_callbacks": ({"id": 7}, {"member_flow"}),
     "open_edges_below": ({"ids": BATCH, "limit": 1000}, {"edge_open"}),
     "open_edges_above": ({"ids": BATCH, "limit": 1000}, {"edge_pkey", "member_pkey"}),
     "meet_edges": ({"child_id": BATCH, "parent_id": BATCH}, {"edge_pkey"}),

@@ -218,7 +218,9 @@ def _sweep(flow: Standing, work: _Work) -> Op[None]:
     if flow.sweep == "cancel":
         yield from _cancel_nodes(nodes, work)
     else:
-        yield from _rerun_nodes(nodes, work)
+        # With the first nodes come all callbacks: the rest of this may give way to a cancel.
+        first = {} if flow.position else (yield from _callbacks(flow))
+        yield from _rerun_nodes(first | nodes, work)
     more = len(nodes) == SLICE
     if more:
         work.again.add(flow.id)
@@ -229,6 +231,11 @@ def _sweep(flow: Standing, work: _Work) -> Op[None]:
     }
     swept = _standing((yield Statement("note_sweep", done))[0])
     work.standing[flow.id] = swept
+
+
+def _callbacks(flow: Standing) -> Op[dict[int, Node]]:
+    rows = yield Statement("flow_callbacks", {"id": flow.id})
+    return {node.id: node for node in map(_node, rows)}
 
 
 def _cancel_nodes(nodes: Mapping[int, Node], work: _Work) -> Op[None]:

@@ -114,6 +114,10 @@ SELECT node_id, flow_id, role, waits, settled
 FROM {p}member WHERE flow_id = CAST(:id AS bigint) AND node_id > CAST(:after AS bigint)
 ORDER BY node_id LIMIT CAST(:limit AS bigint)
 
+-- name: flow_callbacks
+SELECT node_id, flow_id, role, waits, settled
+FROM {p}member WHERE flow_id = CAST(:id AS bigint) AND role <> 'node'
+
 -- name: open_edges_below
 -- By parent, so that whoever asks knows of whom there may be more.
 SELECT child_id, parent_id, need

@@ -104,6 +104,10 @@ UPDATE {p}flow SET sweep = :sweep, position = :position WHERE id = :id RETURNING
 SELECT node_id, flow_id, role, waits, settled
 FROM {p}member WHERE flow_id = :id AND node_id > :after ORDER BY node_id LIMIT :limit
 
+-- name: flow_callbacks
+SELECT node_id, flow_id, role, waits, settled
+FROM {p}member WHERE flow_id = :id AND role <> 'node'
+
 -- name: open_edges_below
 -- By parent, so that whoever asks knows of whom there may be more.
 SELECT child_id, parent_id, need
