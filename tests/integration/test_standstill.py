@@ -46,7 +46,7 @@ def test_the_bounds_of_a_round_end_with_it(parties: list[Party], order: Operatio
     party.connection.execute("SET lock_timeout = '7s'")
     party.commit()
     party.run(order)
-    assert setting(party, "idle_in_transaction_session_timeout") == "30s"
+    assert setting(party, "idle_in_transaction_session_timeout") == "10s"
     assert setting(party, "lock_timeout") == "7s"
     party.commit()
     assert setting(party, "idle_in_transaction_session_timeout") == "0"

@@ -12,10 +12,10 @@ from msgspec import Struct
 from jobpipe.store.ops.look import look_at
 from jobpipe.store.port import Op, Statement
 
-STANDSTILL_MS = 30_000
+STANDSTILL_MS = 10_000
 """How long who has the lock may say nothing before the server ends its session: a process that is
 stopped in the midst of it, or loses its host, would keep everybody waiting."""
-AWAIT_MS = 10_000
+AWAIT_MS = 15_000
 """Longest wait for the round that is under way; then StoreUnavailable."""
 
 

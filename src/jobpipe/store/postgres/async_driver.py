@@ -20,7 +20,7 @@ from jobpipe.store.postgres import errors
 from jobpipe.store.postgres.address import Address
 from jobpipe.store.postgres.array_types import tell_arrays
 from jobpipe.store.postgres.async_pool import AsyncPool, Held
-from jobpipe.store.postgres.attempts import Attempts, Connecting
+from jobpipe.store.postgres.attempts import BEGIN, Attempts, Connecting
 from jobpipe.store.postgres.capabilities import CAPABILITIES
 from jobpipe.store.postgres.dialect import Dialect
 from jobpipe.store.stepping import astep
@@ -100,20 +100,19 @@ class PostgresAsyncStore:
         execute = self._executor(held)
         if operation.mode is Mode.TRANSACTION or self._address.pooled:
             attempts.may_be_stored = False
-            transaction = held.connection.transaction(isolation="read_committed")
             held.overdue.begin()
-            await transaction.start()
+            await held.connection.execute(BEGIN)
             try:
                 result = await astep(operation, execute)
             except Exception:
                 held.overdue.begin()
                 with suppress(*REFUSALS):  # a lost connection rolls back by itself
-                    await transaction.rollback()
+                    await held.connection.execute("ROLLBACK")
                 raise
             failpoint(operation.name, "before_commit")
             attempts.may_be_stored = operation.mode is not Mode.READ
             held.overdue.begin()
-            await transaction.commit()
+            await held.connection.execute("COMMIT")
         else:
             attempts.may_be_stored = operation.mode is Mode.ONE
             failpoint(operation.name, "before_commit")

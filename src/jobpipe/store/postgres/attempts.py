@@ -12,6 +12,11 @@ import time
 from jobpipe.store.postgres import errors
 from jobpipe.store.postgres.address import Address
 
+LIMIT_STANDSTILL = "SET LOCAL idle_in_transaction_session_timeout = '10s'"
+"""First in each transaction of ours: what a process has locked that stands still in the midst of
+it, or has lost its host, is free again before long."""
+BEGIN = f"BEGIN ISOLATION LEVEL READ COMMITTED; {LIMIT_STANDSTILL}"
+
 MOST_CONFLICTS = 5
 CONFLICT_PAUSE = 0.01
 FIRST_PAUSE, LONGEST_PAUSE = 0.02, 0.25

@@ -21,7 +21,7 @@ from jobpipe.store.migrations import Migration, SchemaStatus, load
 from jobpipe.store.port import Capabilities, Mode, Operation, Rows, Statement
 from jobpipe.store.postgres import errors, schema
 from jobpipe.store.postgres.address import Address
-from jobpipe.store.postgres.attempts import Attempts, Connecting
+from jobpipe.store.postgres.attempts import LIMIT_STANDSTILL, Attempts, Connecting
 from jobpipe.store.postgres.capabilities import CAPABILITIES
 from jobpipe.store.postgres.dialect import PACKAGE, Dialect, schema_prefix
 from jobpipe.store.postgres.pool import Connection, Held, Pool
@@ -136,6 +136,7 @@ class PostgresStore:
         if operation.mode is Mode.TRANSACTION:
             attempts.may_be_stored = False
             with held.connection.transaction():
+                held.connection.execute(LIMIT_STANDSTILL.encode())
                 result = step(operation, execute)
                 failpoint(operation.name, "before_commit")
                 attempts.may_be_stored = True
