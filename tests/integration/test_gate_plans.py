@@ -46,7 +46,7 @@ LARGE = {"job", "gate_job", "gate", "look", "arrival", "flow"}
 CASES: Cases = {
     "look_at": ({"ids": BATCH}, {"job_pkey", "gate_job_pkey"}),
     "take_looks": ({"since": 5, "limit": 1000}, {"look_pkey", "job_pkey", "gate_job_pkey"}),
-    "hold_admission": ({"standstill_ms": 1}, {"gate_next", "arrival_next", "flow_due"}),
+    "hold_admission": ({}, {"gate_next", "arrival_next", "flow_due"}),
     "read_gates": (NAMED, {"gate_pkey", "gate_job_held", "gate_job_line", "job_pkey"}),
     "line_heads": (
         {**NAMED, "most": 4},

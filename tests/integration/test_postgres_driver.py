@@ -41,6 +41,7 @@ SQL = {
     "isolation": "SELECT current_setting('transaction_isolation') AS level",
     "missing": "SELECT * FROM {p}nowhere",
     "slow": "SELECT pg_sleep(60) AS nothing",
+    "limit": "SELECT current_setting('idle_in_transaction_session_timeout') AS value",
 }
 Run = Callable[[Operation[Any]], Any]
 
@@ -396,6 +397,19 @@ def test_a_transaction_mode_pooler_serves_every_mode(
         stores[0].run(one("hang_up"))
     assert caught.value.__cause__ is not None
     assert len(items(stores[0])) == 30
+
+
+@pytest.mark.parametrize("pooler", ["none", "transaction"])
+def test_who_stands_still_in_a_transaction_is_cut_off(
+    open_store: Callable[..., Any], pgbouncer_url: tuple[str, str], pooler: str
+) -> None:
+    pooled, direct = pgbouncer_url
+    store = open_store(pooled if pooler == "transaction" else direct, pooler=pooler)
+    assert store.run(one("limit", Mode.TRANSACTION))[0]["value"] == "10s"
+    outside = open_store(direct)
+    assert outside.run(one("limit", Mode.ONE))[0]["value"] == "0"
+    outside.run(one("limit", Mode.TRANSACTION))
+    assert outside.run(one("limit", Mode.ONE))[0]["value"] == "0"
 
 
 def in_one_loop(work: Callable[[PostgresAsyncStore], Coroutine[Any, Any, Any]], url: str) -> Any:

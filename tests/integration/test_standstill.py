@@ -1,8 +1,10 @@
-"""Who stands still in the midst of a round keeps nobody waiting for long (PostgreSQL)."""
+"""Who stands still in the midst of a transaction keeps nobody waiting for long (PostgreSQL)."""
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable
+from contextlib import closing
 from typing import Any
 
 import asyncpg
@@ -14,7 +16,10 @@ from jobpipe.store.ops import rounds
 from jobpipe.store.ops.admit import admit
 from jobpipe.store.ops.gates import prune_gates
 from jobpipe.store.port import Mode, Op, Operation, Rows, Statement
-from jobpipe.store.postgres import dialect, errors
+from jobpipe.store.postgres import async_driver, dialect, driver, errors
+from jobpipe.store.postgres.async_driver import PostgresAsyncStore
+from jobpipe.store.postgres.attempts import BEGIN, LIMIT_STANDSTILL
+from jobpipe.store.postgres.driver import PostgresStore
 from tests.integration.test_postgres_driver import open_store
 from tests.integration.test_report_locks import Party, parties
 from tests.waiting import until
@@ -29,27 +34,14 @@ def setting(party: Party, name: str) -> str:
 
 
 @pytest.mark.parametrize("order", [admit(), prune_gates(10)])
-def test_a_round_goes_on_though_somebody_stands_still_in_his(
-    parties: list[Party], monkeypatch: pytest.MonkeyPatch, order: Operation[Any]
+def test_a_round_leaves_the_wait_for_locks_as_it_was(
+    parties: list[Party], order: Operation[Any]
 ) -> None:
-    frozen, other, _ = parties
-    monkeypatch.setattr(rounds, "STANDSTILL_MS", 300)
-    frozen.run(order)
-    until(lambda: other.run(admit()) is not None)
-    with pytest.raises(psycopg.Error, match="idle-in-transaction"):
-        frozen.connection.execute("SELECT 1")
-
-
-@pytest.mark.parametrize("order", [admit(), prune_gates(10)])
-def test_the_bounds_of_a_round_end_with_it(parties: list[Party], order: Operation[Any]) -> None:
     party, *_ = parties
     party.connection.execute("SET lock_timeout = '7s'")
     party.commit()
     party.run(order)
-    assert setting(party, "idle_in_transaction_session_timeout") == "10s"
     assert setting(party, "lock_timeout") == "7s"
-    party.commit()
-    assert setting(party, "idle_in_transaction_session_timeout") == "0"
 
 
 def test_who_waits_for_a_round_that_does_not_end_is_told(
@@ -61,7 +53,6 @@ def test_who_waits_for_a_round_that_does_not_end_is_told(
     round_, *_ = parties
     store = open_store(postgres_url, dialect=dialect.load("jobpipe"))
     monkeypatch.setattr(rounds, "AWAIT_MS", 100)
-    monkeypatch.setattr(rounds, "STANDSTILL_MS", 5_000)  # who does not give up sees it end
     assert round_.run(admit()) is not None
     starts: list[int] = []
 
@@ -83,24 +74,43 @@ def test_a_session_that_was_ended_for_standing_still_is_lost() -> None:
     assert errors.is_lost(asyncpg.IdleInTransactionSessionTimeoutError("terminating connection"))
 
 
+def run_blocking(url: str, operation: Operation[Any]) -> Any:
+    with closing(PostgresStore(url, dialect.load("jobpipe"))) as store:
+        return store.run(operation)
+
+
+def run_awaited(url: str, operation: Operation[Any]) -> Any:
+    async def main() -> Any:
+        store = PostgresAsyncStore(url, dialect.load("jobpipe"))
+        try:
+            return await store.run(operation)
+        finally:
+            await store.close()
+
+    return asyncio.run(main())
+
+
+@pytest.mark.parametrize("run", [run_blocking, run_awaited])
+@pytest.mark.parametrize("begin", [rounds.begin_round, rounds.await_round])
 def test_who_stood_still_begins_anew(
     parties: list[Party],
-    open_store: Callable[..., Any],
     postgres_url: str,
     monkeypatch: pytest.MonkeyPatch,
+    run: Callable[[str, Operation[Any]], Any],
+    begin: Callable[[], Op[Any]],
 ) -> None:
     other, *_ = parties
-    store = open_store(postgres_url, dialect=dialect.load("jobpipe"))
-    monkeypatch.setattr(rounds, "STANDSTILL_MS", 300)
+    monkeypatch.setattr(driver, "LIMIT_STANDSTILL", LIMIT_STANDSTILL.replace("10s", "300ms"))
+    monkeypatch.setattr(async_driver, "BEGIN", BEGIN.replace("10s", "300ms"))
     starts: list[int] = []
 
     def round_() -> Op[Rows]:
         starts.append(1)
-        assert (yield from rounds.begin_round()) is not None
+        yield from begin()
         if len(starts) == 1:  # nothing of this process moves, until somebody else may do a round
             until(lambda: other.run(admit()) is not None)
             other.commit()
         return (yield Statement("take_looks", {"since": 0, "limit": 10}))
 
-    assert store.run(Operation("round", Mode.TRANSACTION, round_)) == []
+    assert run(postgres_url, Operation("round", Mode.TRANSACTION, round_)) == []
     assert len(starts) == 2

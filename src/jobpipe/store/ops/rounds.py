@@ -12,11 +12,9 @@ from msgspec import Struct
 from jobpipe.store.ops.look import look_at
 from jobpipe.store.port import Op, Statement
 
-STANDSTILL_MS = 10_000
-"""How long who has the lock may say nothing before the server ends its session: a process that is
-stopped in the midst of it, or loses its host, would keep everybody waiting."""
 AWAIT_MS = 15_000
-"""Longest wait for the round that is under way; then StoreUnavailable."""
+"""Longest wait for the round that is under way; then StoreUnavailable. A process that stands still
+in its round is cut off before."""
 
 
 class Agenda(Struct, frozen=True):
@@ -37,7 +35,7 @@ class Agenda(Struct, frozen=True):
 
 def begin_round() -> Op[Agenda | None]:
     """Lock the others out; None, at once: somebody else has the lock."""
-    found = yield Statement("hold_admission", {"standstill_ms": STANDSTILL_MS})
+    found = yield Statement("hold_admission")
     if not found:
         return None
     row = found[0]
@@ -53,7 +51,7 @@ def begin_round() -> Op[Agenda | None]:
 
 def await_round() -> Op[None]:
     """Lock the others out after the round that is under way."""
-    yield Statement("await_admission", {"await_ms": AWAIT_MS, "standstill_ms": STANDSTILL_MS})
+    yield Statement("await_admission", {"await_ms": AWAIT_MS})
 
 
 def await_round_of(ids: Collection[int]) -> Op[None]:

@@ -1,18 +1,14 @@
 -- name: hold_admission
 -- Locked until the end of the transaction; nobody waits for it. Transactions below oldest have
 -- ended; those that write from now on have a number above that of this one. Only who gets the lock
--- draws a number; who stands still with it is cut off. What follows in the transaction keeps its
--- plans, whatever it is given. Where an index is to be used without statistics it is asked for the
--- first entry, not whether there is one.
+-- draws a number. What follows in the transaction keeps its plans, whatever it is given. Where an
+-- index is to be used without statistics it is asked for the first entry, not whether there is one.
 WITH alone AS MATERIALIZED (
     SELECT name FROM {p}duty WHERE name = 'admit' FOR UPDATE SKIP LOCKED
 )
 SELECT
     CAST(CAST(pg_snapshot_xmin(pg_current_snapshot()) AS text) AS bigint) AS oldest,
     CAST(CAST(pg_current_xact_id() AS text) AS bigint) AS own,
-    set_config(
-        'idle_in_transaction_session_timeout', CAST(CAST(:standstill_ms AS bigint) AS text), true
-    ) AS standstill,
     set_config('plan_cache_mode', 'force_generic_plan', true) AS planning,
     EXISTS (SELECT 1 FROM {p}task_pause) AS has_pauses,
     (SELECT id FROM {p}arrival ORDER BY queue, tenant, id LIMIT 1) IS NOT NULL AS has_arrivals,
@@ -25,8 +21,7 @@ SELECT
 FROM alone
 
 -- name: await_admission
--- Locked until the end of the transaction, after the round that is under way, or given up. Who
--- stands still with it is cut off.
+-- Locked until the end of the transaction, after the round that is under way, or given up.
 WITH patience AS MATERIALIZED (
     SELECT
         current_setting('lock_timeout') AS usual,
@@ -40,10 +35,7 @@ alone AS MATERIALIZED (
 )
 SELECT
     name,
-    set_config('lock_timeout', usual, true) AS patience,
-    set_config(
-        'idle_in_transaction_session_timeout', CAST(CAST(:standstill_ms AS bigint) AS text), true
-    ) AS standstill
+    set_config('lock_timeout', usual, true) AS patience
 FROM alone
 
 -- part: looked
