@@ -47,10 +47,13 @@ CROSS JOIN {p}gate_job AS w ON w.job_id = j.id
 
 -- name: note_gate_jobs
 UPDATE {p}gate_job
-SET place = noted.value ->> 3, line = noted.value ->> 4, token = noted.value ->> 5
-FROM json_each(:rows) AS noted
-WHERE job_id = noted.value ->> 0 AND kind = noted.value ->> 1
-    AND {p}gate_job.key = noted.value ->> 2
+SET place = noted.place, line = noted.line, token = noted.token
+FROM (
+    SELECT v ->> 0 AS id, v ->> 1 AS kind, v ->> 2 AS key, v ->> 3 AS place, v ->> 4 AS line,
+        v ->> 5 AS token
+    FROM (SELECT value AS v FROM json_each(:rows) LIMIT -1 OFFSET 0)
+) AS noted
+WHERE job_id = noted.id AND {p}gate_job.kind = noted.kind AND {p}gate_job.key = noted.key
 
 -- name: reserve_places
 -- Ids, ranks and places are one sequence: whoever comes later stands behind.
@@ -123,10 +126,12 @@ WHERE id IN (SELECT value FROM json_each(:ids)) AND state = 'blocked'
 RETURNING id, queue
 
 -- name: note_blocked
-UPDATE {p}job SET blocked_on = noted.value ->> 1
-FROM json_each(:rows) AS noted
-WHERE {p}job.id = noted.value ->> 0 AND state = 'blocked'
-RETURNING {p}job.id
+UPDATE {p}job SET blocked_on = noted.gate
+FROM (
+    SELECT v ->> 0 AS id, v ->> 1 AS gate
+    FROM (SELECT value AS v FROM json_each(:rows) LIMIT -1 OFFSET 0)
+) AS noted
+WHERE {p}job.id = noted.id AND state = 'blocked'
 
 -- name: slow_gate
 -- A gate that was forgotten is made anew.
