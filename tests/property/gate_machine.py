@@ -130,6 +130,15 @@ class GateLives(RuleBasedStateMachine):
             if state is State.BLOCKED:
                 assert self.has_a_reason(id, states), f"job {id} waits for nothing"
 
+    @rule(lane=st.sampled_from(LANES), n=st.integers(1, 4))
+    def admit_and_claim(self, lane: Lane, n: int) -> None:
+        """One round that claims, if it lets anybody in."""
+        before = self.states()
+        claiming = claim.claim(self.worker, [lane], n, after={}, done=[])
+        round_ = self.run_op(admit(claim=claiming))
+        assert round_ is not None
+        self.took(round_.claimed or [], before)
+
     def has_a_reason(self, id: int, states: dict[int, State]) -> bool:
         wishes = self.wishes[id]
         if rate in wishes:

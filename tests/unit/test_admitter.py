@@ -10,12 +10,16 @@ from typing import Any
 import pytest
 
 from jobpipe.delivery.hub import Hint, Hub
-from jobpipe.model.job import Lane
+from jobpipe.model.job import Claimed, Lane
 from jobpipe.runtime import admitter
 from jobpipe.runtime.admitter import LATE_SECONDS, Admitter
+from jobpipe.runtime.bidding import Bidder
+from jobpipe.runtime.claimer import Bid
+from jobpipe.runtime.lanes import Ask
 from jobpipe.runtime.telling import Telling
 from jobpipe.store.ops.admit import Admitted
-from jobpipe.store.ops.claim import Queued
+from jobpipe.store.ops.claim import Queued, claim
+from tests.unit.test_claimer import job
 
 
 class Store:
@@ -49,7 +53,8 @@ def found(newest: int | None, oldest: int, own: int) -> Admitted:
 
 def after(*rounds: Admitted) -> Admitter:
     """Return an admitter that has made these rounds, the first one from the beginning."""
-    made = Admitter(Store(rounds), Telling(Hub()), 1_000)  # type: ignore[arg-type]
+    bidder = Bidder(Store(rounds), None)  # type: ignore[arg-type]
+    made = Admitter(bidder, Telling(Hub()), 1_000)
     for _ in rounds:
         asyncio.run(made.once())
     return made
@@ -79,21 +84,53 @@ def test_a_transaction_that_stays_open_is_not_waited_for_for_ever(time: Time) ->
     assert made.ask() == 8
 
 
+class Claims:
+    """A claimer that rests, or does not, and is told what was claimed in its place."""
+
+    def __init__(self, *, rests: bool) -> None:
+        self.rests = rests
+        self.taken: list[int] = []
+
+    def bid(self) -> Bid:
+        return Bid(Ask(()), 5, [], claim(1, [], 5, after={}, done=[]), may_have_more=True)
+
+    async def took(self, _bid: Bid, jobs: list[Claimed] | None) -> None:
+        self.taken += [job.id for job in jobs or ()]
+
+
+@pytest.mark.parametrize("rests, taken", [(True, [1]), (False, [])])
+def test_a_round_claims_for_a_claimer_that_has_found_all_there_was(
+    rests: bool, taken: list[int]
+) -> None:
+    hub, heard, claims = Hub(), list[Hint](), Claims(rests=rests)
+    hub.subscribe(heard.append)
+    lane = Lane("a", 0)
+    queued = (Queued(1, lane, 7), Queued(2, lane, 8))
+    jobs = [job(1)] if rests else None
+    round_ = Admitted(queued, (), is_scheduled=False, more=False, claimed=jobs)
+    bidder = Bidder(Store([round_]), claims)  # type: ignore[arg-type]
+    asyncio.run(Admitter(bidder, Telling(hub), 1_000).once())
+    assert claims.taken == taken
+    assert heard == [Hint({lane: 8 if rests else 7})]
+
+
 @pytest.mark.parametrize(
     "taken, told",
     [
-        (set(), [Hint({Lane("a", 0): 7, Lane("b", 0): 8})]),
-        ({1}, [Hint({Lane("a", 0): 9, Lane("b", 0): 8})]),
-        ({1, 3}, [Hint({Lane("b", 0): 8})]),
-        ({1, 2, 3}, []),
+        ([], [Hint({Lane("a", 0): 7, Lane("b", 0): 8})]),
+        ([1], [Hint({Lane("a", 0): 9, Lane("b", 0): 8})]),
+        ([1, 3], [Hint({Lane("b", 0): 8})]),
+        ([1, 2, 3], []),
     ],
 )
-def test_nobody_is_told_of_jobs_that_are_claimed_already(taken: set[int], told: list[Hint]) -> None:
+def test_nobody_is_told_of_jobs_that_are_claimed_already(
+    taken: list[int], told: list[Hint]
+) -> None:
     hub, heard = Hub(), list[Hint]()
     hub.subscribe(heard.append)
-    made = Admitter(Store(()), Telling(hub), 1_000)  # type: ignore[arg-type]
+    made = Admitter(Bidder(Store(()), None), Telling(hub), 1_000)  # type: ignore[arg-type]
     a, b = Lane("a", 0), Lane("b", 0)
     queued = (Queued(1, a, 7), Queued(2, b, 8), Queued(3, a, 9))
     round_ = Admitted(queued, (), is_scheduled=False, more=False, next_in_us=2_000_000)
-    assert made.answered(0.0, round_, taken) == 2.0
+    assert made.answered(0.0, round_, [job(id) for id in taken]) == 2.0
     assert heard == told

@@ -87,6 +87,46 @@ def test_no_bid_is_made_while_a_claim_is_under_way() -> None:
     assert set(bids) == {None}
 
 
+def test_no_second_bid_is_made_until_the_first_has_ended() -> None:
+    bench = bench_of()
+    bid = bid_of(bench)
+    assert bench.claimer.bid(ENDED) is None
+    asyncio.run(bench.claimer.took(bid, []))
+    assert bench.claimer.bid(ENDED) is not None
+
+
+def test_while_a_bid_is_open_nobody_is_told_that_all_was_found() -> None:
+    bench, turns = bench_of(slots=4, a=1), iter(range(MANY_TURNS))
+    bids = [bench.claimer.bid(1)]
+
+    def is_idle() -> bool:
+        if next(turns, None) is None and bids:
+            assert bench.jobs != []
+            assert not bench.claimer.idle.is_set()
+            bench.claimer.lost(bids.pop() or bid_of(bench))
+        return bench.claimer.idle.is_set()
+
+    bench.run(is_idle)
+    assert bids == []
+
+
+def test_a_claimer_that_claims_no_more_waits_for_the_end_of_a_bid() -> None:
+    bench = bench_of()
+    bid = bid_of(bench)
+
+    async def stopped() -> None:
+        bench.claimer.close()
+        running = asyncio.create_task(bench.claimer.run())
+        for _ in range(MANY_TURNS):
+            await asyncio.sleep(0)
+        assert not running.done()
+        await bench.claimer.took(bid, [job(2)])
+        await running
+
+    asyncio.run(stopped())
+    assert bench.store.given_back == [2]
+
+
 def test_a_claimer_that_claims_no_more_makes_no_bid() -> None:
     bench = bench_of()
     bench.claimer.close()
@@ -142,6 +182,7 @@ def test_a_bid_tells_whether_there_may_be_more_than_what_is_let_in() -> None:
     def has_found_all() -> bool:
         if bench.claimer.idle.is_set():
             bids.append(bid_of(bench))
+            bench.claimer.lost(bids[0])
         return bids != []
 
     bench.run(has_found_all)
@@ -150,9 +191,17 @@ def test_a_bid_tells_whether_there_may_be_more_than_what_is_let_in() -> None:
 
 def test_a_claim_leaves_the_room_of_a_bid_alone() -> None:
     bench = bench_of(slots=4)
-    assert bid_of(bench).limit == 4
+    bids = [bid_of(bench)]
+    assert bids[0].limit == 4
     bench.slots = 6
-    bench.run(lambda: len(bench.jobs) == 2)
+
+    def has_claimed() -> bool:
+        if len(bench.jobs) == 2 and bids:
+            bench.slots = 2
+            bench.claimer.lost(bids.pop())
+        return not bids
+
+    bench.run(has_claimed)
     assert bench.store.limits == [2]
 
 

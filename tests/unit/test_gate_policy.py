@@ -37,7 +37,6 @@ def test_a_rate_lets_a_burst_through_and_then_one_for_each_token() -> None:
     assert available(terms, full_at, 10 * SECOND) == 0
     assert token_at(terms, full_at, 1) == 10_500_000
     assert token_at(terms, full_at, 3) == 11_500_000
-    assert token_at(terms, full_at, 4) is None
     assert available(terms, full_at, 10_499_999) == 0
     assert available(terms, full_at, 10_500_000) == 1
     assert available(terms, full_at, 60 * SECOND) == 3
@@ -50,17 +49,35 @@ def test_a_late_start_loses_nothing_where_the_burst_is_more_than_one(
     terms, full_at, at = RateTerms(2, SECOND, burst), 0, 10 * SECOND
     for _ in range(11):  # each 20 ms late
         full_at = taken(terms, full_at, at)
-        at = (token_at(terms, full_at, 1) or 0) + 20_000
+        at = token_at(terms, full_at, 1) + 20_000
     steps = 11 - (burst - 1)  # what comes beside the burst
     assert at - 20_000 - 10 * SECOND == steps * SECOND // 2 + lost_us
 
 
 def test_what_has_not_started_keeps_its_token() -> None:
     assert room(rate(owed=2), 10 * SECOND) == Room(1)
-    assert room(rate(owed=3), 10 * SECOND) == Room(0)  # however long they wait
-    assert room(rate(owed=5), 10 * SECOND) == Room(0)
+    assert room(rate(owed=3), 10 * SECOND).n == 0  # however long they wait
+    assert room(rate(owed=5), 10 * SECOND).n == 0
     assert room(rate(full_at=11_500_000), 10 * SECOND) == Room(0, 10_500_000)
     assert room(rate(full_at=11_500_000, owed=1), 10 * SECOND) == Room(0, 11_000_000)
+
+
+@pytest.mark.parametrize(
+    "now, looks_at",
+    [
+        (10_000_000, 10_100_000),  # if they start now
+        (10_100_000, 10_200_000),
+        (10_400_000, 10_600_000),
+        (12_000_000, 12_500_000),
+    ],
+)
+def test_whoever_keeps_the_last_token_is_looked_at_less_and_less_often(
+    now: int, looks_at: int
+) -> None:
+    gate = Gate(GateKind.RATE, RateTerms(10, SECOND, 2), full_at=10 * SECOND, owed=2)
+    assert room(gate, now) == Room(0, looks_at)
+    hourly = Gate(GateKind.RATE, RateTerms(1, 3_600 * SECOND, 1), full_at=10 * SECOND, owed=1)
+    assert room(hourly, now) == Room(0, now + 3_600 * SECOND)
 
 
 def test_a_bucket_is_full_when_its_own_terms_fill_it() -> None:

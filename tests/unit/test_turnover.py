@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Collection
 from typing import Any
 
 import pytest
@@ -11,6 +10,7 @@ import pytest
 from jobpipe.errors import StoreUnavailable
 from jobpipe.model.job import Finish
 from jobpipe.model.state import State
+from jobpipe.runtime.bidding import Bidder
 from jobpipe.runtime.claimer import Bid
 from jobpipe.runtime.finisher import Refused
 from jobpipe.runtime.lanes import Ask
@@ -36,7 +36,8 @@ class Scene:
         self.said: list[object] = []
         self.fault: Exception | None = None
         self._answers = list(answers)
-        self.turnover = Turnover(self, self, self, 1_000)  # type: ignore[arg-type]
+        bidder = Bidder(self, self)  # type: ignore[arg-type]
+        self.turnover = Turnover(self, self, bidder, 1_000)  # type: ignore[arg-type]
 
     async def run(self, operation: Operation[Any]) -> Any:
         self.asked.append(operation.name)
@@ -51,8 +52,8 @@ class Scene:
     def admit(self) -> None:
         self.said.append("admit")
 
-    def admitted(self, _began: float, round_: Admitted, taken: Collection[int]) -> None:
-        self.said.append((round_, taken))
+    def admitted(self, _began: float, round_: Admitted, claimed: list[Any] | None) -> None:
+        self.said.append((round_, claimed))
 
     def bid(self, most: int) -> Bid:
         assert most == 1
@@ -84,7 +85,7 @@ def test_once_somebody_minded_the_next_are_turned_over() -> None:
     assert scene.write(4) == [MINDED, MINDED, PLAIN, PLAIN]
     assert scene.asked == ["finish", "turn_over", "turn_over", "finish"]
     took = ("took", BID, None)
-    assert scene.said == ["admit", took, (ROUND, set()), took]
+    assert scene.said == ["admit", took, (ROUND, None), took]
 
 
 def test_somebody_else_admits_just_now() -> None:

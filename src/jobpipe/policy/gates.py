@@ -16,6 +16,9 @@ from jobpipe.model.gate import ConcurrencyTerms, GateKind, GroupTerms, RateTerms
 UNCLAIMED_US = 10_000_000
 """How long a queued job may keep what others wait for without being claimed."""
 
+LOOK_US = 500_000
+"""Longest time until one looks whether jobs have started that keep all tokens of a burst."""
+
 
 class Hold(Struct):
     """Jobs that a gate has let through, by what became of them."""
@@ -47,7 +50,8 @@ class Room(Struct, frozen=True):
 
     n: int
     opens_at: int | None = None
-    """When it may let one through without anybody leaving it; None: not by time alone."""
+    """When it may let one through without anybody leaving it; None: not by time alone. Of a rate
+    also when that is to be looked at again, as it depends on when others start."""
 
 
 UNBOUNDED = 1_000_000_000
@@ -70,7 +74,7 @@ def room(gate: Gate, now: int) -> Room:
             free = available(terms, gate.full_at, now) - gate.owed
             if free > 0:
                 return Room(free)
-            return Room(0, token_at(terms, gate.full_at, gate.owed + 1))
+            return Room(0, token_beside(terms, gate.full_at, gate.owed, now))
         case GroupTerms(on_failure):
             stands = hold.queued + hold.running + hold.waiting
             return Room(0 if stands or (hold.failed and on_failure == "block") else 1)
@@ -94,11 +98,21 @@ def within(terms: Terms | None, full_at: int, now: int) -> int:
     return min(full_at, now + terms.burst * -(-terms.per_us // terms.n))
 
 
-def token_at(terms: RateTerms, full_at: int, tokens: int) -> int | None:
-    """Return when so many tokens are there; None: that is more than the burst."""
-    if tokens > terms.burst:
-        return None
+def token_at(terms: RateTerms, full_at: int, tokens: int) -> int:
+    """Return when so many tokens are there, of the burst at most."""
     return full_at - (terms.burst - tokens) * terms.per_us // terms.n
+
+
+def token_beside(terms: RateTerms, full_at: int, owed: int, now: int) -> int:
+    """Return when there may be a token beside those that are owed.
+
+    Where the burst holds no more, one of those has to be taken first. If that happens now, the next
+    one is there when its time has come; the longer nobody has taken one, the later one looks again.
+    """
+    if owed < terms.burst:
+        return token_at(terms, full_at, owed + 1)
+    quiet = min(max(0, now - full_at) // 2, LOOK_US)
+    return now + max(-(-terms.per_us // terms.n), quiet)
 
 
 def usual_burst(n: int, per_us: int) -> int:

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import time
 from collections import deque
-from collections.abc import Collection
 from typing import NamedTuple
 
 from jobpipe.failpoint import failpoint
+from jobpipe.model.job import Claimed
+from jobpipe.runtime.bidding import Bidder
 from jobpipe.runtime.telling import Telling
 from jobpipe.store.ops import admit as ops
-from jobpipe.store.port import AsyncStore
 
 BUSY_SECONDS = 0.005
 """Pause when another worker admits just now: it may have begun before the last news."""
@@ -41,8 +41,8 @@ class Admitter:
     """Does rounds until there is nothing to look at; then waits for the next news, or until the
     time of a gate comes."""
 
-    def __init__(self, store: AsyncStore, telling: Telling, max_payload: int) -> None:
-        self._store = store
+    def __init__(self, bidder: Bidder, telling: Telling, max_payload: int) -> None:
+        self._bidder = bidder
         self._telling = telling
         self._max_payload = max_payload
         self.is_busy = False
@@ -83,20 +83,24 @@ class Admitter:
         """Do one round; return the seconds until the next, None if nothing is known."""
         failpoint("admit.before")
         since, began = self.ask(), time.monotonic()
-        round_ = await self._store.run(ops.admit(since, self._max_payload))
+        bid = self._bidder.bid_at_rest()
+        claim = bid.claim if bid is not None else None
+        round_ = await self._bidder.run(bid, ops.admit(since, self._max_payload, claim))
         self.is_busy = round_ is None
         if round_ is None:
             return BUSY_SECONDS
         if round_.is_last_note:
             self.looked(since, time.monotonic() - began)
-        return self.answered(began, round_, ())
+        return self.answered(began, round_, round_.claimed)
 
-    def answered(self, began: float, round_: ops.Admitted, taken: Collection[int]) -> float | None:
-        """Take over what a round has done whose transaction was asked for then; return the seconds
-        until the next, None if nothing is known. The jobs with the ids ``taken`` are claimed
-        already."""
+    def answered(
+        self, began: float, round_: ops.Admitted, claimed: list[Claimed] | None
+    ) -> float | None:
+        """Take over what a round has done whose transaction was asked for then, and has claimed
+        these jobs; return the seconds until the next, None if nothing is known."""
         now = time.monotonic()
         self._remember(round_, began, now)
+        taken = {job.id for job in claimed or ()}
         queued = [job for job in round_.queued if job.id not in taken]
         self._telling.queued(queued, round_.ended)
         if round_.is_scheduled:

@@ -14,6 +14,7 @@ from typing import Any
 
 from jobpipe.delivery.hub import Hint
 from jobpipe.errors import StoreUnavailable
+from jobpipe.runtime.bidding import Bidder
 from jobpipe.runtime.duty import Duty
 from jobpipe.runtime.handout import Handout
 from jobpipe.runtime.hearing import Hearing
@@ -110,7 +111,8 @@ class _Post:
         self._lease = Alone().lease(
             Terms(worker_id, kit, options, self._tell_lost, self._published_frontier)
         )
-        self._upkeep = Upkeep(kit, options, self._lease, kit.hub.ring, self._look_in)
+        nobody_claims = Bidder(kit.store, None)
+        self._upkeep = Upkeep(kit, options, self._lease, nobody_claims, kit.hub.ring, self._look_in)
         self._looking = Duty("looking", self._look)
         self._unparking = Duty("unparking", self._unpark)
         self._hearing = Hearing(kit, self._take_hint)

@@ -41,7 +41,7 @@ broke may be committed late, but not after the longest time that a statement may
 
 @dataclass(frozen=True, slots=True)
 class Bid:
-    """A claim that the finisher's transaction makes in the claimer's place."""
+    """A claim that somebody's transaction makes in the claimer's place."""
 
     ask: Ask
     limit: int
@@ -84,7 +84,7 @@ class Claimer:
         self._walks = Walks(store, self.frontier, self._take)
         self._is_exhausted = False
         """The last look has found less than there was room for, and no hint has come since."""
-        self._rests = False
+        self.rests = False
         """It waits for a hint, or for a look that has found something."""
         self._polled_at = float("-inf")
         self._doubts: list[float] = []
@@ -128,14 +128,14 @@ class Claimer:
     def may_be_asked_for(self) -> bool:
         """Tell whether the next look asks in its place, as it does at once from now on."""
         self._polled_at = float("-inf")
-        return self._rests
+        return self.rests
 
     def question(self, before: float) -> Question | None:
         """Return what a look is to ask for this claimer, if its poll is due ``before`` that time.
 
         None while it claims by itself, as it does when a full walk has to be made in slices.
         """
-        if not self._rests or self._polled_at + self._poll_seconds > before:
+        if not self.rests or self._polled_at + self._poll_seconds > before:
             return None
         self._polled_at = time.monotonic()
         lanes = self._lanes.all()
@@ -151,15 +151,15 @@ class Claimer:
             self._walks.was_short = False  # there is no need to peek
             self.look(Hint(ready))
 
-    def bid(self, most: int) -> Bid | None:
-        """Return what the finisher's transaction may claim in our place, for so many slots at most;
+    def bid(self, most: int = CLAIM_MAX) -> Bid | None:
+        """Return what somebody's transaction may claim in our place, for so many slots at most;
         ``took`` or ``lost`` ends that.
 
-        None while a claim is under way, when a walk is due that looks further down, and where one
-        claim would not do: queues with slots of their own, a lane that was passed over.
+        None while a claim or a bid is under way, when a walk is due that looks further down, and
+        where one claim would not do: queues with slots of their own, a lane that was passed over.
         """
         now = time.monotonic()
-        if self._closing or self._is_claiming or self._is_in_doubt(now):
+        if self._closing or self._is_claiming or self._bid is not None or self._is_in_doubt(now):
             return None
         asks, demand = self._lanes.asks(now), self._demand()
         if len(asks) != 1 or not asks[0].is_plain or not demand.is_due:
@@ -174,7 +174,7 @@ class Claimer:
         return self._bid
 
     async def took(self, bid: Bid, jobs: list[Claimed] | None) -> None:
-        """Take over what the finisher's transaction has claimed; None: it has not tried."""
+        """Take over what such a transaction has claimed; None: it has not tried."""
         try:
             if jobs is None:
                 self.records.return_done(bid.done)
@@ -197,12 +197,12 @@ class Claimer:
 
     def _end_bid(self) -> None:
         self._bid = None
-        if self._is_put_off:
+        if self._is_put_off or self._closing:
             self._is_put_off = False
             self._wake.set()
 
     def close(self) -> None:
-        """Make no further claim; one that is under way is taken to its end."""
+        """Make no further claim, nor a bid; what is under way is taken to its end."""
         self._closing = True
         self._wake.set()
 
@@ -211,7 +211,7 @@ class Claimer:
         self.records.end([(end.id, end.token) for end in outcomes])
 
     async def run(self) -> None:
-        """Claim until closed."""
+        """Claim until closed, and nothing is claimed in our place any more."""
         pause = SHORTEST_PAUSE
         while not self._closing:
             self._wake.clear()
@@ -238,6 +238,9 @@ class Claimer:
                 self._wake.set()  # there may be nothing to wait for any more
             if not may_have_more:
                 await self._wait()
+        while self._bid is not None:
+            self._wake.clear()
+            await self._wake.wait()
 
     async def _round(self) -> bool:
         """Make the claims that are due; tell whether more may be claimed at once.
@@ -272,7 +275,7 @@ class Claimer:
             demand = Demand(demand.free - len(jobs), demand.ahead)
             if room <= 0:
                 break
-        is_sure = not (self._wake.is_set() or self._is_in_doubt(now))
+        is_sure = not (self._wake.is_set() or self._is_in_doubt(now) or self._bid is not None)
         if not may_have_more and room > 0 and is_sure:
             self._is_exhausted = not is_held_up
             self.idle.set()
@@ -365,11 +368,11 @@ class Claimer:
         return len(claims)
 
     async def _wait(self) -> None:
-        self._rests = self._is_exhausted and not self._doubts
+        self.rests = self._is_exhausted and not self._doubts
         try:
-            async with asyncio.timeout(None if self._rests else self._poll_seconds):
+            async with asyncio.timeout(None if self.rests else self._poll_seconds):
                 await self._wake.wait()
         except TimeoutError:
             return
         finally:
-            self._rests = False
+            self.rests = False

@@ -18,6 +18,7 @@ from jobpipe.model.job import Claimed, Finish
 from jobpipe.model.state import FINAL, Reason
 from jobpipe.policy.ageing import Ageing
 from jobpipe.runtime.attempt import Judge
+from jobpipe.runtime.bidding import Bidder
 from jobpipe.runtime.calling import Caller
 from jobpipe.runtime.claimer import Claimer
 from jobpipe.runtime.context import RunningJob
@@ -79,8 +80,9 @@ class Incarnation:
         self._lease = seat.lease(
             Terms(worker_id, kit, options, self._tell_lost, self._published_frontier)
         )
-        self._upkeep = Upkeep(kit, options, self._lease, self._ring, self._look_in)
-        turnover = Turnover(kit.store, self._upkeep, self.claimer, options.max_payload)
+        bidder = Bidder(kit.store, self.claimer)
+        self._upkeep = Upkeep(kit, options, self._lease, bidder, self._ring, self._look_in)
+        turnover = Turnover(kit.store, self._upkeep, bidder, options.max_payload)
         self.finisher = Finisher(kit.store, turnover.write, self._written)
         self.reporter = Reporter(kit.store, self.finisher.put, self._refused)
         self.slots = self._new_slots(seat, shared)

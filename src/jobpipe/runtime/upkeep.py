@@ -7,10 +7,12 @@ What there is to do shows in the answer to a worker's look, so an idle store is 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Collection
+from collections.abc import Awaitable, Callable
 
 from jobpipe.delivery.hub import Hint
+from jobpipe.model.job import Claimed
 from jobpipe.runtime.admitter import Admitter
+from jobpipe.runtime.bidding import Bidder
 from jobpipe.runtime.duty import Duty
 from jobpipe.runtime.operator import Operator
 from jobpipe.runtime.options import WorkerKit, WorkerOptions
@@ -32,6 +34,7 @@ class Upkeep:
         kit: WorkerKit,
         options: WorkerOptions,
         lease: Lease,
+        bidder: Bidder,
         ring: Callable[[Hint], None],
         look_in: Callable[[float], None],
     ) -> None:
@@ -44,7 +47,7 @@ class Upkeep:
             heartbeat_was_late=lease.was_late,
             telling=telling,
         )
-        self._admitter = Admitter(kit.store, telling, options.max_payload)
+        self._admitter = Admitter(bidder, telling, options.max_payload)
         self._unparker = Unparker(kit.store, kit.registry.run_here, ring)
         self._operator = Operator(kit.store, telling)
         self._promoting = Duty("promoting", self._promoter.once)
@@ -103,9 +106,9 @@ class Upkeep:
         tell of it (``admitted``)."""
         return self._admitter.near()
 
-    def admitted(self, began: float, round_: Admitted, taken: Collection[int]) -> None:
-        """Take over what such a round has done, and which of its jobs are claimed already."""
-        pause = self._admitter.answered(began, round_, taken)
+    def admitted(self, began: float, round_: Admitted, claimed: list[Claimed] | None) -> None:
+        """Take over what such a round has done, and what its transaction has claimed."""
+        pause = self._admitter.answered(began, round_, claimed)
         if pause == 0.0:
             self._admitting.soon()
         elif pause is not None:

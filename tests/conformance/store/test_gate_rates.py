@@ -44,6 +44,16 @@ def test_a_burst_passes_at_once_and_then_one_for_each_token(lab: Lab) -> None:
     assert let_in(lab) == ids[4:]
 
 
+def test_whoever_holds_the_last_token_is_looked_at_when_the_next_one_may_come(lab: Lab) -> None:
+    """It runs for longer than that: no outcome tells that its token is taken."""
+    ids = stored(lab, [wishing(rate(60, MINUTE, burst=2))] * 5)
+    assert let_in(lab) == ids[:2]
+    assert opens_in(lab) == pytest.approx(SECOND, abs=SECOND / 2)
+    assert len(claimed(lab)) == 2
+    lab.clock.advance(2 * SECOND)
+    assert let_in(lab) == ids[2:4]
+
+
 def test_what_has_not_started_bounds_what_is_let_in(lab: Lab) -> None:
     """After an outage of the workers no more start at once than the burst."""
     stored(lab, [wishing(rate(6, MINUTE, burst=2))] * 9)

@@ -6,6 +6,7 @@ import time
 
 from jobpipe.model.job import Claimed
 from jobpipe.model.state import State
+from jobpipe.store.ops.admit import admit
 from jobpipe.store.ops.claim import claim
 from jobpipe.store.ops.turn_over import TurnedOver, turn_over
 from jobpipe.store.port import Operation
@@ -73,3 +74,22 @@ def test_an_outcome_of_an_attempt_that_is_over_lets_nobody_in(lab: Lab) -> None:
     over = turned_over(lab, [job], claim_of(lab))
     assert over == TurnedOver([])
     assert let_in(lab) == ids[1:]
+
+
+def test_a_round_without_outcomes_claims_whom_it_lets_in(lab: Lab) -> None:
+    ids = stored(lab, [wishing(slots(1))] * 2)
+    round_ = lab.run(admit(claim=claim_of(lab)))
+    assert round_ is not None
+    assert [job.id for job in round_.queued] == ids[:1]
+    assert [job.id for job in round_.claimed or ()] == ids[:1]
+    assert [lab.job(id).state for id in ids] == [State.RUNNING, State.BLOCKED]
+
+
+def test_a_round_that_lets_nobody_in_claims_nothing(lab: Lab) -> None:
+    stored(lab, [wishing(slots(1))] * 2)
+    let_in(lab)
+    plain = lab.new()
+    round_ = lab.run(admit(claim=claim_of(lab)))
+    assert round_ is not None
+    assert round_.claimed is None
+    assert lab.job(plain).state is State.QUEUED

@@ -10,8 +10,10 @@ from __future__ import annotations
 from operator import attrgetter
 
 from msgspec import Struct
+from msgspec.structs import replace
 
 from jobpipe.model.change import Change
+from jobpipe.model.job import Claimed
 from jobpipe.model.state import State
 from jobpipe.store.ops.aside import come_back
 from jobpipe.store.ops.claim import Queued, moved
@@ -20,8 +22,8 @@ from jobpipe.store.ops.flows import flows
 from jobpipe.store.ops.gates import gates
 from jobpipe.store.ops.handing import MAX_PAYLOAD
 from jobpipe.store.ops.look import look_at, take_looks
-from jobpipe.store.ops.rounds import begin_round
-from jobpipe.store.port import Mode, Op, Statement, operation
+from jobpipe.store.ops.rounds import Agenda, begin_round
+from jobpipe.store.port import Mode, Op, Operation, Statement, operation
 
 LOOKS_MAX = 1_000
 """Most notes of one round, and most jobs that one round lets in."""
@@ -47,11 +49,17 @@ class Admitted(Struct, frozen=True):
     """Transactions with a lower number had ended when the round began."""
     own: int = 0
     """Transactions with a higher number had written nothing when the round began."""
+    claimed: list[Claimed] | None = None
+    """None: nobody claimed."""
 
 
 @operation(Mode.TRANSACTION)
-def admit(since: int = 0, max_payload: int = MAX_PAYLOAD) -> Op[Admitted | None]:
-    """Do one round; None: somebody else admits just now.
+def admit(
+    since: int = 0,
+    max_payload: int = MAX_PAYLOAD,
+    claim: Operation[list[Claimed]] | None = None,
+) -> Op[Admitted | None]:
+    """Do one round, and the claim if that queued anything; None: somebody else admits just now.
 
     Notes with an id below ``since`` are not looked at. No job is handed more than ``max_payload``
     bytes.
@@ -59,6 +67,13 @@ def admit(since: int = 0, max_payload: int = MAX_PAYLOAD) -> Op[Admitted | None]
     agenda = yield from begin_round()
     if agenda is None:
         return None
+    round_ = yield from _round(agenda, since, max_payload)
+    if claim is None or not round_.queued:
+        return round_
+    return replace(round_, claimed=(yield from claim.start()))
+
+
+def _round(agenda: Agenda, since: int, max_payload: int) -> Op[Admitted]:
     back = (yield from come_back(LOOKS_MAX)) if agenda.has_pauses else set()
     arrived = (yield from arrive()) if agenda.has_arrivals else NOBODY
     noted = yield from take_looks(since, LOOKS_MAX)

@@ -41,7 +41,8 @@ def turn_over(
     finished = yield from finish(outcomes, now_ns).start()
     round_ = None
     if any(end.marked for end in finished):
-        round_ = yield from admit(since, max_payload).start()
-    is_worth_it = may_have_more or (round_ is not None and bool(round_.queued))
-    claimed = (yield from claim.start()) if claim is not None and is_worth_it else None
+        round_ = yield from admit(since, max_payload, claim).start()
+    claimed = round_.claimed if round_ is not None else None
+    if claimed is None and claim is not None and may_have_more:
+        claimed = yield from claim.start()
     return TurnedOver(finished, round_, claimed)
