@@ -400,7 +400,7 @@ def test_a_transaction_mode_pooler_serves_every_mode(
 
 
 @pytest.mark.parametrize("pooler", ["none", "transaction"])
-def test_who_stands_still_in_a_transaction_is_cut_off(
+def test_each_transaction_has_a_limit_for_standing_still(
     open_store: Callable[..., Any], pgbouncer_url: tuple[str, str], pooler: str
 ) -> None:
     pooled, direct = pgbouncer_url

@@ -33,14 +33,11 @@ def setting(party: Party, name: str) -> str:
     return value
 
 
-@pytest.mark.parametrize("order", [admit(), prune_gates(10)])
-def test_a_round_leaves_the_wait_for_locks_as_it_was(
-    parties: list[Party], order: Operation[Any]
-) -> None:
+def test_who_waited_for_a_round_waits_for_other_locks_as_before(parties: list[Party]) -> None:
     party, *_ = parties
     party.connection.execute("SET lock_timeout = '7s'")
     party.commit()
-    party.run(order)
+    party.run(prune_gates(10))
     assert setting(party, "lock_timeout") == "7s"
 
 

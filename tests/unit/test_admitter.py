@@ -91,7 +91,10 @@ class Claims:
         self.rests = rests
         self.taken: list[int] = []
 
-    def bid(self) -> Bid:
+    def bid_at_rest(self) -> Bid | None:
+        return self._bid() if self.rests else None
+
+    def _bid(self) -> Bid:
         return Bid(Ask(()), 5, [], claim(1, [], 5, after={}, done=[]), may_have_more=True)
 
     async def took(self, _bid: Bid, jobs: list[Claimed] | None) -> None:
@@ -112,6 +115,16 @@ def test_a_round_claims_for_a_claimer_that_has_found_all_there_was(
     asyncio.run(Admitter(bidder, Telling(hub), 1_000).once())
     assert claims.taken == taken
     assert heard == [Hint({lane: 8 if rests else 7})]
+
+
+def test_a_round_that_the_store_refuses_tells_the_error_of_the_store() -> None:
+    class Refusing:
+        async def run(self, _operation: object) -> Admitted:
+            raise ValueError("a bad row")
+
+    bidder = Bidder(Refusing(), None)  # type: ignore[arg-type]
+    with pytest.raises(ValueError, match="a bad row"):
+        asyncio.run(Admitter(bidder, Telling(Hub()), 1_000).once())
 
 
 @pytest.mark.parametrize(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -173,6 +174,62 @@ def test_no_bid_is_made_when_a_walk_is_due_that_looks_further_down(time: Time) -
     asyncio.run(bench.claimer.took(bid, None))
     time.now += LAGGED_EVERY_SECONDS + 0.01
     assert bench.claimer.bid(ENDED) is None
+
+
+def rested(bench: Bench, then: Callable[[], None]) -> None:
+    """Run until the claimer waits, then do that."""
+    asked: list[float] = []
+
+    def has_rested() -> bool:
+        if bench.claimer.may_be_asked_for() and not asked:
+            asked.append(1)
+            then()
+        return asked != []
+
+    bench.run(has_rested)
+
+
+@pytest.mark.parametrize("slots, limit", [(1, 1), (4, 2), (5, 3)])
+def test_a_bid_at_rest_leaves_half_of_the_room(slots: int, limit: int) -> None:
+    bench, limits = bench_of(slots=slots, a=0), list[int]()
+
+    def bids() -> None:
+        bid = bench.claimer.bid_at_rest()
+        assert bid is not None
+        limits.append(bid.limit)
+        bench.claimer.lost(bid)
+
+    rested(bench, bids)
+    assert limits == [limit]
+
+
+def test_who_is_about_to_claim_does_not_rest() -> None:
+    bench, bids = bench_of(a=0), list[Bid | None]()
+
+    def looks() -> None:
+        bench.claimer.look()
+        bids.append(bench.claimer.bid_at_rest())
+
+    assert bench.claimer.bid_at_rest() is None
+    rested(bench, looks)
+    assert bids == [None]
+
+
+def test_at_rest_a_bid_goes_beyond_all_claims_whatever_walk_is_due() -> None:
+    bench, starts = Bench(Store(True, a=0), slots=4, poll_seconds=60.0), list[Any]()
+    bench.claimer.frontier.claimed(A, 30)
+
+    def bids() -> None:
+        assert bench.claimer.bid(ENDED) is None
+        bid = bench.claimer.bid_at_rest()
+        assert bid is not None
+        batch = next(bid.claim.start()).batch
+        assert batch is not None
+        starts.extend(batch.rows)
+        bench.claimer.lost(bid)
+
+    rested(bench, bids)
+    assert starts == [("a", 0, 30)]
 
 
 def test_a_bid_tells_whether_there_may_be_more_than_what_is_let_in() -> None:
@@ -380,6 +437,21 @@ def test_the_store_is_not_asked_while_a_bid_is_open(time: Time) -> None:
     losing.bench.run(are_given_back)
     assert bids == []
     assert losing.store.given_back == [1, 2]
+
+
+def test_what_nobody_could_take_over_is_given_back(time: Time) -> None:
+    losing = Losing(time)
+    bid = bid_of(losing.bench)
+    losing.store.unheard = [1, 2]
+
+    def breaks(_jobs: object) -> None:
+        raise ValueError("a fault of ours")
+
+    losing.claimer._put = breaks
+    losing.claimer.records.add = breaks  # type: ignore[method-assign]
+    with pytest.raises(ValueError, match="a fault of ours"):
+        asyncio.run(losing.claimer.took(bid, [job(1), job(2)]))
+    losing.gives_back_at_once()
 
 
 def test_what_could_not_be_set_aside_is_asked_for_later(time: Time) -> None:

@@ -13,6 +13,7 @@ from jobpipe.policy.gates import (
     Hold,
     Room,
     available,
+    let_in,
     room,
     taken,
     token_at,
@@ -63,21 +64,25 @@ def test_what_has_not_started_keeps_its_token() -> None:
 
 
 @pytest.mark.parametrize(
-    "now, looks_at",
-    [
-        (10_000_000, 10_100_000),  # if they start now
-        (10_100_000, 10_200_000),
-        (10_400_000, 10_600_000),
-        (12_000_000, 12_500_000),
-    ],
+    "n, burst, pause_us",
+    [(10, 1, 100_000), (10, 2, 100_000), (10, 3, 100_000), (1_000, 100, 50_000)],
 )
-def test_whoever_keeps_the_last_token_is_looked_at_less_and_less_often(
-    now: int, looks_at: int
+def test_whoever_keeps_all_tokens_is_looked_at_for_a_second(
+    n: int, burst: int, pause_us: int
 ) -> None:
-    gate = Gate(GateKind.RATE, RateTerms(10, SECOND, 2), full_at=10 * SECOND, owed=2)
-    assert room(gate, now) == Room(0, looks_at)
-    hourly = Gate(GateKind.RATE, RateTerms(1, 3_600 * SECOND, 1), full_at=10 * SECOND, owed=1)
-    assert room(hourly, now) == Room(0, now + 3_600 * SECOND)
+    """Half of the burst comes meanwhile, and one token at least."""
+    gate = Gate(GateKind.RATE, RateTerms(n, SECOND, burst), full_at=10 * SECOND, owed=burst)
+    for now in (9_900_000, 10_000_000, 10_999_999):
+        assert room(gate, now) == Room(0, look_at=now + pause_us)
+    assert room(gate, 11 * SECOND) == Room(0)
+
+
+def test_with_the_last_token_it_shows_since_when_nobody_has_taken_one() -> None:
+    assert let_in(rate(owed=2), 10 * SECOND) == 0
+    assert let_in(rate(owed=3), 10 * SECOND) == 10 * SECOND
+    assert let_in(rate(owed=3, full_at=11 * SECOND), 10 * SECOND) == 11 * SECOND
+    slots = Gate(GateKind.CONCURRENCY, ConcurrencyTerms(1), owed=1)
+    assert let_in(slots, 10 * SECOND) == 0
 
 
 def test_a_bucket_is_full_when_its_own_terms_fill_it() -> None:

@@ -16,8 +16,8 @@ from jobpipe.model.gate import ConcurrencyTerms, GateKind, GroupTerms, RateTerms
 UNCLAIMED_US = 10_000_000
 """How long a queued job may keep what others wait for without being claimed."""
 
-LOOK_US = 500_000
-"""Longest time until one looks whether jobs have started that keep all tokens of a burst."""
+QUIET_US = 1_000_000
+"""How long jobs may keep all tokens of a burst until nobody looks any more whether they start."""
 
 
 class Hold(Struct):
@@ -50,8 +50,9 @@ class Room(Struct, frozen=True):
 
     n: int
     opens_at: int | None = None
-    """When it may let one through without anybody leaving it; None: not by time alone. Of a rate
-    also when that is to be looked at again, as it depends on when others start."""
+    """When it may let one through without anybody leaving it; None: not by time alone."""
+    look_at: int | None = None
+    """When to look again, as it may open by what others do without a word."""
 
 
 UNBOUNDED = 1_000_000_000
@@ -74,7 +75,9 @@ def room(gate: Gate, now: int) -> Room:
             free = available(terms, gate.full_at, now) - gate.owed
             if free > 0:
                 return Room(free)
-            return Room(0, token_beside(terms, gate.full_at, gate.owed, now))
+            if gate.owed < terms.burst:
+                return Room(0, token_at(terms, gate.full_at, gate.owed + 1))
+            return Room(0, look_at=when_taken(terms, gate.full_at, now))
         case GroupTerms(on_failure):
             stands = hold.queued + hold.running + hold.waiting
             return Room(0 if stands or (hold.failed and on_failure == "block") else 1)
@@ -103,16 +106,22 @@ def token_at(terms: RateTerms, full_at: int, tokens: int) -> int:
     return full_at - (terms.burst - tokens) * terms.per_us // terms.n
 
 
-def token_beside(terms: RateTerms, full_at: int, owed: int, now: int) -> int:
-    """Return when there may be a token beside those that are owed.
+def let_in(gate: Gate, now: int) -> int:
+    """Return ``full_at`` after one more was let in: with the last token of the burst it tells since
+    when nobody has taken one."""
+    is_last = isinstance(gate.terms, RateTerms) and gate.owed >= gate.terms.burst
+    return max(gate.full_at, now) if is_last else gate.full_at
 
-    Where the burst holds no more, one of those has to be taken first. If that happens now, the next
-    one is there when its time has come; the longer nobody has taken one, the later one looks again.
+
+def when_taken(terms: RateTerms, full_at: int, now: int) -> int | None:
+    """Return when to look whether jobs have started that keep all tokens, as they start unheard.
+
+    Half of the burst comes until then, so nothing of it is lost. None: that none of them starts has
+    lasted for so long that a start is heard of soon enough by whoever looks what there is to do.
     """
-    if owed < terms.burst:
-        return token_at(terms, full_at, owed + 1)
-    quiet = min(max(0, now - full_at) // 2, LOOK_US)
-    return now + max(-(-terms.per_us // terms.n), quiet)
+    if now - full_at >= QUIET_US:
+        return None
+    return now + max(1, terms.burst // 2) * terms.per_us // terms.n
 
 
 def usual_burst(n: int, per_us: int) -> int:

@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 from jobpipe.failpoint import failpoint
 from jobpipe.model.job import Claimed
-from jobpipe.runtime.bidding import Bidder
+from jobpipe.runtime.bidding import Bidder, Undone
 from jobpipe.runtime.telling import Telling
 from jobpipe.store.ops import admit as ops
 
@@ -85,7 +85,10 @@ class Admitter:
         since, began = self.ask(), time.monotonic()
         bid = self._bidder.bid_at_rest()
         claim = bid.claim if bid is not None else None
-        round_ = await self._bidder.run(bid, ops.admit(since, self._max_payload, claim))
+        try:
+            round_ = await self._bidder.run(bid, ops.admit(since, self._max_payload, claim))
+        except Undone as undone:
+            raise undone.error from None
         self.is_busy = round_ is None
         if round_ is None:
             return BUSY_SECONDS

@@ -26,7 +26,11 @@ Answer = TypeVar("Answer", bound=Claiming | None)
 
 
 class Undone(Exception):
-    """The store refused the transaction, and nothing of it is stored; its cause says why."""
+    """The store refused the transaction with this error, and nothing of it is stored."""
+
+    def __init__(self, error: Exception) -> None:
+        super().__init__(str(error))
+        self.error = error
 
 
 class Bidder:
@@ -41,11 +45,9 @@ class Bidder:
         return self._claimer.bid(most) if self._claimer is not None else None
 
     def bid_at_rest(self) -> Bid | None:
-        """Return what a transaction may claim for all free slots; None unless the claimer has found
-        all there was: however long the transaction takes, it waits for those slots."""
-        if self._claimer is None or not self._claimer.rests:
-            return None
-        return self._claimer.bid()
+        """Return what a transaction may claim of what it queues itself, while the claimer rests;
+        ``run`` is to follow."""
+        return self._claimer.bid_at_rest() if self._claimer is not None else None
 
     async def run(self, bid: Bid | None, asked: Operation[Answer]) -> Answer:
         """Run the transaction that was made with the bid.
@@ -60,7 +62,7 @@ class Bidder:
             raise
         except Exception as error:
             await self._took(bid, None)
-            raise Undone(f"{type(error).__name__}: {error}") from error
+            raise Undone(error) from error
         await self._took(bid, answer.claimed if answer is not None else None)
         return answer
 

@@ -84,7 +84,7 @@ class Claimer:
         self._walks = Walks(store, self.frontier, self._take)
         self._is_exhausted = False
         """The last look has found less than there was room for, and no hint has come since."""
-        self.rests = False
+        self._rests = False
         """It waits for a hint, or for a look that has found something."""
         self._polled_at = float("-inf")
         self._doubts: list[float] = []
@@ -128,14 +128,14 @@ class Claimer:
     def may_be_asked_for(self) -> bool:
         """Tell whether the next look asks in its place, as it does at once from now on."""
         self._polled_at = float("-inf")
-        return self.rests
+        return self._rests
 
     def question(self, before: float) -> Question | None:
         """Return what a look is to ask for this claimer, if its poll is due ``before`` that time.
 
         None while it claims by itself, as it does when a full walk has to be made in slices.
         """
-        if not self.rests or self._polled_at + self._poll_seconds > before:
+        if not self._rests or self._polled_at + self._poll_seconds > before:
             return None
         self._polled_at = time.monotonic()
         lanes = self._lanes.all()
@@ -151,7 +151,7 @@ class Claimer:
             self._walks.was_short = False  # there is no need to peek
             self.look(Hint(ready))
 
-    def bid(self, most: int = CLAIM_MAX) -> Bid | None:
+    def bid(self, most: int) -> Bid | None:
         """Return what somebody's transaction may claim in our place, for so many slots at most;
         ``took`` or ``lost`` ends that.
 
@@ -159,13 +159,29 @@ class Claimer:
         where one claim would not do: queues with slots of their own, a lane that was passed over.
         """
         now = time.monotonic()
+        return self._bid_beyond(most, now, lambda lanes: self._walks.near(lanes, now))
+
+    def bid_at_rest(self) -> Bid | None:
+        """Return what somebody's transaction may claim of what it queues itself, for half the room.
+
+        None unless the claimer waits, having found all there was: looks make the walks that are due
+        for it, and however long the transaction takes, there is room for what comes meanwhile.
+        """
+        if not self._rests or self._wake.is_set():
+            return None
+        half = -(-self._demand().room // 2)
+        return self._bid_beyond(half, time.monotonic(), lambda _lanes: self._walks.newest())
+
+    def _bid_beyond(
+        self, most: int, now: float, ranks: Callable[[Sequence[Lane]], Mapping[Lane, int] | None]
+    ) -> Bid | None:
         if self._closing or self._is_claiming or self._bid is not None or self._is_in_doubt(now):
             return None
         asks, demand = self._lanes.asks(now), self._demand()
         if len(asks) != 1 or not asks[0].is_plain or not demand.is_due:
             return None
         ask, limit = asks[0], min(demand.room, most, CLAIM_MAX)
-        after = self._walks.near(ask.lanes, now)
+        after = ranks(ask.lanes)
         if after is None:
             return None
         done = self.records.take_done()
@@ -186,6 +202,9 @@ class Claimer:
                 await self._receive(jobs, in_place=True)
         except StoreUnavailable:  # whether they are to run could not be asked
             self._doubt(at_once=True)
+        except BaseException:  # nobody here holds them
+            self._doubt(at_once=True)
+            raise
         finally:
             self._end_bid()
 
@@ -368,11 +387,11 @@ class Claimer:
         return len(claims)
 
     async def _wait(self) -> None:
-        self.rests = self._is_exhausted and not self._doubts
+        self._rests = self._is_exhausted and not self._doubts
         try:
-            async with asyncio.timeout(None if self.rests else self._poll_seconds):
+            async with asyncio.timeout(None if self._rests else self._poll_seconds):
                 await self._wake.wait()
         except TimeoutError:
             return
         finally:
-            self.rests = False
+            self._rests = False

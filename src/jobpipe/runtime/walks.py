@@ -65,9 +65,13 @@ class Walks:
         """Return per lane the rank beyond which a near walk looks; None: another walk is due."""
         if not self._store.capabilities.frontier:
             return {}
-        if self._frontier.next_walk(lanes, now) is not Walk.NEAR:
-            return None
-        return dict(self._frontier.starts(Walk.NEAR, now))
+        return self.newest() if self._frontier.next_walk(lanes, now) is Walk.NEAR else None
+
+    def newest(self) -> Mapping[Lane, int]:
+        """Return per lane the rank beyond which is whatever is queued from now on."""
+        if not self._store.capabilities.frontier:
+            return {}
+        return dict(self._frontier.starts(Walk.NEAR, time.monotonic()))
 
     def took(self, jobs: Sequence[Claimed]) -> None:
         """Take over what a near walk of somebody else has claimed."""

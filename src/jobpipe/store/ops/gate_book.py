@@ -69,8 +69,7 @@ class Standing(Struct):
         entry.token, entry.line = token, None
         self.facts.hold.queued += 1
         self.facts.owed += 1
-        if self.name.kind is GateKind.RATE:  # it was not quiet since
-            self.facts.full_at = max(self.facts.full_at, self.now)
+        self.facts.full_at = policy.let_in(self.facts, self.now)
 
     def has_terms(self, terms: Terms | None) -> None:
         """Take over what it counts by from now on."""

@@ -294,7 +294,7 @@ def _next_at(gate: Standing) -> int | None:
     found = gate.judge()
     if found.n:
         return None
-    times = [] if found.opens_at is None else [found.opens_at]
+    times = [at for at in (found.opens_at, found.look_at) if at is not None]
     if gate.facts.hold.queued and gate.name.kind is not GateKind.GROUP:
         times.append(gate.now + UNCLAIMED_US)
     at = min(times, default=None)

@@ -15,7 +15,7 @@ CONFLICTS = ("40001", "40P01")
 STALE_PLANS = ("0A000", "26000")
 """A prepared statement no longer fits tables that were migrated since, or the server lost it."""
 STOOD_STILL = "25P03"
-"""The server ended a session that said nothing within its transaction (see ``ops.rounds``)."""
+"""The server ended a session that said nothing in a transaction (``attempts.LIMIT_STANDSTILL``)."""
 LATER = ("08", "57P", "53300")
 """While connecting: worth another try (starting up, shutting down, too many clients)."""
 
@@ -100,7 +100,7 @@ MEANINGS = (
         StoreUnavailable,
         "made the statement wait too long for a lock",
         "Look who holds it (pg_stat_activity, pg_locks). If a round of admission is under way"
-        " somewhere and does not end, the server ends it after 30 s.",
+        " somewhere and does not end, the server ends it after 10 s.",
     ),
     Meaning(
         ("57014",),
