@@ -108,7 +108,9 @@ class Admitter:
         self._telling.queued(queued, round_.ended)
         if round_.is_scheduled:
             self._telling.timed()
-        pause = None if round_.next_in_us is None else max(0.0, round_.next_in_us / 1e6)
+        pause = None
+        if round_.next_in_us is not None:  # as of some moment within the transaction
+            pause = max(0.0, round_.next_in_us / 1e6 - (now - began) / 2)
         self._gate_at = float("inf") if pause is None else now + pause
         return 0.0 if round_.more else pause
 
