@@ -54,6 +54,24 @@ def test_whoever_holds_the_last_token_is_looked_at_when_the_next_one_may_come(la
     assert let_in(lab) == ids[2:4]
 
 
+def test_a_gate_is_not_looked_at_before_its_token_comes(lab: Lab) -> None:
+    """When it was let in one could not know when it starts."""
+    stored(lab, [wishing(rate(6, MINUTE))] * 2)
+    assert len(let_in(lab)) == 1
+    lab.clock.advance(4 * SECOND)
+    assert finish_all(lab) == 1
+    assert 9 * SECOND < (opens_in(lab) or 0) <= 10 * SECOND
+
+
+def test_so_it_is_while_another_has_not_started(lab: Lab) -> None:
+    stored(lab, [wishing(rate(10, MINUTE, burst=2))] * 3)
+    assert len(let_in(lab)) == 2
+    assert 5 * SECOND < (opens_in(lab) or 0) <= 6 * SECOND
+    lab.clock.advance(4 * SECOND)
+    lab.finish(claimed(lab, 1)[0])
+    assert 5 * SECOND < (opens_in(lab) or 0) <= 6 * SECOND
+
+
 def test_what_has_not_started_bounds_what_is_let_in(lab: Lab) -> None:
     """After an outage of the workers no more start at once than the burst."""
     stored(lab, [wishing(rate(6, MINUTE, burst=2))] * 9)

@@ -296,11 +296,17 @@ def _next_at(gate: Standing) -> int | None:
         return None
     times = [at for at in (found.opens_at, found.look_at) if at is not None]
     if gate.facts.hold.queued and gate.name.kind is not GateKind.GROUP:
-        times.append(gate.now + UNCLAIMED_US)
-    at = min(times, default=None)
-    if at is not None and gate.next_at is not None and gate.now < gate.next_at <= at:
-        return gate.next_at
-    return at
+        times.append(_unclaimed_at(gate))
+    return min(times, default=None)
+
+
+def _unclaimed_at(gate: Standing) -> int:
+    """Return when to look whether those let through are claimed; each round would move that, so a
+    sooner time stays. Those of a rate are told to the point: it is written in any case."""
+    at = gate.now + UNCLAIMED_US
+    if gate.next_at is None or gate.name.kind is GateKind.RATE:
+        return at
+    return gate.next_at if gate.now < gate.next_at <= at else at
 
 
 @operation(Mode.TRANSACTION)
