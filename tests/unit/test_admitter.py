@@ -112,9 +112,17 @@ def test_a_round_claims_for_a_claimer_that_has_found_all_there_was(
     jobs = [job(1)] if rests else None
     round_ = Admitted(queued, (), is_scheduled=False, more=False, claimed=jobs)
     bidder = Bidder(Store([round_]), claims)  # type: ignore[arg-type]
-    asyncio.run(Admitter(bidder, Telling(hub), 1_000).once())
+    asyncio.run(Admitter(bidder, Telling(hub), 1_000).once(claims=True))
     assert claims.taken == taken
     assert heard == [Hint({lane: 8 if rests else 7})]
+
+
+@pytest.mark.usefixtures("time")
+@pytest.mark.parametrize("in_us, pause", [(0, 0.0), (-5, 0.0), (100, 0.001), (600_000, 0.1)])
+def test_there_is_more_to_do_only_once_the_time_has_come(in_us: int, pause: float) -> None:
+    made = Admitter(Bidder(Store(()), None), Telling(Hub()), 1_000)  # type: ignore[arg-type]
+    round_ = Admitted((), (), is_scheduled=False, more=False, next_in_us=in_us)
+    assert made.answered(Time.now - 1.0, round_, None) == pytest.approx(pause)
 
 
 def test_a_round_that_the_store_refuses_tells_the_error_of_the_store() -> None:

@@ -4,7 +4,8 @@ A rate follows the generic cell rate algorithm: ``full_at`` is when all tokens o
 there again, and each token taken moves it on by the time in which one comes. A job is let in when
 there is a token for it beside those of all that were let in before and have not started; it takes
 its token when it starts, however late that is. So within any span no more jobs start than tokens
-come in it, plus the burst.
+come in it, plus the burst. Whoever is let in with the last token may move ``full_at`` to now: it
+was full, and tells from then on for how long nobody has taken one.
 """
 
 from __future__ import annotations
@@ -16,6 +17,8 @@ from jobpipe.model.gate import ConcurrencyTerms, GateKind, GroupTerms, RateTerms
 UNCLAIMED_US = 10_000_000
 """How long a queued job may keep what others wait for without being claimed."""
 
+LOOK_US = 10_000
+"""Shortest time between two looks whether jobs have started that keep all tokens of a burst."""
 QUIET_US = 1_000_000
 """How long jobs may keep all tokens of a burst until nobody looks any more whether they start."""
 
@@ -116,12 +119,13 @@ def let_in(gate: Gate, now: int) -> int:
 def when_taken(terms: RateTerms, full_at: int, now: int) -> int | None:
     """Return when to look whether jobs have started that keep all tokens, as they start unheard.
 
-    Half of the burst comes until then, so nothing of it is lost. None: that none of them starts has
-    lasted for so long that a start is heard of soon enough by whoever looks what there is to do.
+    Half of the burst comes until then, or the one token: nothing that it could hold is lost. None:
+    that none of them starts has lasted for so long that a start is heard of soon enough by whoever
+    looks what there is to do.
     """
     if now - full_at >= QUIET_US:
         return None
-    return now + max(1, terms.burst // 2) * terms.per_us // terms.n
+    return now + max(LOOK_US, max(1, terms.burst // 2) * terms.per_us // terms.n)
 
 
 def usual_burst(n: int, per_us: int) -> int:

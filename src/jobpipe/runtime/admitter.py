@@ -15,6 +15,9 @@ from jobpipe.store.ops import admit as ops
 BUSY_SECONDS = 0.005
 """Pause when another worker admits just now: it may have begun before the last news."""
 
+SHORTEST_SECONDS = 0.001
+"""Shortest pause until the time of a gate: it has not come yet."""
+
 LATE_SECONDS = 10.0
 """How long a round begins before the notes of a transaction that is still open: any that writes on
 this server, also in another database. What commits later is found by the next walk from the
@@ -79,11 +82,14 @@ class Admitter:
         """Tell whether a gate's time, which a look has told, comes sooner than known so far."""
         return gate_in_us is not None and time.monotonic() + gate_in_us / 1e6 < self._gate_at
 
-    async def once(self) -> float | None:
-        """Do one round; return the seconds until the next, None if nothing is known."""
+    async def once(self, *, claims: bool = False) -> float | None:
+        """Do one round; return the seconds until the next, None if nothing is known.
+
+        With ``claims`` whom it lets in is claimed at once, while the claimer rests.
+        """
         failpoint("admit.before")
         since, began = self.ask(), time.monotonic()
-        bid = self._bidder.bid_at_rest()
+        bid = self._bidder.bid_at_rest() if claims else None
         claim = bid.claim if bid is not None else None
         try:
             round_ = await self._bidder.run(bid, ops.admit(since, self._max_payload, claim))
@@ -110,7 +116,8 @@ class Admitter:
             self._telling.timed()
         pause = None
         if round_.next_in_us is not None:  # as of some moment within the transaction
-            pause = max(0.0, round_.next_in_us / 1e6 - (now - began) / 2)
+            left = round_.next_in_us / 1e6
+            pause = max(SHORTEST_SECONDS, left - (now - began) / 2) if left > 0 else 0.0
         self._gate_at = float("inf") if pause is None else now + pause
         return 0.0 if round_.more else pause
 

@@ -162,10 +162,10 @@ class Claimer:
         return self._bid_beyond(most, now, lambda lanes: self._walks.near(lanes, now))
 
     def bid_at_rest(self) -> Bid | None:
-        """Return what somebody's transaction may claim of what it queues itself, for half the room.
+        """Return what somebody's transaction may claim of what it queues itself, for half of the
+        room, rounded up: the rest is for what comes meanwhile.
 
-        None unless the claimer waits, having found all there was: looks make the walks that are due
-        for it, and however long the transaction takes, there is room for what comes meanwhile.
+        None unless the claimer waits, having found all there was: looks make its other walks.
         """
         if not self._rests or self._wake.is_set():
             return None

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from functools import partial
 
 from jobpipe.delivery.hub import Hint
 from jobpipe.model.job import Claimed
@@ -51,7 +52,7 @@ class Upkeep:
         self._unparker = Unparker(kit.store, kit.registry.run_here, ring)
         self._operator = Operator(kit.store, telling)
         self._promoting = Duty("promoting", self._promoter.once)
-        self._admitting = Duty("admitting", self._admitter.once)
+        self._admitting = Duty("admitting", partial(self._admitter.once, claims=True))
         self._sweeping = Duty("sweeping", self._sweeper.once)
         self._unparking = Duty("unparking", self._unparker.once)
         self._operating = Duty("carrying out operations", self._operator.once)

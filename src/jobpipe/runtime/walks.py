@@ -68,7 +68,7 @@ class Walks:
         return self.newest() if self._frontier.next_walk(lanes, now) is Walk.NEAR else None
 
     def newest(self) -> Mapping[Lane, int]:
-        """Return per lane the rank beyond which is whatever is queued from now on."""
+        """Return per lane the highest rank that was seen claimed: what is let in goes beyond."""
         if not self._store.capabilities.frontier:
             return {}
         return dict(self._frontier.starts(Walk.NEAR, time.monotonic()))

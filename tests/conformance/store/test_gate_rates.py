@@ -63,6 +63,18 @@ def test_a_gate_is_not_looked_at_before_its_token_comes(lab: Lab) -> None:
     assert 9 * SECOND < (opens_in(lab) or 0) <= 10 * SECOND
 
 
+def test_a_queue_without_workers_cannot_hold_a_rate_though_others_keep_coming(lab: Lab) -> None:
+    slow = stored(lab, [wishing(rate(300, MINUTE, burst=2), queue="slow")] * 2)
+    assert let_in(lab) == slow
+    came: list[int] = []
+    for _ in range(5):  # ten seconds after the first one came, it is looked at who has not started
+        lab.clock.advance(3 * SECOND)
+        came += stored(lab, [wishing(rate(300, MINUTE, burst=2))])
+        if found := let_in(lab):
+            break
+    assert found == came[:2]
+
+
 def test_so_it_is_while_another_has_not_started(lab: Lab) -> None:
     stored(lab, [wishing(rate(10, MINUTE, burst=2))] * 3)
     assert len(let_in(lab)) == 2

@@ -294,19 +294,15 @@ def _next_at(gate: Standing) -> int | None:
     found = gate.judge()
     if found.n:
         return None
-    times = [at for at in (found.opens_at, found.look_at) if at is not None]
-    if gate.facts.hold.queued and gate.name.kind is not GateKind.GROUP:
-        times.append(_unclaimed_at(gate))
-    return min(times, default=None)
-
-
-def _unclaimed_at(gate: Standing) -> int:
-    """Return when to look whether those let through are claimed; each round would move that, so a
-    sooner time stays. Those of a rate are told to the point: it is written in any case."""
-    at = gate.now + UNCLAIMED_US
-    if gate.next_at is None or gate.name.kind is GateKind.RATE:
+    at = min((at for at in (found.opens_at, found.look_at) if at is not None), default=None)
+    if not gate.facts.hold.queued or gate.name.kind is GateKind.GROUP:
         return at
-    return gate.next_at if gate.now < gate.next_at <= at else at
+    unclaimed_at = gate.now + UNCLAIMED_US
+    if at is not None and at <= unclaimed_at:
+        return at
+    # Each round would move that on, for ever: a sooner time stays.
+    is_set = gate.next_at is not None and gate.now < gate.next_at <= unclaimed_at
+    return gate.next_at if is_set else unclaimed_at
 
 
 @operation(Mode.TRANSACTION)

@@ -1,4 +1,5 @@
-"""When a run of an operation or an attempt to connect may start again, one rule for both drivers.
+"""How an operation's transaction begins, and when a run of it or an attempt to connect may start
+again: one rule for both drivers.
 
 An operation may after a conflict (the server undid it), and once after a lost connection, as long
 as no commit can have reached the server. Everything else is the end of the run.
@@ -13,8 +14,8 @@ from jobpipe.store.postgres import errors
 from jobpipe.store.postgres.address import Address
 
 LIMIT_STANDSTILL = "SET LOCAL idle_in_transaction_session_timeout = '10s'"
-"""First in each transaction of ours: what a process has locked that stands still in the midst of
-it, or has lost its host, is free again before long."""
+"""First in the transaction of each operation: what a process has locked that stands still in the
+midst of it, or has lost its host, is free again before long."""
 BEGIN = f"BEGIN ISOLATION LEVEL READ COMMITTED; {LIMIT_STANDSTILL}"
 
 MOST_CONFLICTS = 5
