@@ -122,7 +122,7 @@ def test_a_round_claims_for_a_claimer_that_has_found_all_there_was(
 def test_there_is_more_to_do_only_once_the_time_has_come(in_us: int, pause: float) -> None:
     made = Admitter(Bidder(Store(()), None), Telling(Hub()), 1_000)  # type: ignore[arg-type]
     round_ = Admitted((), (), is_scheduled=False, more=False, next_in_us=in_us)
-    assert made.answered(Time.now - 1.0, round_, None) == pytest.approx(pause)
+    assert made.answered(Time.now - 1.0, round_) == pytest.approx(pause)
 
 
 def test_a_round_that_the_store_refuses_tells_the_error_of_the_store() -> None:
@@ -153,6 +153,8 @@ def test_nobody_is_told_of_jobs_that_are_claimed_already(
     made = Admitter(Bidder(Store(()), None), Telling(hub), 1_000)  # type: ignore[arg-type]
     a, b = Lane("a", 0), Lane("b", 0)
     queued = (Queued(1, a, 7), Queued(2, b, 8), Queued(3, a, 9))
-    round_ = Admitted(queued, (), is_scheduled=False, more=False, next_in_us=2_000_000)
-    assert made.answered(Time.now - 1.0, round_, [job(id) for id in taken]) == 1.5
+    claimed = [job(id) for id in taken]
+    facts: dict[str, Any] = {"next_in_us": 2_000_000, "claimed": claimed}
+    round_ = Admitted(queued, (), is_scheduled=False, more=False, **facts)
+    assert made.answered(Time.now - 1.0, round_) == 1.5
     assert heard == told

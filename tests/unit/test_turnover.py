@@ -52,8 +52,8 @@ class Scene:
     def admit(self) -> None:
         self.said.append("admit")
 
-    def admitted(self, _began: float, round_: Admitted, claimed: list[Any] | None) -> None:
-        self.said.append((round_, claimed))
+    def admitted(self, _began: float, round_: Admitted) -> None:
+        self.said.append(round_)
 
     def bid(self, most: int) -> Bid:
         assert most == 1
@@ -85,7 +85,7 @@ def test_once_somebody_minded_the_next_are_turned_over() -> None:
     assert scene.write(4) == [MINDED, MINDED, PLAIN, PLAIN]
     assert scene.asked == ["finish", "turn_over", "turn_over", "finish"]
     took = ("took", BID, None)
-    assert scene.said == ["admit", took, (ROUND, None), took]
+    assert scene.said == ["admit", took, ROUND, took]
 
 
 def test_somebody_else_admits_just_now() -> None:

@@ -7,7 +7,6 @@ from collections import deque
 from typing import NamedTuple
 
 from jobpipe.failpoint import failpoint
-from jobpipe.model.job import Claimed
 from jobpipe.runtime.bidding import Bidder, Undone
 from jobpipe.runtime.telling import Telling
 from jobpipe.store.ops import admit as ops
@@ -100,16 +99,14 @@ class Admitter:
             return BUSY_SECONDS
         if round_.is_last_note:
             self.looked(since, time.monotonic() - began)
-        return self.answered(began, round_, round_.claimed)
+        return self.answered(began, round_)
 
-    def answered(
-        self, began: float, round_: ops.Admitted, claimed: list[Claimed] | None
-    ) -> float | None:
-        """Take over what a round has done whose transaction was asked for then, and has claimed
-        these jobs; return the seconds until the next, None if nothing is known."""
+    def answered(self, began: float, round_: ops.Admitted) -> float | None:
+        """Take over what a round has done whose transaction was asked for then; return the seconds
+        until the next, None if nothing is known. Nobody is told of whom it has claimed itself."""
         now = time.monotonic()
         self._remember(round_, began, now)
-        taken = {job.id for job in claimed or ()}
+        taken = {job.id for job in round_.claimed or ()}
         queued = [job for job in round_.queued if job.id not in taken]
         self._telling.queued(queued, round_.ended)
         if round_.is_scheduled:

@@ -169,8 +169,8 @@ class Claimer:
         """
         if not self._rests or self._wake.is_set():
             return None
-        half = -(-self._demand().room // 2)
-        return self._bid_beyond(half, time.monotonic(), lambda _lanes: self._walks.newest())
+        half, now = -(-self._demand().room // 2), time.monotonic()
+        return self._bid_beyond(half, now, lambda _lanes: self._walks.newest(now))
 
     def _bid_beyond(
         self, most: int, now: float, ranks: Callable[[Sequence[Lane]], Mapping[Lane, int] | None]

@@ -60,7 +60,7 @@ class Turnover:
             return None
         self._is_minded = any(end.marked for end in over.finished)
         if over.round is not None:
-            self._upkeep.admitted(began, over.round, over.claimed)
+            self._upkeep.admitted(began, over.round)
             self._is_minded &= not over.round.more  # outcomes do not wait for many rounds
         elif self._is_minded:
             self._upkeep.admit()

@@ -11,7 +11,6 @@ from collections.abc import Awaitable, Callable
 from functools import partial
 
 from jobpipe.delivery.hub import Hint
-from jobpipe.model.job import Claimed
 from jobpipe.runtime.admitter import Admitter
 from jobpipe.runtime.bidding import Bidder
 from jobpipe.runtime.duty import Duty
@@ -107,9 +106,9 @@ class Upkeep:
         tell of it (``admitted``)."""
         return self._admitter.near()
 
-    def admitted(self, began: float, round_: Admitted, claimed: list[Claimed] | None) -> None:
-        """Take over what such a round has done, and what its transaction has claimed."""
-        pause = self._admitter.answered(began, round_, claimed)
+    def admitted(self, began: float, round_: Admitted) -> None:
+        """Take over what such a round has done."""
+        pause = self._admitter.answered(began, round_)
         if pause == 0.0:
             self._admitting.soon()
         elif pause is not None:

@@ -63,15 +63,16 @@ class Walks:
 
     def near(self, lanes: Sequence[Lane], now: float) -> Mapping[Lane, int] | None:
         """Return per lane the rank beyond which a near walk looks; None: another walk is due."""
-        if not self._store.capabilities.frontier:
-            return {}
-        return self.newest() if self._frontier.next_walk(lanes, now) is Walk.NEAR else None
+        has_frontier = self._store.capabilities.frontier
+        if has_frontier and self._frontier.next_walk(lanes, now) is not Walk.NEAR:
+            return None
+        return self.newest(now)
 
-    def newest(self) -> Mapping[Lane, int]:
+    def newest(self, now: float) -> Mapping[Lane, int]:
         """Return per lane the highest rank that was seen claimed: what is let in goes beyond."""
         if not self._store.capabilities.frontier:
             return {}
-        return dict(self._frontier.starts(Walk.NEAR, time.monotonic()))
+        return dict(self._frontier.starts(Walk.NEAR, now))
 
     def took(self, jobs: Sequence[Claimed]) -> None:
         """Take over what a near walk of somebody else has claimed."""

@@ -23,7 +23,7 @@ class TurnedOver(Struct, frozen=True):
     round: Admitted | None = None
     """None: nobody minds what became of them, or somebody else admits just now."""
     claimed: list[Claimed] | None = None
-    """None: nobody claimed."""
+    """None: nobody claimed. Where the round queued anything, these are the jobs that it claimed."""
 
 
 @operation(Mode.TRANSACTION)
