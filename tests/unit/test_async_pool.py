@@ -49,3 +49,41 @@ def test_the_oldest_idle_connection_is_handed_out_first() -> None:
         return [held.connection.name for held in order]
 
     assert asyncio.run(work()) == [1, 2, 3]
+
+
+def test_what_was_being_opened_as_the_pool_closed_is_ended_when_it_comes_back() -> None:
+    async def work() -> None:
+        opening, may_open = asyncio.Event(), asyncio.Event()
+
+        async def connect() -> Connection:
+            opening.set()
+            await may_open.wait()
+            return Connection(0)
+
+        pool = AsyncPool(connect, 1)
+        taking = asyncio.create_task(pool.take())
+        await opening.wait()
+        await pool.close()
+        may_open.set()
+        held = await taking
+        assert not held.connection.is_closed()
+        pool.give(held)
+        assert held.connection.is_closed()
+
+    asyncio.run(work())
+
+
+def test_who_tries_again_after_the_close_leaves_no_connection_behind() -> None:
+    async def work() -> None:
+        async def connect() -> Connection:
+            return Connection(0)
+
+        pool = AsyncPool(connect, 1)
+        pool.drop(await pool.take())
+        await pool.close()
+        held = await pool.take()
+        assert not held.connection.is_closed()
+        pool.give(held)
+        assert held.connection.is_closed()
+
+    asyncio.run(work())

@@ -59,10 +59,12 @@ class AsyncPool:
         self._generation = 0
         self._opened = 0
         self._life: AsyncGenerator[None, None] | None = None
+        self._is_over = False
+        """Closed: whoever is in the midst of something may end it, and nothing is kept."""
 
     async def take(self) -> Held:
         """Return a working connection; wait when all are in use."""
-        if self._life is None:
+        if self._life is None and not self._is_over:
             await self._close_with_loop()
         if self._room.locked():
             await self._wait_for_room()
@@ -79,7 +81,8 @@ class AsyncPool:
         connection = held.connection
         held.overdue.rest()
         if (
-            held.generation != self._generation
+            self._is_over
+            or held.generation != self._generation
             or connection.is_closed()
             or connection.is_in_transaction()
         ):
@@ -103,7 +106,9 @@ class AsyncPool:
             hang_up(held.connection)
 
     async def close(self) -> None:
-        """Close what is idle now and what is in use when it comes back."""
+        """Close what is idle now, and when it comes back what is in use, being opened, or taken by
+        who tries again. For good: what begins later has another pool."""
+        self._is_over = True
         life, self._life = self._life, None
         if life is not None:
             await life.aclose()
@@ -116,7 +121,7 @@ class AsyncPool:
         try:
             yield
         finally:
-            self._generation += 1
+            self._is_over = True
             idle, self._idle = self._idle, []
             try:
                 for held in idle:
