@@ -74,7 +74,7 @@ class Pool:
                 f"all {self._size} connections were in use for {WAIT_SECONDS:.0f} s"
             ) from None
         try:
-            return self._idle_one() or Held(self._connect(), self._generation)
+            return self._idle_one() or self._open()
         except BaseException:
             self._room.put(None)
             raise
@@ -96,7 +96,7 @@ class Pool:
         self._room.put(None)
 
     def forget_idle(self) -> None:
-        """Close every idle connection now, and those in use when they come back."""
+        """Close every idle connection now, and those in use or being opened when they come back."""
         if self._pid == os.getpid():
             self._generation += 1
             _close_all(self._idle, self._pid)
@@ -108,6 +108,10 @@ class Pool:
             self._room.put(None)
         self._idle: list[Held] = []
         self._end_at_exit = weakref.finalize(self, _close_all, self._idle, self._pid)
+
+    def _open(self) -> Held:
+        generation = self._generation  # before: it may be forgotten meanwhile
+        return Held(self._connect(), generation)
 
     def _idle_one(self) -> Held | None:
         while True:
