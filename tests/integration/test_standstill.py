@@ -111,3 +111,38 @@ def test_who_stood_still_begins_anew(
 
     assert run(postgres_url, Operation("round", Mode.TRANSACTION, round_)) == []
     assert len(starts) == 2
+
+
+def test_who_stands_still_between_the_two_parts_of_a_statement_holds_nothing(
+    parties: list[Party], postgres_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """There the server sees no idle session to be ended: asyncpg waits with the statement's values
+    until the server has prepared it."""
+    other, *_ = parties
+    prepare = asyncpg.Connection.prepare
+    stood_still: list[str] = []
+
+    async def prepare_and_stand_still(connection: Any, query: str, **options: Any) -> Any:
+        statement = await prepare(connection, query, **options)
+        assert other.run(admit()) is not None, f"kept from its round by {query}"
+        other.commit()
+        stood_still.append(query)
+        return statement
+
+    def round_() -> Op[Rows]:
+        yield from rounds.begin_round()
+        return (yield Statement("take_looks", {"since": 0, "limit": 10}))
+
+    async def main() -> None:
+        store = PostgresAsyncStore(postgres_url, dialect.load("jobpipe"))
+        round_once = Operation("round", Mode.TRANSACTION, round_)
+        await store.run(round_once)  # only here nobody can know what it will need
+        await store.close()
+        monkeypatch.setattr(asyncpg.Connection, "prepare", prepare_and_stand_still)
+        assert await store.run(round_once) == []
+        assert len(stood_still) == 2
+        assert await store.run(round_once) == []
+        assert len(stood_still) == 2
+        await store.close()
+
+    asyncio.run(main())

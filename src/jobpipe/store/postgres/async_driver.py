@@ -8,14 +8,14 @@ that keeps the parts of one exchange on one server connection.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
 from contextlib import suppress
+from functools import partial
 from typing import Any, Literal, TypeVar
 
 import asyncpg
 
 from jobpipe.failpoint import failpoint
-from jobpipe.store.port import Capabilities, Mode, Operation, Rows, Statement
+from jobpipe.store.port import Capabilities, Mode, Operation
 from jobpipe.store.postgres import errors
 from jobpipe.store.postgres.address import Address
 from jobpipe.store.postgres.array_types import tell_arrays
@@ -23,12 +23,11 @@ from jobpipe.store.postgres.async_pool import AsyncPool, Held
 from jobpipe.store.postgres.attempts import BEGIN, Attempts, Connecting
 from jobpipe.store.postgres.capabilities import CAPABILITIES
 from jobpipe.store.postgres.dialect import Dialect
+from jobpipe.store.postgres.session import Needs, Session
 from jobpipe.store.stepping import astep
 
 T = TypeVar("T")
 
-LASTING = frozenset({"enqueue_now"})
-"""Statements that read no table, so that no growth of one makes their plan a wrong one."""
 BROKEN = asyncpg.InternalClientError
 """What asyncpg raises when the server's end came between two steps of its own."""
 REFUSALS = (OSError, asyncpg.PostgresError, asyncpg.InterfaceError, BROKEN)
@@ -51,6 +50,8 @@ class PostgresAsyncStore:
         self._size = size
         self._connect_seconds = connect_seconds
         self._pools: dict[asyncio.AbstractEventLoop, AsyncPool] = {}
+        self._needs: dict[str, Needs] = {}
+        """By the name of the operation."""
 
     @property
     def capabilities(self) -> Capabilities:
@@ -97,9 +98,11 @@ class PostgresAsyncStore:
         return pool
 
     async def _perform(self, held: Held, operation: Operation[T], attempts: Attempts) -> T:
-        execute = self._executor(held)
+        attempts.may_be_stored = False
+        session, needs = self._session(held), self._needs.setdefault(operation.name, {})
+        await session.bring(needs)
+        execute = partial(session.execute, needs)
         if operation.mode is Mode.TRANSACTION or self._address.pooled:
-            attempts.may_be_stored = False
             held.overdue.begin()
             await held.connection.execute(BEGIN)
             try:
@@ -120,34 +123,14 @@ class PostgresAsyncStore:
         failpoint(operation.name, "after_commit")
         return result
 
-    def _executor(self, held: Held) -> Callable[[Statement], Awaitable[Rows]]:
-        dialect, ready = self.dialect, held.ready
-
-        def execute(statement: Statement) -> Awaitable[Rows]:
-            name = statement.name
-            prepared = dialect.dollar[name]
-            arguments = dialect.arguments(statement, prepared)
-            held.overdue.begin()
-            rows: Awaitable[Rows]
-            if name in ready:
-                rows = ready[name].fetch(*arguments)
-            elif name in LASTING and not self._address.pooled:
-                rows = _first(held, name, prepared.sql, arguments)
-            else:
-                rows = held.connection.fetch(prepared.sql, *arguments)
-            return rows
-
-        return execute
+    def _session(self, held: Held) -> Session:
+        if held.session is None:
+            keeps = not self._address.pooled
+            held.session = Session(held.connection, held.overdue, self.dialect, keeps=keeps)
+        return held.session
 
     async def _connect(self) -> Any:
         return await connect(self._address, self._connect_seconds)
-
-
-async def _first(held: Held, name: str, sql: str, arguments: list[Any]) -> Rows:
-    """Send a statement that the connection keeps from now on."""
-    statement = held.ready[name] = await held.connection.prepare(sql)
-    rows: Rows = await statement.fetch(*arguments)
-    return rows
 
 
 async def connect(address: Address, seconds: float, **options: Any) -> Any:

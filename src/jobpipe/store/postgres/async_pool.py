@@ -16,7 +16,7 @@ import time
 from bisect import insort
 from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
@@ -24,6 +24,7 @@ import asyncpg
 
 from jobpipe.errors import StoreUnavailable
 from jobpipe.store.postgres.overdue import Overdue
+from jobpipe.store.postgres.session import Session
 
 TRUSTED_SECONDS = 0.005
 LONGEST_IDLE_SECONDS = 300.0
@@ -44,8 +45,8 @@ class Held:
     """How many had been opened before."""
     overdue: Overdue
     idle_since: float = 0.0
-    ready: dict[str, Any] = field(default_factory=dict)
-    """Statements that it keeps prepared, by name."""
+    session: Session | None = None
+    """What it has prepared, once an operation has used it."""
 
 
 class AsyncPool:
