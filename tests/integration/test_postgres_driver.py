@@ -233,17 +233,18 @@ def test_a_cut_under_one_statement_leaves_the_outcome_unknown(store: Any) -> Non
 
 @pytest.mark.parametrize("mode", [Mode.READ, Mode.TRANSACTION])
 def test_a_cut_before_any_commit_starts_the_operation_once_more(store: Any, mode: Mode) -> None:
-    starts: list[int] = []
+    pids: set[int] = set()
 
     def cut_once() -> Op[int]:
-        starts.append(1)
-        if len(starts) == 1:
+        (row,) = yield Statement("pid")
+        pids.add(row["pid"])
+        if len(pids) == 1:
             yield Statement("hang_up")
         rows = yield Statement("pid")
         return len(rows)
 
     assert store.run(Operation("cut_once", mode, cut_once)) == 1
-    assert len(starts) == 2
+    assert len(pids) == 2
     with pytest.raises(StoreUnavailable, match="nothing was stored") as caught:
         store.run(one("hang_up", mode))
     assert not caught.value.outcome_unknown
@@ -353,12 +354,12 @@ def test_a_deadlock_is_run_again(open_store: Callable[..., Any], postgres_url: s
     stores[0].run(set_up())
     stores[0].run(add_all([1, 2]))
     both_hold_one = threading.Barrier(2)
-    starts: list[int] = []
+    locked: list[int] = []
 
     def cross(ids: tuple[int, int]) -> Op[int]:
-        starts.append(1)
         yield Statement("rename", {"id": ids[0], "name": "x"})
-        if len(starts) <= 2:
+        locked.append(ids[0])
+        if len(locked) <= 2:
             both_hold_one.wait(30)
         yield Statement("rename", {"id": ids[1], "name": "x"})
         return 1
@@ -378,7 +379,7 @@ def test_a_deadlock_is_run_again(open_store: Callable[..., Any], postgres_url: s
     for thread in threads:
         thread.join()
     assert results == [1, 1]
-    assert len(starts) == 3
+    assert len(locked) == 3
 
 
 def test_a_transaction_mode_pooler_serves_every_mode(

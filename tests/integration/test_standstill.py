@@ -50,15 +50,18 @@ def test_who_waits_for_a_round_that_does_not_end_is_told(
     round_, *_ = parties
     store = open_store(postgres_url, dialect=dialect.load("jobpipe"))
     monkeypatch.setattr(rounds, "AWAIT_MS", 100)
-    assert round_.run(admit()) is not None
     starts: list[int] = []
 
-    def waiting() -> Op[object]:
+    def start() -> Op[object]:
         starts.append(1)
         return (yield from prune_gates(10).start())
 
+    waiting = Operation("waiting", Mode.TRANSACTION, start)
+    store.run(waiting)  # begins anew with each statement that it sends for the first time
+    starts.clear()
+    assert round_.run(admit()) is not None
     with pytest.raises(StoreUnavailable, match="wait too long for a lock") as caught:
-        store.run(Operation("waiting", Mode.TRANSACTION, waiting))
+        store.run(waiting)
     assert caught.value.help is not None
     assert "round of admission" in caught.value.help
     assert len(starts) == 1
@@ -71,16 +74,16 @@ def test_a_session_that_was_ended_for_standing_still_is_lost() -> None:
     assert errors.is_lost(asyncpg.IdleInTransactionSessionTimeoutError("terminating connection"))
 
 
-def run_blocking(url: str, operation: Operation[Any]) -> Any:
+def run_blocking(url: str, *operations: Operation[Any]) -> list[Any]:
     with closing(PostgresStore(url, dialect.load("jobpipe"))) as store:
-        return store.run(operation)
+        return [store.run(operation) for operation in operations]
 
 
-def run_awaited(url: str, operation: Operation[Any]) -> Any:
-    async def main() -> Any:
+def run_awaited(url: str, *operations: Operation[Any]) -> list[Any]:
+    async def main() -> list[Any]:
         store = PostgresAsyncStore(url, dialect.load("jobpipe"))
         try:
-            return await store.run(operation)
+            return [await store.run(operation) for operation in operations]
         finally:
             await store.close()
 
@@ -93,7 +96,7 @@ def test_who_stood_still_begins_anew(
     parties: list[Party],
     postgres_url: str,
     monkeypatch: pytest.MonkeyPatch,
-    run: Callable[[str, Operation[Any]], Any],
+    run: Callable[..., list[Any]],
     begin: Callable[[], Op[Any]],
 ) -> None:
     other, *_ = parties
@@ -101,15 +104,22 @@ def test_who_stood_still_begins_anew(
     monkeypatch.setattr(async_driver, "BEGIN", BEGIN.replace("10s", "300ms"))
     starts: list[int] = []
 
-    def round_() -> Op[Rows]:
+    def round_(*, stands_still: bool) -> Op[Rows]:
         starts.append(1)
         yield from begin()
-        if len(starts) == 1:  # nothing of this process moves, until somebody else may do a round
+        if stands_still and len(starts) == 1:  # until somebody else may do a round
             until(lambda: other.run(admit()) is not None)
             other.commit()
         return (yield Statement("take_looks", {"since": 0, "limit": 10}))
 
-    assert run(postgres_url, Operation("round", Mode.TRANSACTION, round_)) == []
+    def practise() -> Op[Rows]:
+        rows = yield from round_(stands_still=False)
+        starts.clear()
+        return rows
+
+    practice = Operation("round", Mode.TRANSACTION, practise)
+    real = Operation("round", Mode.TRANSACTION, lambda: round_(stands_still=True))
+    assert run(postgres_url, practice, real) == [[], []]
     assert len(starts) == 2
 
 
@@ -133,16 +143,32 @@ def test_who_stands_still_between_the_two_parts_of_a_statement_holds_nothing(
         yield from rounds.begin_round()
         return (yield Statement("take_looks", {"since": 0, "limit": 10}))
 
+    monkeypatch.setattr(asyncpg.Connection, "prepare", prepare_and_stand_still)
+    round_once = Operation("round", Mode.TRANSACTION, round_)
+    assert run_awaited(postgres_url, round_once, round_once) == [[], []]
+    assert len(stood_still) == 2
+
+
+def test_what_was_prepared_keeps_nobody_from_a_migration(
+    parties: list[Party], postgres_url: str
+) -> None:
+    other, *_ = parties
+    tables = "LOCK TABLE jobpipe.worker, jobpipe.look IN ACCESS EXCLUSIVE MODE NOWAIT"
+
+    def needs_two() -> Op[None]:
+        yield Statement("workers")
+        yield Statement("take_looks", {"since": 0, "limit": 10})
+
+    def sends_nothing() -> Op[None]:
+        yield from ()
+
     async def main() -> None:
         store = PostgresAsyncStore(postgres_url, dialect.load("jobpipe"))
-        round_once = Operation("round", Mode.TRANSACTION, round_)
-        await store.run(round_once)  # only here nobody can know what it will need
+        await store.run(Operation("some", Mode.READ, needs_two))
         await store.close()
-        monkeypatch.setattr(asyncpg.Connection, "prepare", prepare_and_stand_still)
-        assert await store.run(round_once) == []
-        assert len(stood_still) == 2
-        assert await store.run(round_once) == []
-        assert len(stood_still) == 2
+        await store.run(Operation("some", Mode.READ, sends_nothing))  # prepares both
+        other.connection.execute(tables)
+        other.commit()
         await store.close()
 
     asyncio.run(main())

@@ -12,10 +12,14 @@ import pytest
 from jobpipe.store.port import Statement
 from jobpipe.store.postgres import dialect, session
 from jobpipe.store.postgres.overdue import Overdue
-from jobpipe.store.postgres.session import Needs, Session
+from jobpipe.store.postgres.session import Needs, Session, Unprepared
 
-NAMES = ("one", "two", "three", "four", "five", "enqueue_now")
+NAMES = ("one", "two", "three", "enqueue_now")
 DIALECT = dialect.of({name: f"SELECT '{name}'" for name in NAMES}, "jobpipe")
+
+
+class Refused(Exception):
+    """The server does not prepare a statement."""
 
 
 class Line:
@@ -23,8 +27,18 @@ class Line:
 
     def __init__(self) -> None:
         self.sent: list[str] = []
+        self.in_transaction = False
+        self.refuses = ""
+
+    def is_in_transaction(self) -> bool:
+        return self.in_transaction
+
+    async def execute(self, sql: str) -> None:
+        self.sent.append(sql)
 
     async def prepare(self, sql: str) -> Any:
+        if _named(sql) == self.refuses:
+            raise Refused
         self.sent.append(f"prepare {_named(sql)}")
         return _Statement(self, _named(sql))
 
@@ -54,10 +68,11 @@ class Bench:
         self.needs: Needs = {}
         self._session = Session(self.line, Overdue(lambda: None), DIALECT, keeps=keeps)
 
-    async def run(self, *names: str) -> list[str]:
+    async def run(self, *names: str, in_transaction: bool = False) -> list[str]:
         """Run an operation that sends these, and return what went over the line."""
         self.line.sent.clear()
         await self._session.bring(self.needs)
+        self.line.in_transaction = in_transaction
         for name in names:
             await self._session.execute(self.needs, Statement(name))
         return list(self.line.sent)
@@ -74,35 +89,42 @@ def on_a_loop(test: Callable[..., Coroutine[Any, Any, None]]) -> Callable[..., N
 @on_a_loop
 async def test_a_statement_is_prepared_once() -> None:
     bench = Bench()
-    assert await bench.run("one", "two") == ["prepare one", "run one", "prepare two", "run two"]
-    assert await bench.run("two", "one") == ["run two", "run one"]
+    assert await bench.run("one") == ["prepare one", "SELECT", "run one"]
+    assert await bench.run("one") == ["run one"]
 
 
 @on_a_loop
 async def test_what_was_needed_on_another_connection_is_prepared_before() -> None:
     bench = Bench()
     bench.needs |= {"one": None, "two": None}
-    expected = ["prepare one", "prepare two", "run two", "prepare three", "run three"]
-    assert await bench.run("two", "three") == expected
-    assert list(bench.needs) == ["one", "two", "three"]
+    assert await bench.run("two") == ["prepare one", "prepare two", "SELECT", "run two"]
+
+
+@on_a_loop
+async def test_nothing_is_prepared_within_a_transaction() -> None:
+    bench = Bench()
+    with pytest.raises(Unprepared):
+        await bench.run("one", in_transaction=True)
+    assert bench.line.sent == []
+    expected = ["prepare one", "SELECT", "run one"]
+    assert await bench.run("one", in_transaction=True) == expected
 
 
 @on_a_loop
 async def test_a_connection_that_keeps_nothing_prepares_nothing() -> None:
     bench = Bench(keeps=False)
     for _ in range(2):
-        assert await bench.run("one") == ["run unprepared one"]
+        assert await bench.run("one", in_transaction=True) == ["run unprepared one"]
 
 
 @on_a_loop
-async def test_old_plans_are_made_anew_a_few_at_a_time(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_an_old_plan_is_made_anew(monkeypatch: pytest.MonkeyPatch) -> None:
     bench = Bench()
     monkeypatch.setattr(session, "PLAN_SECONDS", -1.0)
-    await bench.run("one", "two", "three", "four")
+    await bench.run("one", "two")
     monkeypatch.undo()
-    assert await bench.run() == ["prepare one", "prepare two", "prepare three"]
-    assert await bench.run("one") == ["prepare four", "run one"]
-    assert await bench.run() == []
+    assert await bench.run("one") == ["prepare one", "prepare two", "SELECT", "run one"]
+    assert await bench.run("one", "two") == ["run one", "run two"]
 
 
 @on_a_loop
@@ -112,10 +134,20 @@ async def test_what_was_never_run_has_no_plan_and_a_lasting_one_never_a_wrong_on
     monkeypatch.setattr(session, "PLAN_SECONDS", -1.0)
     bench = Bench()
     bench.needs["one"] = None
-    sent = await bench.run("enqueue_now", "two")
-    assert [each for each in sent if each.startswith("prepare")] == [
-        "prepare one",
-        "prepare enqueue_now",
-        "prepare two",
-    ]
-    assert await bench.run() == ["prepare two"]
+    await bench.run("enqueue_now", "two")
+    assert await bench.run() == ["prepare two", "SELECT"]
+
+
+@on_a_loop
+async def test_what_cannot_be_prepared_stands_only_in_the_way_of_who_sends_it(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(session, "PLAN_SECONDS", -1.0)
+    bench = Bench()
+    await bench.run("one")
+    bench.line.refuses = "one"
+    with pytest.raises(Refused):
+        await bench.run("two")
+    assert await bench.run("two") == ["prepare two", "SELECT", "run two"]
+    with pytest.raises(Refused):
+        await bench.run("one")

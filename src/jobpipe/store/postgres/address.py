@@ -72,7 +72,7 @@ class Address:
         return {
             "dsn": urlunsplit(parts._replace(query=urlencode(query))),
             "timeout": ATTEMPT_SECONDS,
-            "statement_cache_size": 0 if self.pooled else 200,
+            "statement_cache_size": 0 if self.pooled else 200,  # 0: statements have no names
             "max_cached_statement_lifetime": PLAN_SECONDS,
             "server_settings": settings,
         }

@@ -23,7 +23,7 @@ from jobpipe.store.postgres.async_pool import AsyncPool, Held
 from jobpipe.store.postgres.attempts import BEGIN, Attempts, Connecting
 from jobpipe.store.postgres.capabilities import CAPABILITIES
 from jobpipe.store.postgres.dialect import Dialect
-from jobpipe.store.postgres.session import Needs, Session
+from jobpipe.store.postgres.session import Needs, Session, Unprepared
 from jobpipe.store.stepping import astep
 
 T = TypeVar("T")
@@ -65,6 +65,9 @@ class PostgresAsyncStore:
             held = await pool.take()
             try:
                 result = await self._perform(held, operation, attempts)
+            except Unprepared:
+                pool.give(held)
+                continue
             except Exception as error:
                 broken = held.connection.is_closed() or isinstance(error, BROKEN)
                 lost = broken or errors.is_lost(error)

@@ -3,15 +3,15 @@
 asyncpg sends a statement that is new to the connection in two parts: the server prepares it and
 says what it asks for, then come the values. In between the session is for the server not idle but
 in the midst of the statement: no limit ends it, so that a process that stands still there keeps
-for ever what its transaction has locked. Therefore all that an operation has needed so far, in this
-process, is prepared before its transaction begins.
+for ever what its transaction has locked. Therefore nothing is prepared within a transaction: what
+an operation has needed so far, in this process, is prepared before, and when it needs more than
+that, it begins anew.
 """
 
 from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable
-from itertools import islice
 from typing import Any
 
 from jobpipe.store.port import Rows, Statement
@@ -21,11 +21,12 @@ from jobpipe.store.postgres.overdue import Overdue
 
 LASTING = frozenset({"enqueue_now"})
 """Statements that read no table, so that no growth of one makes their plan a wrong one."""
-ANEW_MAX = 3
-"""Most statements that are prepared anew before one run of an operation."""
-
 Needs = dict[str, None]
 """The names of the statements that an operation has needed so far: a set, in their order."""
+
+
+class Unprepared(Exception):
+    """A transaction needs a statement that is new to the connection; now it is among its needs."""
 
 
 class Session:
@@ -40,20 +41,27 @@ class Session:
         self._keeps = keeps
         self._ready: dict[str, Any] = {}
         self._until: dict[str, float] = {}
-        """How long the plans last that were made, by the loop's clock; the oldest first."""
+        """How long the plans last that were made, by the loop's clock."""
 
     async def bring(self, needs: Needs) -> None:
-        """Prepare what is needed and new here, and anew some whose plans are old."""
-        for name in [name for name in needs if name not in self._ready]:
-            await self._prepare(name)
+        """Prepare what is needed and new here, or of which the plan is old."""
         now = asyncio.get_running_loop().time()
-        oldest = islice(self._until.items(), ANEW_MAX)
-        for name in [name for name, until in oldest if until <= now]:
-            await self._prepare(name)
-            del self._until[name]
+        wanted = [
+            name
+            for name in tuple(needs)  # another thread's loop may add some
+            if name not in self._ready or self._until.get(name, now) < now
+        ]
+        for name in wanted:
+            try:
+                await self._prepare(name)
+            except Exception:
+                needs.pop(name, None)  # it may do without
+                raise
+        if wanted:
+            await self._end()
 
     def execute(self, needs: Needs, statement: Statement) -> Awaitable[Rows]:
-        """Send a statement, and note that it was needed."""
+        """Send a statement, and note that it was needed; raises Unprepared."""
         name = statement.name
         sent = self._dialect.dollar[name]
         arguments = self._dialect.arguments(statement, sent)
@@ -62,12 +70,15 @@ class Session:
             unprepared: Awaitable[Rows] = self._connection.fetch(sent.sql, *arguments)
             return unprepared
         needs[name] = None
-        if name not in self._ready:
-            return self._first(name, arguments)
-        return self._run(name, arguments)
+        if name in self._ready:
+            return self._run(name, arguments)
+        if self._connection.is_in_transaction():
+            raise Unprepared(name)
+        return self._first(name, arguments)
 
     async def _first(self, name: str, arguments: list[Any]) -> Rows:
         await self._prepare(name)
+        await self._end()
         return await self._run(name, arguments)
 
     def _run(self, name: str, arguments: list[Any]) -> Awaitable[Rows]:
@@ -78,5 +89,12 @@ class Session:
         return rows
 
     async def _prepare(self, name: str) -> None:
+        self._ready.pop(name, None)
+        self._until.pop(name, None)
         self._overdue.begin()
         self._ready[name] = await self._connection.prepare(self._dialect.dollar[name].sql)
+
+    async def _end(self) -> None:
+        """End what preparing has begun: it has locked the tables, so that nobody migrates them."""
+        self._overdue.begin()
+        await self._connection.execute("SELECT")
