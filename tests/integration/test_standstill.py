@@ -123,7 +123,7 @@ def test_who_stood_still_begins_anew(
     assert len(starts) == 2
 
 
-def test_who_stands_still_between_the_two_parts_of_a_statement_holds_nothing(
+def test_who_stands_still_between_the_two_parts_of_a_statement_keeps_nobody_waiting(
     parties: list[Party], postgres_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """There the server sees no idle session to be ended: asyncpg waits with the statement's values

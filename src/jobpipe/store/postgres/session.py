@@ -2,10 +2,10 @@
 
 asyncpg sends a statement that is new to the connection in two parts: the server prepares it and
 says what it asks for, then come the values. In between the session is for the server not idle but
-in the midst of the statement: no limit ends it, so that a process that stands still there keeps
-for ever what its transaction has locked. Therefore nothing is prepared within a transaction: what
-an operation has needed so far, in this process, is prepared before, and when it needs more than
-that, it begins anew.
+in the midst of the statement: no limit of ours ends it, so that a process that stands still there
+keeps for ever what its transaction has locked. Therefore nothing is prepared within a transaction:
+what an operation has needed so far, in this process, is prepared before, and when it needs more
+than that, it begins anew. Only behind a pooler, where nothing stays prepared, is this gap left.
 """
 
 from __future__ import annotations
