@@ -208,7 +208,7 @@ def _postgres(settings: Settings, hub: Hub, clock: Clock | None) -> Backend:
     )
     open_sync = partial(PostgresStore, settings.url, dialect, pooler=pooler)
     open_async = partial(PostgresAsyncStore, settings.url, dialect, pooler=pooler)
-    store = open_sync()
+    store, async_store = open_sync(), open_async()
     stop_sending = _send_by_server(hub, settings.schema, open_sync(size=1))
     grounds = _server_grounds(settings, dialect, store)
     transactions = partial(_server_transactions, settings, dialect, grounds, pooler)
@@ -229,9 +229,10 @@ def _postgres(settings: Settings, hub: Hub, clock: Clock | None) -> Backend:
     def close() -> None:
         stop_sending()
         store.close()
+        async_store.hang_up()
 
     changes = _postgres_ears(settings, hub.origin)
-    return Backend(store, open_async(), kit, changes, grounds, transactions, close, _no_file)
+    return Backend(store, async_store, kit, changes, grounds, transactions, close, _no_file)
 
 
 def _server_grounds(settings: Settings, dialect: Dialect, store: PostgresStore) -> Grounds:

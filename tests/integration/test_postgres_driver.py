@@ -20,6 +20,7 @@ from jobpipe.store.postgres import overdue
 from jobpipe.store.postgres.async_driver import PostgresAsyncStore
 from jobpipe.store.postgres.driver import PostgresStore
 from tests.servers.postgres import PostgresServer
+from tests.waiting import until
 
 SCHEMA = "shelf"
 SQL = {
@@ -469,6 +470,25 @@ def test_an_async_store_serves_one_loop_after_the_other(postgres_url: str) -> No
     gc.collect()
 
 
+def test_who_hangs_up_in_another_thread_leaves_no_connection_open(postgres_url: str) -> None:
+    async def main() -> None:
+        store = PostgresAsyncStore(postgres_url, shelf())
+        await asyncio.gather(*(store.run(one("pid")) for _ in range(2)))
+        await asyncio.to_thread(store.hang_up)
+        with psycopg.connect(postgres_url) as other:
+            until(lambda: _open_now(other) == 0)
+        assert await store.run(one("pid"))
+        await store.close()
+
+    asyncio.run(main())
+
+
+def test_who_hangs_up_when_the_loop_is_closed_hears_nothing(postgres_url: str) -> None:
+    store = PostgresAsyncStore(postgres_url, shelf())
+    asyncio.run(store.run(one("pid")))
+    store.hang_up()
+
+
 def test_a_close_that_is_cut_short_leaves_no_connection_open(postgres_url: str) -> None:
     async def main() -> None:
         store = PostgresAsyncStore(postgres_url, shelf())
@@ -511,6 +531,15 @@ def test_tasks_wait_for_their_turn_when_all_connections_are_busy(postgres_url: s
     assert 1 <= in_one_loop(work, postgres_url) <= 8
 
 
+def _open_now(connection: psycopg.Connection[Any]) -> int:
+    (count,) = connection.execute(
+        "SELECT count(*) FROM pg_stat_activity WHERE application_name = 'jobpipe'"
+        " AND datname = current_database()"
+    ).fetchone() or (0,)
+    connection.rollback()
+    return int(count)
+
+
 def test_threads_share_a_sync_store(postgres_url: str) -> None:
     store = PostgresStore(postgres_url, shelf(), size=3)
     store.run(set_up())
@@ -524,11 +553,7 @@ def test_threads_share_a_sync_store(postgres_url: str) -> None:
         thread.join()
     assert len(items(store)) == 40
     with psycopg.connect(postgres_url) as connection:
-        (open_now,) = connection.execute(
-            "SELECT count(*) FROM pg_stat_activity WHERE application_name = 'jobpipe'"
-            " AND datname = current_database()"
-        ).fetchone() or (0,)
-    assert 1 <= open_now <= 3
+        assert 1 <= _open_now(connection) <= 3
     store.close()
     store.close()
 

@@ -91,6 +91,13 @@ class PostgresAsyncStore:
         if pool is not None:
             await pool.close()
 
+    def hang_up(self) -> None:
+        """Close the connections of every loop, from whatever thread; a later run opens new ones."""
+        while self._pools:
+            loop, pool = self._pools.popitem()
+            with suppress(RuntimeError):  # the loop is closed, and with it the pool
+                loop.call_soon_threadsafe(pool.hang_up)
+
     def _pool(self) -> AsyncPool:
         loop = asyncio.get_running_loop()
         pool = self._pools.get(loop)

@@ -114,6 +114,11 @@ class AsyncPool:
         if life is not None:
             await life.aclose()
 
+    def hang_up(self) -> None:
+        """Close without waiting for the server."""
+        self._is_over = True
+        self.forget_idle()
+
     async def _close_with_loop(self) -> None:
         self._life = life = self._until_closed()
         await anext(life)
