@@ -227,12 +227,11 @@ def _postgres(settings: Settings, hub: Hub, clock: Clock | None) -> Backend:
         )
 
     def close() -> None:
-        stop_sending()
-        store.close()
-        async_store.hang_up()
+        for end in (stop_sending, store.close, async_store.hang_up):
+            end()
 
-    changes = _postgres_ears(settings, hub.origin)
-    return Backend(store, async_store, kit, changes, grounds, transactions, close, _no_file)
+    ears = _postgres_ears(settings, hub.origin)
+    return Backend(store, async_store, kit, ears, grounds, transactions, close, _no_file)
 
 
 def _server_grounds(settings: Settings, dialect: Dialect, store: PostgresStore) -> Grounds:
