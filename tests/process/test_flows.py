@@ -8,6 +8,7 @@ from collections import Counter
 import pytest
 
 from jobpipe.model.flow import FlowState
+from jobpipe.tasks import task
 from tests.process.scene import Scene
 
 POINTS = [
@@ -23,8 +24,11 @@ WORKERS = 10
 DONE = ("succeeded", "failed")
 
 
-def test_a_flow_comes_to_its_end_over_dead_workers(scene: Scene) -> None:
+def test_a_flow_comes_to_its_end_over_dead_workers(
+    scene: Scene, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Takes some seconds: one process after the other begins, and dies at a point."""
+    monkeypatch.setattr(task, "LOSSES_ALLOWED", WORKERS)  # one job may be met by several deaths
     jp = scene.jp
     quick = jp.task_named("quick")
     flow = jp.flow(
