@@ -8,7 +8,7 @@ from collections import Counter
 import pytest
 
 from jobpipe.model.flow import FlowState
-from jobpipe.tasks import task
+from jobpipe.tasks import task as tasks
 from tests.process.scene import Scene
 
 POINTS = [
@@ -28,7 +28,7 @@ def test_a_flow_comes_to_its_end_over_dead_workers(
     scene: Scene, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Takes some seconds: one process after the other begins, and dies at a point."""
-    monkeypatch.setattr(task, "LOSSES_ALLOWED", WORKERS)  # one job may be met by several deaths
+    monkeypatch.setattr(tasks, "LOSSES_ALLOWED", WORKERS)  # one job may be met by several deaths
     jp = scene.jp
     quick = jp.task_named("quick")
     flow = jp.flow(
